@@ -1,0 +1,27 @@
+import { Value } from '@sinclair/typebox/value'
+import { type Config, ConfigSchema } from '../schemas/config.ts'
+
+/** Bad configuration: `message` is the one line to show, and never holds a value that could be a secret. */
+export class ConfigError extends Error {}
+
+/**
+ * Reads the configuration from environment variables. An empty variable counts as unset.
+ *
+ * @throws {ConfigError} naming the first variable that is missing or wrong.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(
+    Object.keys(ConfigSchema.properties).flatMap((name) =>
+      environment[name] ? [[name, environment[name]]] : []
+    )
+  )
+  const config = Value.Default(ConfigSchema, Value.Convert(ConfigSchema, given))
+  if (Value.Check(ConfigSchema, config)) return config
+
+  const error = Value.Errors(ConfigSchema, config).First()
+  const name = error?.path.slice(1) ?? ''
+  const expected = ConfigSchema.properties[name as keyof Config]?.description
+  throw new ConfigError(
+    `${name} ${environment[name] ? 'is not valid' : 'is not set'}: it must be ${expected}`
+  )
+}

@@ -1,0 +1,65 @@
+import postgres from 'postgres'
+
+export type Sql = postgres.Sql
+
+type DatabaseOptions = {
+  /** Shown in pg_stat_activity. */
+  name: string
+  /** Connections at the most. */
+  connections: number
+  /** Milliseconds after which PostgreSQL gives a statement up. */
+  statementTimeout: number
+}
+
+const CONNECT_TIMEOUT_SECONDS = 5
+const LOCK_TIMEOUT_MS = 4_000
+const MAX_BACKOFF_SECONDS = 1
+
+/**
+ * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
+ * bigint comes back as text, so that ids stay exact.
+ */
+export function connectDatabase(url: string, { name, connections, statementTimeout }: DatabaseOptions): Sql {
+  return postgres(url, {
+    max: connections,
+    connect_timeout: CONNECT_TIMEOUT_SECONDS,
+    backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
+    onnotice: () => {},
+    connection: {
+      application_name: name,
+      statement_timeout: statementTimeout,
+      lock_timeout: Math.min(LOCK_TIMEOUT_MS, statementTimeout),
+      TimeZone: 'UTC'
+    }
+  })
+}
+
+/** Codes of Node.js and postgres.js for a server that could not be reached, or was lost. */
+const connectionFailures = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECTION_ENDED',
+  'CONNECT_TIMEOUT',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT'
+])
+
+/**
+ * SQLSTATE classes and codes of faults that pass: connection (08), resources (53), operator intervention (57),
+ * lock not available (55P03), serialization failure and deadlock (40), read-only after a failover (25006).
+ *
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const passingFault = /^(08|53|57|40|55P03|25006)/
+
+/** Whether the same request may succeed later, because the database could not answer now. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (error instanceof postgres.PostgresError) return passingFault.test(error.code)
+  return error instanceof Error && 'code' in error && connectionFailures.has(String(error.code))
+}

@@ -1,0 +1,62 @@
+type ErrorOptions = { cause?: unknown; retryAfter?: number }
+
+/** The one error that a request can be answered with. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  /** The HTTP status. */
+  readonly statusCode: number
+  /** For programs; part of the contract. */
+  readonly code: string
+  /** Seconds after which the same request may succeed. */
+  readonly retryAfter: number | undefined
+
+  constructor(statusCode: number, code: string, message: string, { cause, retryAfter }: ErrorOptions = {}) {
+    super(message, { cause })
+    this.statusCode = statusCode
+    this.code = code
+    this.retryAfter = retryAfter
+  }
+}
+
+/** Seconds a caller waits before it tries again where nothing better is known. */
+const RETRY_AFTER = 1
+
+export const invalidRequest = (message: string) => new ApiError(400, 'INVALID_REQUEST', message)
+
+export const duplicateSlug = (slug: string) =>
+  new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) stands more than once in the request`)
+
+export const userNotFound = (userId: string) =>
+  new ApiError(404, 'USER_NOT_FOUND', `user with id (${userId}) not found`)
+
+export const segmentsNotFound = () => new ApiError(404, 'SEGMENTS_NOT_FOUND', 'some segments not found')
+
+export const segmentNotFound = (slug: string) =>
+  new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) is not found for delete`)
+
+export const segmentAlreadyExists = (slug: string) =>
+  new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`)
+
+export const reportNotFound = (filename: string) =>
+  new ApiError(404, 'REPORT_NOT_FOUND', `report (${filename}) not found: order it first`)
+
+export const reportPending = (filename: string) =>
+  new ApiError(404, 'REPORT_PENDING', `report (${filename}) is being made`, { retryAfter: RETRY_AFTER })
+
+export const reportFailed = (filename: string) =>
+  new ApiError(404, 'REPORT_FAILED', `report (${filename}) could not be made: order it again`)
+
+export const tooManyReports = () =>
+  new ApiError(503, 'TOO_MANY_REPORTS', 'too many reports are being made, try again later', { retryAfter: 5 })
+
+export const routeNotFound = (path: string) =>
+  new ApiError(404, 'ROUTE_NOT_FOUND', `path (${path}) not found`)
+
+export const methodNotAllowed = (method: string, path: string) =>
+  new ApiError(405, 'METHOD_NOT_ALLOWED', `method (${method}) is not allowed for path (${path})`)
+
+export const serviceUnavailable = (code: string, message: string, cause?: unknown) =>
+  new ApiError(503, code, message, { cause, retryAfter: RETRY_AFTER })
+
+export const databaseUnavailable = (cause?: unknown) =>
+  serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)

@@ -1,0 +1,92 @@
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchemaValidationError
+} from 'fastify'
+import { isDatabaseUnavailable } from '../database.ts'
+import { ApiError, databaseUnavailable, invalidRequest, serviceUnavailable } from '../errors.ts'
+
+const places: Record<string, string> = {
+  body: 'body field',
+  querystring: 'query parameter',
+  params: 'path parameter',
+  headers: 'header'
+}
+
+/** Input is echoed so that the caller finds it, but not by the kilobyte. */
+function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
+
+/** `/segments_to_add/0` as `segments_to_add[0]`. */
+function fieldName(instancePath: string): string {
+  return instancePath.slice(1).replace(/\/(\d+)/g, '[$1]')
+}
+
+function describeValidationError(error: FastifySchemaValidationError, context = 'body'): string {
+  const place = places[context] ?? context
+  const field = fieldName(error.instancePath)
+  const within = field === '' ? '' : `${field}.`
+  const { additionalProperty, missingProperty } = error.params
+  if (typeof additionalProperty === 'string')
+    return `unknown ${place} (${shorten(within + additionalProperty)})`
+  if (typeof missingProperty === 'string') return `${place} (${within}${missingProperty}) is missing`
+
+  const { parentSchema } = error as { parentSchema?: { 'x-expected'?: string } }
+  const expected = parentSchema?.['x-expected']
+  const rule = expected ? `must be ${expected}` : error.message
+  return field === '' ? `${context} ${rule}` : `${place} (${field}) ${rule}`
+}
+
+/** Fastify's own errors, by their codes, in the words of this service's contract. */
+const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
+  FST_ERR_BAD_URL: () => new ApiError(400, 'INVALID_URL', 'the path is not valid percent-encoded UTF-8'),
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new ApiError(413, 'BODY_TOO_LARGE', 'the body is larger than 1 MiB'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is empty: it must be JSON'),
+  FST_ERR_CTP_INVALID_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is not valid JSON'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', 'the content type must be application/json'),
+  FST_ERR_HANDLER_TIMEOUT: (error) =>
+    serviceUnavailable(
+      'DEADLINE_EXCEEDED',
+      'the request could not be answered in time, try again later',
+      error
+    )
+}
+
+function toApiError(error: FastifyError): ApiError {
+  if (error instanceof ApiError) return error
+  const [validationError] = error.validation ?? []
+  if (validationError)
+    return invalidRequest(describeValidationError(validationError, error.validationContext))
+  const known = frameworkErrors[error.code]
+  if (known) return known(error)
+  if (isDatabaseUnavailable(error)) return databaseUnavailable(error)
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return new ApiError(error.statusCode, 'INVALID_REQUEST', error.message)
+  }
+  return new ApiError(
+    500,
+    'INTERNAL_ERROR',
+    'the service failed on this request; the failure has been logged',
+    {
+      cause: error
+    }
+  )
+}
+
+/** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
+export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const { statusCode, code, message, retryAfter, cause } = toApiError(error)
+  if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
+  else if (statusCode > 500) request.log.warn({ err: cause, code }, 'request refused')
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  // Routes that stream another media type may have set it before they failed.
+  reply.status(statusCode).type('application/json; charset=utf-8').send({ message, code })
+}
+
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler(sendError)
+}

@@ -1,0 +1,37 @@
+import fp from 'fastify-plugin'
+import findMyWay from 'find-my-way'
+import { methodNotAllowed, routeNotFound } from '../errors.ts'
+
+type Path = { methods: Set<string> }
+
+/**
+ * Tells a path that doesn't exist (404) from one that lacks the method (405, with `Allow`): Fastify answers 404
+ * to both. Decided before the body is read, which would otherwise be refused for its content type first.
+ */
+export const notFoundPlugin = fp<{ maxParamLength: number }>(
+  async (app, { maxParamLength }) => {
+    const paths = findMyWay({ ignoreTrailingSlash: true, maxParamLength })
+    const registered = new Map<string, Path>()
+
+    app.addHook('onRoute', ({ url, method }) => {
+      let path = registered.get(url)
+      if (!path) {
+        path = { methods: new Set() }
+        registered.set(url, path)
+        // With a trailing slash is the same path, which the router refuses to hold twice.
+        if (!paths.hasRoute('GET', url)) paths.on('GET', url, () => {}, path)
+      }
+      for (const name of [method].flat()) path.methods.add(name)
+    })
+
+    app.addHook('onRequest', async (request, reply) => {
+      if (!request.is404) return
+      const [pathname = '/'] = request.url.split('?', 1)
+      const path = paths.find('GET', pathname)?.store as Path | undefined
+      if (!path) throw routeNotFound(pathname)
+      reply.header('allow', [...path.methods].join(', '))
+      throw methodNotAllowed(request.method, pathname)
+    })
+  },
+  { name: 'not-found' }
+)

@@ -1,0 +1,202 @@
+import { randomUUID } from 'node:crypto'
+import { access, constants, type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import fp from 'fastify-plugin'
+import { Piscina } from 'piscina'
+import type { CalendarDate } from '../../schemas/common.ts'
+import type { HistoryReport, HistoryReportTask } from '../../workers/history-report.ts'
+import { ConfigError } from '../config.ts'
+import { reportFailed, reportNotFound, reportPending, serviceUnavailable, tooManyReports } from '../errors.ts'
+import { type ReportOrder, type ReportRequest, SETTLING_TIME_MS } from '../routes/reports/queries.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    reportJobs: ReportJobs
+  }
+}
+
+type ReportJobsOptions = {
+  databaseUrl: string
+  directory: string
+  log: FastifyBaseLogger
+  /** Worker threads at the most, and so reports made at once. */
+  threads?: number
+  /** Reports in progress at the most, those that wait for a thread among them. */
+  limit?: number
+}
+
+type Job = { state: 'in progress'; orderedAt: bigint; accepted: Promise<void> } | { state: 'failed' }
+
+/** A thread that has had nothing to do for so many milliseconds ends. */
+const IDLE_TIMEOUT_MS = 10_000
+/** A report that takes longer has lost its database without a word: its thread is ended. */
+const REPORT_TIMEOUT_MS = 1_800_000
+/** Failures remembered, the newest: enough to answer those who wait, bounded in memory. */
+const MAX_FAILED = 1_000
+
+export function reportFilename({ userId, from, to }: ReportRequest): string {
+  return `user-${userId}_${from}_${to}.csv`
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+/**
+ * Owns the state of reports: which are in progress or have failed is kept here, in this process; which are
+ * finished is what lies in the folder.
+ */
+export class ReportJobs {
+  readonly #jobs = new Map<string, Job>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #pool: Piscina<HistoryReportTask, HistoryReport>
+  readonly #databaseUrl: string
+  readonly #directory: string
+  readonly #log: FastifyBaseLogger
+  readonly #limit: number
+  #closing = false
+
+  constructor({ databaseUrl, directory, log, threads = 2, limit = 100 }: ReportJobsOptions) {
+    this.#databaseUrl = databaseUrl
+    this.#directory = resolve(directory)
+    this.#log = log
+    this.#limit = limit
+    this.#pool = new Piscina({
+      filename: new URL('../../workers/history-report.ts', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: threads,
+      idleTimeout: IDLE_TIMEOUT_MS,
+      // A thread between two tasks must go on serving its sockets and timers.
+      atomics: 'disabled'
+    })
+    this.#pool.on('error', (error) => this.#log.error({ err: error }, 'report worker failed'))
+  }
+
+  /**
+   * Sees to it that the report is made, and that its link answers with nothing older than this order.
+   *
+   * @throws {ApiError} TOO_MANY_REPORTS where as many as may be are in progress.
+   */
+  async order(request: ReportRequest, { orderedAt, settled }: ReportOrder): Promise<void> {
+    const filename = reportFilename(request)
+    if (settled && (await this.#isFinal(filename, request.to))) return
+
+    const job = this.#jobs.get(filename)
+    if (job?.state === 'in progress') {
+      // A settled interval's history is the same whenever it is read.
+      if (!settled && orderedAt > job.orderedAt) job.orderedAt = orderedAt
+      return job.accepted
+    }
+    if (this.#closing) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down, try again')
+    if (this.#running.size >= this.#limit) throw tooManyReports()
+
+    // Before the order is answered, so that not even a crash brings the older report back.
+    const accepted = rm(this.#path(filename), { force: true })
+    const started: Job = { state: 'in progress', orderedAt, accepted }
+    this.#jobs.set(filename, started)
+    const run = this.#run(filename, request, started, accepted)
+    this.#running.add(run)
+    void run.finally(() => this.#running.delete(run))
+    return accepted
+  }
+
+  /**
+   * Opens a finished report. The caller closes it.
+   *
+   * @throws {ApiError} REPORT_PENDING, REPORT_FAILED or REPORT_NOT_FOUND.
+   */
+  async open(filename: string): Promise<FileHandle> {
+    const state = this.#jobs.get(filename)?.state
+    if (state === 'in progress') throw reportPending(filename)
+    if (state === 'failed') throw reportFailed(filename)
+    try {
+      return await open(this.#path(filename))
+    } catch (error) {
+      if (isMissing(error)) throw reportNotFound(filename)
+      throw error
+    }
+  }
+
+  /** Waits for the reports in progress, `timeout` milliseconds at the most, then ends the threads. */
+  async close(timeout: number): Promise<void> {
+    this.#closing = true
+    const timer = new AbortController()
+    await Promise.race([
+      Promise.all(this.#running),
+      setTimeout(timeout, undefined, { signal: timer.signal }).catch(() => {})
+    ])
+    timer.abort()
+    await this.#pool.destroy()
+    await Promise.all(this.#running)
+  }
+
+  #path(filename: string): string {
+    return join(this.#directory, filename)
+  }
+
+  /** Whether the report lies there and was made when its interval's history could no longer change. */
+  async #isFinal(filename: string, to: CalendarDate): Promise<boolean> {
+    try {
+      const { mtimeMs } = await stat(this.#path(filename))
+      return mtimeMs >= Date.parse(to) + SETTLING_TIME_MS
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+  }
+
+  /** Makes the report, and makes it again while a later order came after the snapshot was taken. Never rejects. */
+  async #run(
+    filename: string,
+    request: ReportRequest,
+    job: Job & { state: 'in progress' },
+    accepted: Promise<void>
+  ): Promise<void> {
+    const temporaryName = `.${filename}.${randomUUID()}`
+    try {
+      await accepted
+      let report: HistoryReport
+      do {
+        report = await this.#pool.run(
+          { ...request, filename, temporaryName, directory: this.#directory, databaseUrl: this.#databaseUrl },
+          { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) }
+        )
+      } while (report.snapshotAt < job.orderedAt)
+      this.#jobs.delete(filename)
+      this.#log.info({ report: filename, rows: report.rows }, 'report made')
+    } catch (error) {
+      this.#log.error({ err: error, report: filename }, 'report failed')
+      this.#rememberFailure(filename)
+      await Promise.allSettled([temporaryName, filename].map((name) => rm(this.#path(name), { force: true })))
+    }
+  }
+
+  #rememberFailure(filename: string): void {
+    this.#jobs.delete(filename)
+    this.#jobs.set(filename, { state: 'failed' })
+    const failed = [...this.#jobs].filter(([, { state }]) => state === 'failed')
+    for (const [oldest] of failed.slice(0, -MAX_FAILED)) this.#jobs.delete(oldest)
+  }
+}
+
+/** Milliseconds that reports in progress have to finish in when the service shuts down. */
+const CLOSE_TIMEOUT_MS = 20_000
+
+export const reportJobsPlugin = fp<{ databaseUrl: string; directory: string }>(
+  async (app, { databaseUrl, directory }) => {
+    try {
+      await mkdir(directory, { recursive: true })
+      await access(directory, constants.W_OK)
+    } catch (error) {
+      throw new ConfigError('REPORTS_DIR is not valid: it must be a folder that can be written to', {
+        cause: error
+      })
+    }
+    const reportJobs = new ReportJobs({ databaseUrl, directory, log: app.log })
+    app.decorate('reportJobs', reportJobs)
+    app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
+  },
+  { name: 'report-jobs' }
+)

@@ -1,0 +1,57 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { errorResponse } from '../../../schemas/common.ts'
+import { LiveSchema, ReadySchema } from '../../../schemas/health.ts'
+import { serviceUnavailable } from '../../errors.ts'
+import { listMigrations } from '../../migrate.ts'
+import { commonErrors } from '../common-errors.ts'
+import { selectMissingMigrations } from './queries.ts'
+
+/** Milliseconds in which a probe has its answer. */
+const PROBE_TIMEOUT_MS = 2_000
+
+export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const migrations = await listMigrations()
+
+  app.get(
+    '/live',
+    {
+      schema: {
+        operationId: 'getLiveness',
+        summary: 'Whether the process runs',
+        tags: ['operation'],
+        response: { 200: LiveSchema, ...commonErrors }
+      }
+    },
+    async () => ({ status: 'live' as const })
+  )
+
+  app.get(
+    '/ready',
+    {
+      handlerTimeout: PROBE_TIMEOUT_MS,
+      schema: {
+        operationId: 'getReadiness',
+        summary: 'Whether the service can serve',
+        description: 'The database answers, its schema is current, and the service is not shutting down.',
+        tags: ['operation'],
+        response: {
+          200: ReadySchema,
+          ...commonErrors,
+          503: errorResponse('The service cannot serve now.', {
+            DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
+            SCHEMA_OUTDATED: 'the schema lacks migrations (0001_initial)',
+            SHUTTING_DOWN: 'the service is shutting down'
+          })
+        }
+      }
+    },
+    async () => {
+      if (app.shutdown.begun) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down')
+      const missing = await selectMissingMigrations(app.sql, migrations)
+      if (missing.length > 0) {
+        throw serviceUnavailable('SCHEMA_OUTDATED', `the schema lacks migrations (${missing.join(', ')})`)
+      }
+      return { status: 'ready' as const }
+    }
+  )
+}

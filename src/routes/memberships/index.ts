@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
+import {
+  ActiveSegmentsSchema,
+  ChangeUserSegmentsBodySchema,
+  UserParamsSchema
+} from '../../../schemas/memberships.ts'
+import { duplicateSlug, segmentsNotFound, userNotFound } from '../../errors.ts'
+import { commonBodyErrors, commonErrors } from '../common-errors.ts'
+import { batchActiveSegments } from './batch.ts'
+import { changeUserSegments } from './queries.ts'
+
+export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const activeSegments = batchActiveSegments(app.sql)
+
+  app.get(
+    '/segments/user/:user_id',
+    {
+      schema: {
+        operationId: 'getUserSegments',
+        summary: "Get a user's active segments",
+        description: 'Always the state of now: an answered write is seen by every read that starts after it.',
+        tags: ['memberships'],
+        params: UserParamsSchema,
+        response: {
+          200: ActiveSegmentsSchema,
+          ...commonErrors,
+          404: errorResponse('The service has never seen this user.', {
+            USER_NOT_FOUND: 'user with id (10) not found'
+          })
+        }
+      }
+    },
+    async (request, reply) => {
+      const { user_id: userId } = request.params
+      const segments = await activeSegments.load(userId)
+      if (segments === undefined) throw userNotFound(userId)
+      return reply.type('application/json; charset=utf-8').send(segments)
+    }
+  )
+
+  app.post(
+    '/segments/user/:user_id',
+    {
+      schema: {
+        operationId: 'changeUserSegments',
+        summary: "Change a user's segments",
+        description:
+          'Puts the user into segments and takes the user out of others, all or nothing. The user is known from ' +
+          'the first such call on. Two calls for one user take effect one after the other.',
+        tags: ['memberships'],
+        params: UserParamsSchema,
+        body: ChangeUserSegmentsBodySchema,
+        response: {
+          200: emptyResponse('The user is in the segments to add and out of the segments to delete.'),
+          ...commonErrors,
+          ...commonBodyErrors,
+          404: errorResponse('A slug names no segment, or a deleted one. Nothing has changed.', {
+            SEGMENTS_NOT_FOUND: 'some segments not found'
+          })
+        }
+      }
+    },
+    async (request, reply) => {
+      const { segments_to_add = [], segments_to_delete = [] } = request.body
+      const add = segments_to_add.map((slug) => slug.toUpperCase())
+      const remove = segments_to_delete.map((slug) => slug.toUpperCase())
+      const seen = new Set<string>()
+      for (const slug of [...add, ...remove]) {
+        if (seen.has(slug)) throw duplicateSlug(slug)
+        seen.add(slug)
+      }
+      if (!(await changeUserSegments(app.sql, request.params.user_id, add, remove))) throw segmentsNotFound()
+      return reply.send()
+    }
+  )
+}

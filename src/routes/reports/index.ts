@@ -1,0 +1,92 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { contentResponse, errorResponse } from '../../../schemas/common.ts'
+import { UserParamsSchema } from '../../../schemas/memberships.ts'
+import {
+  OrderedReportSchema,
+  ReportCsvSchema,
+  ReportIntervalSchema,
+  ReportParamsSchema
+} from '../../../schemas/reports.ts'
+import { invalidRequest, userNotFound } from '../../errors.ts'
+import { reportFilename } from '../../plugins/report-jobs.ts'
+import { commonErrors } from '../common-errors.ts'
+import { checkReportOrder } from './queries.ts'
+
+export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undefined }> = async (
+  app,
+  { publicUrl }
+) => {
+  app.get(
+    '/segments/user/:user_id/csv',
+    {
+      schema: {
+        operationId: 'orderUserReport',
+        summary: "Order a report of a user's history",
+        description:
+          'The report covers whole days, from the first day up to but without the last one, and is made while ' +
+          'the caller goes on: fetch it by the link. A finished report of a past interval is not made again; one ' +
+          'that takes in today is made afresh on each order.',
+        tags: ['reports'],
+        params: UserParamsSchema,
+        querystring: ReportIntervalSchema,
+        response: {
+          202: { description: 'The report is being made, or is ready.', ...OrderedReportSchema },
+          ...commonErrors,
+          404: errorResponse('The service has never seen this user.', {
+            USER_NOT_FOUND: 'user with id (10) not found'
+          })
+        }
+      }
+    },
+    async (request, reply) => {
+      const { from, to } = request.query
+      const report = { userId: request.params.user_id, from, to }
+      if (from >= to)
+        throw invalidRequest(`query parameter (from) must be before (to): ${from} is not before ${to}`)
+      const order = await checkReportOrder(app.sql, report)
+      if (order.afterTomorrow)
+        throw invalidRequest(`query parameter (to) must be tomorrow at the latest: ${to} is later`)
+      if (!order.knownUser) throw userNotFound(report.userId)
+
+      await app.reportJobs.order(report, order)
+      const base = publicUrl?.replace(/\/+$/, '') ?? `${request.protocol}://${request.host}`
+      return reply
+        .status(202)
+        .send({ link: `${base}/api/v1/segments/user/history/${reportFilename(report)}` })
+    }
+  )
+
+  app.get(
+    '/segments/user/history/:filename',
+    {
+      schema: {
+        operationId: 'getUserReport',
+        summary: 'Fetch a report',
+        tags: ['reports'],
+        params: ReportParamsSchema,
+        response: {
+          200: contentResponse('The report.', 'text/csv', ReportCsvSchema),
+          ...commonErrors,
+          404: errorResponse(
+            'The report is not there: not yet (`Retry-After` says when to ask again), or not at all.',
+            {
+              REPORT_PENDING: 'report (user-10_2023-08-01_2023-08-31.csv) is being made',
+              REPORT_FAILED: 'report (user-10_2023-08-01_2023-08-31.csv) could not be made: order it again',
+              REPORT_NOT_FOUND: 'report (user-10_2023-08-01_2023-08-31.csv) not found: order it first'
+            }
+          )
+        }
+      }
+    },
+    async (request, reply) => {
+      const { filename } = request.params
+      const file = await app.reportJobs.open(filename)
+      const { size } = await file.stat()
+      reply
+        .type('text/csv; charset=utf-8')
+        .header('content-disposition', `attachment; filename="${filename}"`)
+        .header('content-length', size)
+      return reply.send(file.createReadStream())
+    }
+  )
+}
