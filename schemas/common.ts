@@ -1,6 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
 
-/** An object that refuses fields it does not name: a typo must not look like success. */
+/** A request's object that refuses fields it does not name: a typo must not look like success. */
 export function closedObject<T extends TProperties>(
   properties: T,
   options: Record<string, unknown> = {}
@@ -57,6 +57,10 @@ export function emptyResponse(description: string) {
   return Type.Unsafe<void>(Type.Null({ description }))
 }
 
+const retryAfterHeader = {
+  'Retry-After': { type: 'integer', description: 'Seconds after which to try again.', examples: [1] }
+}
+
 /** The failures of one status, each with its code and an example of its message. */
 export function errorResponse(description: string, examples: Record<string, string>) {
   return {
@@ -72,7 +76,12 @@ export function errorResponse(description: string, examples: Record<string, stri
   }
 }
 
-/** A response of another media type than JSON, or with examples of its own. */
+/** Failures, of which some at least will pass. */
+export function passingErrorResponse(description: string, examples: Record<string, string>) {
+  return { ...errorResponse(description, examples), headers: retryAfterHeader }
+}
+
+/** A response of another media type than JSON. */
 export function contentResponse<T extends TSchema>(description: string, mediaType: string, schema: T) {
   return { description, content: { [mediaType]: { schema } } }
 }

@@ -1,14 +1,13 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject } from './common.ts'
 
-export const LiveSchema = closedObject(
+export const LiveSchema = Type.Object(
   { status: Type.Literal('live') },
-  { title: 'Live', examples: [{ status: 'live' }] }
+  { title: 'Live', description: 'The process runs.', examples: [{ status: 'live' }] }
 )
 export type Live = Static<typeof LiveSchema>
 
-export const ReadySchema = closedObject(
+export const ReadySchema = Type.Object(
   { status: Type.Literal('ready') },
-  { title: 'Ready', examples: [{ status: 'ready' }] }
+  { title: 'Ready', description: 'The service can serve.', examples: [{ status: 'ready' }] }
 )
 export type Ready = Static<typeof ReadySchema>

@@ -16,7 +16,7 @@ export const ReportIntervalSchema = closedObject({
 })
 export type ReportInterval = Static<typeof ReportIntervalSchema>
 
-export const OrderedReportSchema = closedObject(
+export const OrderedReportSchema = Type.Object(
   {
     link: Type.String({
       description: 'Where the report can be fetched once it is made.',

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, type RouteOptions } from 'fastify'
 import { closedObject } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
 import { databasePlugin } from './plugins/database.ts'
-import { handleErrors, sendError } from './plugins/errors.ts'
+import { sendError } from './plugins/errors.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
@@ -41,14 +41,12 @@ function refuseMalformedRequest(error: Error & { code?: string }, socket: Socket
   )
 }
 
-/** Refuses query parameters that the route does not name; a route that names none takes none. */
-async function apiRoutes(
-  app: FastifyInstance,
-  { publicUrl }: { publicUrl: string | undefined }
-): Promise<void> {
-  app.addHook('onRoute', (route) => {
-    route.schema = { querystring: closedObject({}), ...route.schema }
-  })
+/** Routes take the query parameters they name and no others. */
+function closeQuery(route: RouteOptions): void {
+  if (!route.schema?.hide) route.schema = { querystring: closedObject({}), ...route.schema }
+}
+
+const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (app, { publicUrl }) => {
   // Some shared caches keep any answer that doesn't forbid it, and then hand out stale ones.
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -87,7 +85,8 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.removeContentTypeParser('text/plain')
-  handleErrors(app)
+  app.setErrorHandler(sendError)
+  app.addHook('onRoute', closeQuery)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })

@@ -11,11 +11,13 @@ export class ConfigError extends Error {}
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(
-    Object.keys(ConfigSchema.properties).flatMap((name) =>
-      environment[name] ? [[name, environment[name]]] : []
-    )
+    Object.entries(ConfigSchema.properties).flatMap(([name, { type }]) => {
+      const text = environment[name]
+      if (!text) return []
+      return [[name, type === 'integer' && /^\d+$/.test(text) ? Number(text) : text]]
+    })
   )
-  const config = Value.Default(ConfigSchema, Value.Convert(ConfigSchema, given))
+  const config = Value.Default(ConfigSchema, given)
   if (Value.Check(ConfigSchema, config)) return config
 
   const error = Value.Errors(ConfigSchema, config).First()

@@ -9,26 +9,27 @@ type DatabaseOptions = {
   connections: number
   /** Milliseconds after which PostgreSQL gives a statement up. */
   statementTimeout: number
+  /** Milliseconds after which PostgreSQL gives up waiting for a lock. */
+  lockTimeout: number
 }
 
 const CONNECT_TIMEOUT_SECONDS = 5
-const LOCK_TIMEOUT_MS = 4_000
 const MAX_BACKOFF_SECONDS = 1
 
 /**
  * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
  * bigint comes back as text, so that ids stay exact.
  */
-export function connectDatabase(url: string, { name, connections, statementTimeout }: DatabaseOptions): Sql {
+export function connectDatabase(url: string, options: DatabaseOptions): Sql {
   return postgres(url, {
-    max: connections,
+    max: options.connections,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
     onnotice: () => {},
     connection: {
-      application_name: name,
-      statement_timeout: statementTimeout,
-      lock_timeout: Math.min(LOCK_TIMEOUT_MS, statementTimeout),
+      application_name: options.name,
+      statement_timeout: options.statementTimeout,
+      lock_timeout: options.lockTimeout,
       TimeZone: 'UTC'
     }
   })

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
+import pg from 'pg'
 
 const directory = fileURLToPath(new URL('../migrations', import.meta.url))
-const migrationsTable = 'pgmigrations'
 
 type MigrateOptions = {
   direction?: 'up' | 'down'
@@ -19,16 +19,25 @@ type MigrateOptions = {
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
   const { direction = 'up', count, log = () => {} } = options
-  const run = await runner({
-    databaseUrl,
-    dir: directory,
-    migrationsTable,
-    direction,
-    ...(count === undefined ? {} : { count }),
-    advisoryLockMode: 'wait',
-    log
-  })
-  return run.map(({ name }) => name)
+  // A client of ours, because the runner does not wait until its own has closed.
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'user-segments migrate' })
+  // A lost connection also rejects the query under way; without a listener it would end the process.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    const run = await runner({
+      dbClient: client,
+      dir: directory,
+      migrationsTable: 'pgmigrations',
+      direction,
+      ...(count === undefined ? {} : { count }),
+      advisoryLockMode: 'wait',
+      log
+    })
+    return run.map(({ name }) => name)
+  } finally {
+    await client.end()
+  }
 }
 
 /** The names of the migrations this code needs. */

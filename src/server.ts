@@ -2,8 +2,8 @@ import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { ConfigError, readConfig } from './config.ts'
 
-/** Milliseconds for requests in flight when the process is told to end; reports have a time of their own. */
-const DRAIN_TIMEOUT_MS = 10_000
+/** Milliseconds for requests in flight and reports in progress when the process is told to end. */
+const DRAIN_TIMEOUT_MS = 20_000
 /** Milliseconds after which the process ends whatever is unfinished: below the 30 s that orchestrators wait. */
 const SHUTDOWN_TIMEOUT_MS = 28_000
 
@@ -30,7 +30,8 @@ try {
   closeWithGrace({ delay: SHUTDOWN_TIMEOUT_MS, logger: app.log }, async ({ err, signal }) => {
     if (err) app.log.fatal({ err }, 'unexpected error, shutting down')
     else app.log.info({ signal }, 'shutting down')
-    await app.shutdown.begin(DRAIN_TIMEOUT_MS)
+    // Still listening: readiness answers that it fails, and reports that finish now can be fetched.
+    await Promise.all([app.shutdown.begin(DRAIN_TIMEOUT_MS), app.reportJobs.close(DRAIN_TIMEOUT_MS)])
     await app.close()
   })
   try {

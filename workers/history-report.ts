@@ -23,7 +23,6 @@ export type HistoryReport = {
 
 /** Rows fetched from the cursor at a time. */
 const BATCH_SIZE = 1_000
-const STATEMENT_TIMEOUT_MS = 600_000
 
 /**
  * Makes a user's history report and publishes it: the file appears whole or not at all. It carries the time of
@@ -33,7 +32,8 @@ export default async function makeHistoryReport(task: HistoryReportTask): Promis
   const sql = connectDatabase(task.databaseUrl, {
     name: 'user-segments report',
     connections: 1,
-    statementTimeout: STATEMENT_TIMEOUT_MS
+    statementTimeout: 600_000,
+    lockTimeout: 60_000
   })
   try {
     const snapshotAt = await selectNow(sql)

@@ -19,14 +19,20 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
     app.decorate(
       'sql',
-      connectDatabase(databaseUrl, { name: 'user-segments', connections: 10, statementTimeout: 5_000 })
+      connectDatabase(databaseUrl, {
+        name: 'user-segments',
+        connections: 10,
+        statementTimeout: 5_000,
+        lockTimeout: 4_000
+      })
     )
     app.decorate(
       'bulkSql',
       connectDatabase(databaseUrl, {
         name: 'user-segments bulk',
         connections: 2,
-        statementTimeout: BULK_STATEMENT_TIMEOUT
+        statementTimeout: BULK_STATEMENT_TIMEOUT,
+        lockTimeout: 60_000
       })
     )
     app.addHook('onClose', async () => {

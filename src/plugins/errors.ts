@@ -1,10 +1,4 @@
-import type {
-  FastifyError,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  FastifySchemaValidationError
-} from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { isDatabaseUnavailable } from '../database.ts'
 import { ApiError, databaseUnavailable, invalidRequest, serviceUnavailable } from '../errors.ts'
 
@@ -85,8 +79,4 @@ export function sendError(error: FastifyError, request: FastifyRequest, reply: F
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // Routes that stream another media type may have set it before they failed.
   reply.status(statusCode).type('application/json; charset=utf-8').send({ message, code })
-}
-
-export function handleErrors(app: FastifyInstance): void {
-  app.setErrorHandler(sendError)
 }

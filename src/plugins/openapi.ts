@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
 import { ErrorSchema } from '../../schemas/common.ts'
+import { requestErrors } from '../routes/common-errors.ts'
 
 /** Swagger UI is served at `/swagger`; the page's older address leads to the same page. */
 export const swaggerPath = '/swagger'
@@ -47,10 +48,13 @@ export const openapiPlugin = fp(
       {
         schema: {
           operationId: 'getOpenApiDocument',
-          summary: 'This document',
+          summary: 'Get this document',
+          description:
+            'The OpenAPI document of the service, made from the schemas that validate its requests.',
           tags: ['operation'],
           response: {
-            200: Type.Object({}, { description: 'The OpenAPI 3.1 document.', additionalProperties: true })
+            200: Type.Object({}, { description: 'The OpenAPI 3.1 document.', additionalProperties: true }),
+            ...requestErrors
           }
         }
       },

@@ -1,23 +1,32 @@
-import { errorResponse } from '../../schemas/common.ts'
+import { errorResponse, passingErrorResponse } from '../../schemas/common.ts'
 
 /** What every route may answer. */
-export const commonErrors = {
+export const requestErrors = {
   400: errorResponse('The request is not valid.', {
     INVALID_REQUEST: 'path parameter (user_id) must be an integer from 1 to 9223372036854775807'
-  }),
+  })
+}
+
+/** What every route that needs the database may answer. */
+export const commonErrors = {
+  ...requestErrors,
   500: errorResponse('The service failed. The failure is logged; nothing has changed.', {
     INTERNAL_ERROR: 'the service failed on this request; the failure has been logged'
   }),
-  503: errorResponse('The service cannot answer now. `Retry-After` says in how many seconds to try again.', {
-    DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
-    DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
-  })
+  503: passingErrorResponse(
+    'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
+    {
+      DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
+      DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
+    }
+  )
 }
 
 /** What every route with a body may answer besides. */
 export const commonBodyErrors = {
   400: errorResponse('The request is not valid.', {
     INVALID_REQUEST: 'unknown body field (slag)',
+    DUPLICATE_SLUG: 'segment with slug (VOICE_MSG) stands more than once in the request',
     INVALID_JSON: 'the body is not valid JSON'
   }),
   413: errorResponse('The body is too large.', { BODY_TOO_LARGE: 'the body is larger than 1 MiB' }),

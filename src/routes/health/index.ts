@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { errorResponse } from '../../../schemas/common.ts'
+import { passingErrorResponse } from '../../../schemas/common.ts'
 import { LiveSchema, ReadySchema } from '../../../schemas/health.ts'
 import { serviceUnavailable } from '../../errors.ts'
 import { listMigrations } from '../../migrate.ts'
-import { commonErrors } from '../common-errors.ts'
+import { commonErrors, requestErrors } from '../common-errors.ts'
 import { selectMissingMigrations } from './queries.ts'
 
 /** Milliseconds in which a probe has its answer. */
@@ -19,7 +19,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getLiveness',
         summary: 'Whether the process runs',
         tags: ['operation'],
-        response: { 200: LiveSchema, ...commonErrors }
+        response: { 200: LiveSchema, ...requestErrors }
       }
     },
     async () => ({ status: 'live' as const })
@@ -37,7 +37,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: ReadySchema,
           ...commonErrors,
-          503: errorResponse('The service cannot serve now.', {
+          503: passingErrorResponse('The service cannot serve now.', {
             DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
             SCHEMA_OUTDATED: 'the schema lacks migrations (0001_initial)',
             SHUTTING_DOWN: 'the service is shutting down'

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { contentResponse, errorResponse } from '../../../schemas/common.ts'
+import { contentResponse, errorResponse, passingErrorResponse } from '../../../schemas/common.ts'
 import { UserParamsSchema } from '../../../schemas/memberships.ts'
 import {
   OrderedReportSchema,
@@ -32,6 +32,10 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         response: {
           202: { description: 'The report is being made, or is ready.', ...OrderedReportSchema },
           ...commonErrors,
+          503: passingErrorResponse('The service cannot answer now, or makes too many reports.', {
+            TOO_MANY_REPORTS: 'too many reports are being made, try again later',
+            DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later'
+          }),
           404: errorResponse('The service has never seen this user.', {
             USER_NOT_FOUND: 'user with id (10) not found'
           })
@@ -62,12 +66,13 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
       schema: {
         operationId: 'getUserReport',
         summary: 'Fetch a report',
+        description: 'The file that an order linked to, once it is made.',
         tags: ['reports'],
         params: ReportParamsSchema,
         response: {
           200: contentResponse('The report.', 'text/csv', ReportCsvSchema),
           ...commonErrors,
-          404: errorResponse(
+          404: passingErrorResponse(
             'The report is not there: not yet (`Retry-After` says when to ask again), or not at all.',
             {
               REPORT_PENDING: 'report (user-10_2023-08-01_2023-08-31.csv) is being made',

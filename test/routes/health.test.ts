@@ -1,0 +1,92 @@
+import t from 'tap'
+import { migrate } from '../../src/migrate.ts'
+import { holdTable } from '../support/locks.ts'
+import { startService, startServiceOn, waitUntil } from '../support/service.ts'
+
+const live = { method: 'GET', url: '/health/live' } as const
+const ready = { method: 'GET', url: '/health/ready' } as const
+
+t.test('a service on a current schema is live and ready', async (t) => {
+  const service = await startService(t)
+  t.same(await service.request(live), { status: 200, body: { status: 'live' } })
+  t.same(await service.request(ready), { status: 200, body: { status: 'ready' } })
+})
+
+t.test(
+  'a service whose schema lacks a migration is live, not ready, and ready once it is migrated',
+  async (t) => {
+    const service = await startService(t)
+    await migrate(service.database.url, { direction: 'down' })
+    const outdated = {
+      status: 503,
+      body: { message: 'the schema lacks migrations (0001_initial)', code: 'SCHEMA_OUTDATED' }
+    }
+    t.same(await service.request(ready), outdated)
+    await service.sql`drop table pgmigrations`
+    t.same(await service.request(ready), outdated, 'nor where nothing was ever migrated')
+    t.equal((await service.request(live)).status, 200)
+    await migrate(service.database.url)
+    t.equal((await service.request(ready)).status, 200)
+  }
+)
+
+t.test('a service that has been told to end is not ready', async (t) => {
+  const service = await startService(t)
+  await service.app.shutdown.begin(0)
+  t.same(await service.request(ready), {
+    status: 503,
+    body: { message: 'the service is shutting down', code: 'SHUTTING_DOWN' }
+  })
+})
+
+t.test(
+  'without its database the service lives, answers 503 with Retry-After, and comes back by itself',
+  async (t) => {
+    const service = await startService(t)
+    await service.changeSegments(1)
+    const refused = await startServiceOn(t, {
+      ...service.database,
+      url: 'postgres://postgres@127.0.0.1:1/none'
+    })
+    for (const url of [
+      '/health/ready',
+      '/api/v1/segments/user/1',
+      '/api/v1/segments/user/1/csv?from=2023-01-01&to=2023-01-02'
+    ]) {
+      const answer = await refused.app.inject(url)
+      t.same(
+        [answer.statusCode, answer.headers['retry-after'], answer.json()],
+        [
+          503,
+          '1',
+          { message: 'the database cannot answer now, try again later', code: 'DATABASE_UNAVAILABLE' }
+        ],
+        url
+      )
+    }
+    t.equal((await refused.request(live)).status, 200)
+
+    await service.sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()`
+    t.same(
+      await waitUntil(
+        () => service.getSegments(1),
+        ({ status }) => status !== 503
+      ),
+      { status: 200, body: [] },
+      'a lost connection is made anew'
+    )
+  }
+)
+
+t.test('a request that the database cannot answer in time is given up with 503', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+
+  const release = await holdTable(t, service.database, 'memberships')
+  const answer = await service.changeSegments(1, ['A'])
+  t.match(answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  await release()
+  t.equal((await service.getSegments(1)).status, 404, 'it has changed nothing')
+})

@@ -1,0 +1,218 @@
+import t from 'tap'
+import { startService, startServiceOn } from '../support/service.ts'
+
+const ok = { status: 200, body: '' }
+const notFound = { status: 404, body: { message: 'some segments not found', code: 'SEGMENTS_NOT_FOUND' } }
+const invalid = (message: string) => ({ status: 400, body: { message, code: 'INVALID_REQUEST' } })
+
+t.test("reading a user's segments", async (t) => {
+  const service = await startService(t)
+  const unknown = (id: string) => ({
+    status: 404,
+    body: { message: `user with id (${id}) not found`, code: 'USER_NOT_FOUND' }
+  })
+
+  t.same(await service.getSegments(10), unknown('10'), 'a user never seen')
+  await service.changeSegments(10)
+  t.same(await service.getSegments(10), { status: 200, body: [] }, 'a known user in none')
+
+  for (const slug of ['PROTECTED_PHONE_NUMBER', 'VOICE_MSG', 'PROMO_5']) await service.createSegment(slug)
+  await service.changeSegments(10, ['PROMO_5', 'PROTECTED_PHONE_NUMBER', 'VOICE_MSG'])
+  for (let time = 0; time < 3; time += 1) {
+    t.same(
+      await service.getSegments(10),
+      { status: 200, body: ['PROTECTED_PHONE_NUMBER', 'VOICE_MSG', 'PROMO_5'] },
+      'in a stable order'
+    )
+  }
+
+  t.test('ids are exact past 2^53, up to the largest', async (t) => {
+    // Each pair is one number in floating point.
+    for (const [id, neighbour] of [
+      ['9007199254740993', '9007199254740992'],
+      ['9223372036854775807', '9223372036854775806']
+    ] as const) {
+      t.same(await service.changeSegments(id, ['VOICE_MSG']), ok)
+      t.same(await service.getSegments(id), { status: 200, body: ['VOICE_MSG'] })
+      t.same(await service.getSegments(neighbour), unknown(neighbour))
+      t.equal((await service.history(id))[0]?.[0], id)
+    }
+  })
+
+  t.test('ids that are none are refused', async (t) => {
+    const ids = [
+      '0',
+      '-1',
+      '01',
+      '1.0',
+      '1e3',
+      'abc',
+      '9223372036854775808',
+      '99999999999999999999',
+      '%00',
+      '1%20',
+      '٣'
+    ]
+    for (const id of ids) {
+      const refusal = invalid('path parameter (user_id) must be an integer from 1 to 9223372036854775807')
+      t.same(await service.getSegments(id), refusal, id)
+      t.same(await service.changeSegments(id), refusal, id)
+    }
+  })
+
+  t.test('many at once, known and unknown, each with its own answer', async (t) => {
+    await service.sql`insert into users (id) select generate_series(1000, 1999)`
+    await service.sql`
+      insert into memberships (user_id, segment_id)
+      select u, s.id from generate_series(1000, 1999, 2) u, segments s where s.slug = 'PROMO_5'`
+    const ids = Array.from({ length: 1200 }, (_, n) => 1000 + n)
+    const answers = await Promise.all([...ids, ...ids].map((id) => service.getSegments(id)))
+    const expected = (id: number) =>
+      id >= 2000 ? unknown(String(id)) : { status: 200, body: id % 2 === 0 ? ['PROMO_5'] : [] }
+    t.same(answers, [...ids, ...ids].map(expected))
+  })
+})
+
+t.test("changing a user's segments", async (t) => {
+  const service = await startService(t)
+  for (const slug of ['A', 'B', 'C', 'D']) await service.createSegment(slug)
+  await service.deleteSegment('D')
+
+  t.test('adds and deletes in one call', async (t) => {
+    t.same(await service.changeSegments(1, ['A', 'B']), ok)
+    t.same(await service.changeSegments(1, ['c'], ['a']), ok)
+    t.same(await service.getSegments(1), { status: 200, body: ['B', 'C'] })
+  })
+
+  t.test('makes the user known, by an empty call too', async (t) => {
+    t.same(await service.changeSegments(2, [], []), ok)
+    t.same(await service.getSegments(2), { status: 200, body: [] })
+  })
+
+  t.test('changes nothing where any slug is unknown or deleted', async (t) => {
+    await service.changeSegments(3, ['A'])
+    for (const [add, remove] of [
+      [['B', 'NOWHERE'], []],
+      [['B'], ['NOWHERE']],
+      [['B', 'D'], ['A']],
+      [['B'], ['D', 'A']]
+    ] as const) {
+      t.same(await service.changeSegments(3, [...add], [...remove]), notFound)
+      t.same(await service.getSegments(3), { status: 200, body: ['A'] })
+    }
+    t.same(await service.changeSegments(4, ['NOWHERE']), notFound)
+    t.equal((await service.getSegments(4)).status, 404, 'nor does it make the user known')
+  })
+
+  t.test('refuses a slug that stands twice', async (t) => {
+    const twice = {
+      status: 400,
+      body: { message: 'segment with slug (A) stands more than once in the request', code: 'DUPLICATE_SLUG' }
+    }
+    t.same(await service.changeSegments(5, ['A', 'a']), twice)
+    t.same(await service.changeSegments(5, [], ['A', 'A']), twice)
+    t.same(await service.changeSegments(5, ['a'], ['A']), twice)
+    t.same(await service.changeSegments(5, ['A', 'NOWHERE'], ['A']), twice, 'whatever else is wrong')
+    t.equal((await service.getSegments(5)).status, 404)
+  })
+
+  t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
+    const change = (body: unknown) =>
+      service.request({
+        method: 'POST',
+        url: '/api/v1/segments/user/6',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body)
+      })
+    t.same(await change({ segment_to_add: ['A'] }), invalid('unknown body field (segment_to_add)'))
+    t.same(await change({ segments_to_add: 'A' }), invalid('body field (segments_to_add) must be array'))
+    t.same(
+      await change({ segments_to_delete: null }),
+      invalid('body field (segments_to_delete) must be array')
+    )
+    t.match(await change({ segments_to_add: ['A', 7] }), {
+      status: 400,
+      body: { message: /\(segments_to_add\[1\]\) must be 1 to 128/ }
+    })
+    t.match(await change({ segments_to_add: ['=A'] }), {
+      status: 400,
+      body: { message: /\(segments_to_add\[0\]\) must be/ }
+    })
+    t.equal((await service.getSegments(6)).status, 404)
+  })
+
+  t.test('what is so already leaves no trace in the history', async (t) => {
+    await service.changeSegments(7, ['A'])
+    await service.changeSegments(7, ['A'], ['B'])
+    await service.changeSegments(7, [], ['B', 'C'])
+    t.same(
+      (await service.history(7)).map(([, slug, operation]) => [slug, operation]),
+      [['A', 'add']]
+    )
+  })
+
+  t.test('leaving and coming back keeps both periods', async (t) => {
+    await service.changeSegments(8, ['A'])
+    await service.changeSegments(8, ['B'], ['A'])
+    await service.changeSegments(8, ['A'])
+    const history = await service.history(8)
+    t.same(
+      history.map(([id, slug, operation]) => [id, slug, operation]),
+      [
+        ['8', 'A', 'add'],
+        ['8', 'A', 'delete'],
+        ['8', 'B', 'add'],
+        ['8', 'A', 'add']
+      ],
+      'a swap takes the user out before it puts the user in'
+    )
+    const times = history.map((row) => row[3] ?? '')
+    t.same(times, times.toSorted())
+    t.ok(
+      times.every((time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(time)),
+      times.join()
+    )
+  })
+
+  t.test('takes as many slugs as a body holds', async (t) => {
+    await service.sql`insert into segments (slug) select 'MANY_' || n from generate_series(1, 5000) n`
+    const slugs = Array.from({ length: 5000 }, (_, n) => `MANY_${n + 1}`)
+    t.same(await service.changeSegments(9, slugs), ok)
+    t.same(await service.getSegments(9), { status: 200, body: slugs })
+    t.same(await service.changeSegments(9, [], slugs), ok)
+    t.same(await service.getSegments(9), { status: 200, body: [] })
+  })
+})
+
+t.test("time goes forward in a user's history even when the clock of the database goes back", async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.changeSegments(1, ['A'])
+  // As after a failover to a server whose clock is an hour behind.
+  await service.sql`update memberships set added_at = now() + interval '1 hour'`
+  await service.changeSegments(1, [], ['A'])
+  t.same(await service.getSegments(1), { status: 200, body: [] })
+  await service.changeSegments(1, ['A'])
+  t.same(await service.getSegments(1), { status: 200, body: ['A'] })
+  const periods = await service.sql`
+    select added_at, removed_at,
+      removed_at >= added_at as forward,
+      added_at > lag(removed_at) over (order by added_at) as after_the_last
+    from memberships order by added_at`
+  t.match(periods, [
+    { forward: true, after_the_last: null },
+    { removed_at: null, after_the_last: true }
+  ])
+})
+
+t.test('a write that has been answered is seen on every instance', async (t) => {
+  const first = await startService(t)
+  const second = await startServiceOn(t, first.database)
+  await first.createSegment('A')
+  for (let round = 0; round < 50; round += 1) {
+    const id = 1 + (round % 5)
+    const wasIn = round % 10 >= 5
+    await (wasIn ? first : second).changeSegments(id, wasIn ? [] : ['A'], wasIn ? ['A'] : [])
+    t.same(await (wasIn ? second : first).getSegments(id), { status: 200, body: wasIn ? [] : ['A'] })
+  }
+})

@@ -1,0 +1,201 @@
+import t from 'tap'
+import { startService } from '../support/service.ts'
+
+t.test('creating a segment', async (t) => {
+  const service = await startService(t)
+
+  t.test('answers 200 with an empty body, and the segment can be used in any case', async (t) => {
+    t.same(await service.createSegment('Voice_Msg'), { status: 200, body: '' })
+    t.same(await service.changeSegments(1, ['vOICE_msg']), { status: 200, body: '' })
+    t.same(await service.getSegments(1), { status: 200, body: ['VOICE_MSG'] })
+  })
+
+  t.test('refuses a slug that is taken, in whatever case', async (t) => {
+    const conflict = (slug: string) => ({
+      status: 409,
+      body: { message: `segment with slug (${slug}) already exists`, code: 'SEGMENT_ALREADY_EXISTS' }
+    })
+    await service.createSegment('TAKEN')
+    t.same(await service.createSegment('TAKEN'), conflict('TAKEN'))
+    t.same(await service.createSegment('taken'), conflict('TAKEN'))
+    await service.deleteSegment('TAKEN')
+    t.same(await service.createSegment('Taken'), conflict('TAKEN'), 'a slug is never reused')
+  })
+
+  t.test('makes one segment of many requests for one slug at once', async (t) => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => service.createSegment('RACE', 0.5)))
+    const statuses = answers.map(({ status }) => status).sort()
+    t.same(statuses, [200, ...Array.from({ length: 19 }, () => 409)])
+  })
+
+  t.test('takes slugs up to the limits', async (t) => {
+    for (const slug of ['A', '7', 'z', 'A.b_C-d', `L${'O'.repeat(126)}G`]) {
+      t.same(await service.createSegment(slug), { status: 200, body: '' }, slug)
+      t.same(await service.deleteSegment(slug), { status: 200, body: '' }, slug)
+    }
+  })
+
+  const badSlug = '1 to 128 characters: a letter or digit, then letters, digits, "_", "-" or "."'
+  const invalid = (message: string) => ({ status: 400, body: { message, code: 'INVALID_REQUEST' } })
+
+  t.test('refuses slugs past the limits', async (t) => {
+    const slugs = [
+      '',
+      '-A',
+      '_A',
+      '.A',
+      'A B',
+      'A/B',
+      'Ä',
+      'A\u0000',
+      'A\n',
+      '=1',
+      '+1',
+      '@A',
+      '\tA',
+      'A'.repeat(129)
+    ]
+    for (const slug of slugs) {
+      t.same(
+        await service.createSegment(slug),
+        invalid(`body field (slug) must be ${badSlug}`),
+        JSON.stringify(slug)
+      )
+    }
+    t.same(
+      await service.deleteSegment('A'.repeat(129)),
+      invalid(`path parameter (slug) must be ${badSlug}`),
+      'in the path as well'
+    )
+    t.same(await service.deleteSegment('%00'), invalid(`path parameter (slug) must be ${badSlug}`))
+  })
+
+  t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
+    const create = (body: unknown) =>
+      service.request({
+        method: 'POST',
+        url: '/api/v1/segment',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body)
+      })
+    t.same(await create({}), invalid('body field (slug) is missing'))
+    t.same(await create([]), invalid('body must be object'))
+    t.same(await create(null), invalid('body must be object'))
+    t.same(await create({ slug: 5 }), invalid(`body field (slug) must be ${badSlug}`))
+    t.same(await create({ slug: 'X', slag: 1 }), invalid('unknown body field (slag)'))
+    t.same(await create({ slug: 'X', selection: '0.5' }), invalid('body field (selection) must be number'))
+    t.same(await create({ slug: 'X', selection: null }), invalid('body field (selection) must be number'))
+    t.same(await create({ slug: 'X', selection: -0.1 }), invalid('body field (selection) must be >= 0'))
+    t.same(await create({ slug: 'X', selection: 1.0000001 }), invalid('body field (selection) must be <= 1'))
+    t.same((await service.deleteSegment('X')).status, 404, 'none of them made a segment')
+  })
+})
+
+t.test('a share of the users is put into a new segment', async (t) => {
+  const service = await startService(t)
+  const members = async (slug: string) => {
+    const rows = await service.sql<
+      { user_id: string }[]
+    >`select user_id from periods where slug = ${slug} and active`
+    return rows.map(({ user_id }) => user_id)
+  }
+
+  t.same(await service.createSegment('NOBODY', 1), { status: 200, body: '' }, 'of no users')
+  t.same(await members('NOBODY'), [])
+
+  await service.changeSegments(1)
+  await service.createSegment('TINY_SHARE_OF_ONE', 0.000001)
+  t.same(await members('TINY_SHARE_OF_ONE'), ['1'], 'one user is the least that a share above 0 has')
+  t.same(await service.getSegments(1), { status: 200, body: ['TINY_SHARE_OF_ONE'] })
+
+  await service.sql`insert into users (id) select generate_series(2, 100)`
+  const exact: [number, number][] = [
+    [0, 0],
+    [0.07, 7],
+    [0.071, 8],
+    [0.29, 29],
+    [0.57, 57],
+    [0.999, 100],
+    [1.0, 100],
+    [1e-7, 1]
+  ]
+  for (const [selection, count] of exact) {
+    const slug = `SHARE_${selection}`
+    t.same(await service.createSegment(slug, selection), { status: 200, body: '' })
+    const ids = await members(slug.toUpperCase())
+    t.equal(ids.length, count, `${selection} of 100 users`)
+    t.equal(new Set(ids).size, count, 'each once')
+  }
+
+  await service.createSegment('NO_SHARE')
+  t.same(await members('NO_SHARE'), [], 'without selection nobody is put in')
+
+  t.test('chosen at random: two draws differ, and over many draws every user is drawn', async (t) => {
+    const draws = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        await service.createSegment(`DRAW_${n}`, 0.5)
+        return members(`DRAW_${n}`)
+      })
+    )
+    t.equal(new Set(draws.map((ids) => ids.join())).size, 20)
+    t.equal(new Set(draws.flat()).size, 100)
+  })
+
+  t.test('of the users known when it was asked for, and in their history from then on', async (t) => {
+    await service.createSegment('ALL', 1)
+    await service.changeSegments(101)
+    t.same(await service.getSegments(101), { status: 200, body: [] }, 'a user who came later is not in it')
+    const history = await service.history(100)
+    t.ok(history.some(([, slug, operation]) => slug === 'ALL' && operation === 'add'))
+  })
+})
+
+t.test('a segment and its members appear together or not at all', async (t) => {
+  const service = await startService(t)
+  await service.sql`insert into users (id) select generate_series(1, 50)`
+  // The last member cannot be inserted: nothing of the segment may stay.
+  await service.sql`alter table memberships add constraint refuse_50 check (user_id <> 50)`
+  t.match(await service.createSegment('ATOMIC', 1), { status: 500, body: { code: 'INTERNAL_ERROR' } })
+  await service.sql`alter table memberships drop constraint refuse_50`
+  t.same(await service.createSegment('ATOMIC', 1), { status: 200, body: '' })
+  t.same(await service.getSegments(50), { status: 200, body: ['ATOMIC'] })
+})
+
+t.test('deleting a segment', async (t) => {
+  const service = await startService(t)
+  const notFound = (slug: string) => ({
+    status: 404,
+    body: { message: `segment with slug (${slug}) is not found for delete`, code: 'SEGMENT_NOT_FOUND' }
+  })
+
+  t.same(await service.deleteSegment('nowhere'), notFound('NOWHERE'))
+
+  await service.createSegment('KEPT')
+  await service.createSegment('GONE')
+  for (const user of [1, 2, 3]) await service.changeSegments(user, ['GONE', 'KEPT'])
+  t.same(await service.deleteSegment('Gone'), { status: 200, body: '' })
+  t.same(await service.deleteSegment('GONE'), notFound('GONE'), 'only once')
+
+  const [{ deleted_at } = { deleted_at: '' }] = await service.sql<{ deleted_at: string }[]>`
+    select to_char(deleted_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at
+    from segments
+    where slug = 'GONE'`
+  for (const user of [1, 2, 3]) {
+    t.same(await service.getSegments(user), { status: 200, body: ['KEPT'] })
+    const history = await service.history(user)
+    t.same(
+      history.map(([, slug, operation]) => [slug, operation]),
+      [
+        ['KEPT', 'add'],
+        ['GONE', 'add'],
+        ['GONE', 'delete']
+      ]
+    )
+    t.equal(history.at(-1)?.[3], deleted_at, "ended at the segment's time of deletion")
+  }
+  t.same(
+    await service.changeSegments(1, [], ['GONE']),
+    { status: 404, body: { message: 'some segments not found', code: 'SEGMENTS_NOT_FOUND' } },
+    'a deleted segment is unknown to later calls'
+  )
+})

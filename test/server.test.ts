@@ -1,0 +1,134 @@
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { holdTable } from './support/locks.ts'
+import { startServerProcess } from './support/server-process.ts'
+import { createDatabase, createFolder, type TestDatabase, waitUntil } from './support/service.ts'
+
+/** Until a connection of the service waits for the table that the test holds. */
+async function waitUntilBlocked({ sql }: TestDatabase): Promise<void> {
+  await waitUntil(
+    async () => {
+      const [row] = await sql<[{ count: number }]>`
+        select count(*)::integer from pg_stat_activity
+        where datname = current_database() and application_name like 'user-segments%' and wait_event_type = 'Lock'`
+      return row.count
+    },
+    (count) => count > 0
+  )
+}
+
+async function startServer(t: Parameters<typeof createDatabase>[0]) {
+  const database = await createDatabase(t)
+  const reportsDirectory = await createFolder(t)
+  const server = startServerProcess(t, {
+    DATABASE_URL: database.url,
+    PORT: '0',
+    REPORTS_DIR: reportsDirectory
+  })
+  const address = await server.address()
+  const change = (body: object) =>
+    fetch(`${address}/api/v1/segments/user/1`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body)
+    })
+  return { server, database, reportsDirectory, address, change }
+}
+
+t.test(
+  'SIGTERM during a request: readiness fails, the request is answered, the exit code is 0',
+  async (t) => {
+    const { server, database, address, change } = await startServer(t)
+    await database.sql`insert into segments (slug) values ('A')`
+    t.equal((await fetch(`${address}/health/ready`)).status, 200)
+
+    const release = await holdTable(t, database, 'memberships')
+    const answer = change({ segments_to_add: ['A'] })
+    await waitUntilBlocked(database)
+    server.process.kill('SIGTERM')
+    const readiness = await waitUntil(
+      () => fetch(`${address}/health/ready`),
+      ({ status }) => status === 503
+    )
+    t.same(await readiness.json(), { message: 'the service is shutting down', code: 'SHUTTING_DOWN' })
+    await release()
+    t.equal((await answer).status, 200)
+    t.equal(await server.exitCode(), 0)
+    t.equal(server.stderr, '')
+    t.same(await database.sql`select user_id, slug from periods where active`, [{ user_id: '1', slug: 'A' }])
+  }
+)
+
+t.test('SIGTERM during a report: the report is finished, the exit code is 0', async (t) => {
+  const { server, database, reportsDirectory, address, change } = await startServer(t)
+  await change({})
+  const release = await holdTable(t, database, 'memberships')
+  const order = await fetch(`${address}/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31`)
+  const { link } = (await order.json()) as { link: string }
+  t.equal(new URL(link).origin, address)
+  await waitUntilBlocked(database)
+  server.process.kill('SIGTERM')
+  await waitUntil(
+    () => fetch(`${address}/health/ready`),
+    ({ status }) => status === 503
+  )
+  t.equal(((await (await fetch(link)).json()) as { code: string }).code, 'REPORT_PENDING', 'it still answers')
+  await release()
+  t.equal(await server.exitCode(), 0)
+  t.equal(
+    await readFile(join(reportsDirectory, 'user-1_2023-08-01_2023-08-31.csv'), 'utf8'),
+    'user_id,segment_slug,operation,date\n'
+  )
+})
+
+t.test('SIGINT when idle ends it at once', async (t) => {
+  const { server } = await startServer(t)
+  server.process.kill('SIGINT')
+  t.equal(await server.exitCode(), 0)
+})
+
+t.test('bad configuration refuses the start with one line', async (t) => {
+  const folder = await createFolder(t)
+  const file = join(folder, 'file')
+  await writeFile(file, '')
+  const occupied = createServer().listen(0, '127.0.0.1')
+  await once(occupied, 'listening')
+  t.teardown(() => occupied.close())
+  const { port } = occupied.address() as { port: number }
+
+  const valid = {
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
+    PORT: '0',
+    REPORTS_DIR: folder,
+    LOG_LEVEL: 'error'
+  }
+  for (const [environment, line] of [
+    [{ DATABASE_URL: '' }, /^DATABASE_URL is not set: it must be a URL such as postgres:.*\n$/],
+    [{ PORT: 'http' }, 'PORT is not valid: it must be a port from 0 to 65535\n'],
+    [{ REPORTS_DIR: file }, 'REPORTS_DIR is not valid: it must be a folder that can be written to\n'],
+    [{ PORT: String(port) }, `Port ${port} on 127.0.0.1 is already in use: set PORT to another one\n`],
+    [{ HOST: '192.0.2.1' }, 'HOST is not valid: 192.0.2.1 is no address of this machine\n']
+  ] as const) {
+    const server = startServerProcess(t, { ...valid, ...environment })
+    t.equal(await server.exitCode(), 1)
+    t.match(server.stderr, line)
+    t.equal(server.stderr.split('\n').length, 2, 'one line')
+  }
+})
+
+t.test('the service starts without its database and says that it is not ready', async (t) => {
+  const folder = await createFolder(t)
+  const server = startServerProcess(t, {
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
+    PORT: '0',
+    REPORTS_DIR: folder
+  })
+  const address = await server.address()
+  t.equal((await fetch(`${address}/health/live`)).status, 200)
+  t.equal((await fetch(`${address}/health/ready`)).status, 503)
+  server.process.kill('SIGTERM')
+  t.equal(await server.exitCode(), 0)
+})
