@@ -1,8 +1,15 @@
+import { existsSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
 import { type Config, ConfigSchema } from '../schemas/config.ts'
 
 /** Bad configuration: `message` is the one line to show, and never holds a value that could be a secret. */
 export class ConfigError extends Error {}
+
+/** The process's environment, with what `.env` in the working directory adds to it. */
+export function loadEnvironment(): NodeJS.ProcessEnv {
+  if (existsSync('.env')) process.loadEnvFile()
+  return process.env
+}
 
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset.

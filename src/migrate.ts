@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
+import { ConfigError, loadEnvironment, readConfig } from './config.ts'
 
 const directory = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -40,6 +41,12 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
   }
 }
 
+/** An error's message. That of a refused connection is empty, and its code says it. */
+export function describeError(error: unknown): string {
+  const { message, code } = error as NodeJS.ErrnoException
+  return message || code || String(error)
+}
+
 /** The names of the migrations this code needs. */
 export async function listMigrations(): Promise<string[]> {
   const files = await readdir(directory)
@@ -47,18 +54,12 @@ export async function listMigrations(): Promise<string[]> {
 }
 
 if (import.meta.main) {
-  const databaseUrl = process.env.DATABASE_URL
-  if (!databaseUrl) {
-    console.error(
-      'DATABASE_URL is not set: it must be a URL such as postgres://user:password@host:5432/database'
-    )
-    process.exit(1)
-  }
   try {
-    const names = await migrate(databaseUrl)
+    const { DATABASE_URL } = readConfig(loadEnvironment())
+    const names = await migrate(DATABASE_URL)
     console.log(names.length > 0 ? `Migrated: ${names.join(', ')}` : 'The schema is up to date.')
   } catch (error) {
-    console.error(`Migration failed: ${error instanceof Error ? error.message : error}`)
+    console.error(error instanceof ConfigError ? error.message : `Migration failed: ${describeError(error)}`)
     process.exit(1)
   }
 }

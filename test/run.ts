@@ -39,6 +39,6 @@ try {
     await server.stop()
   }
 } finally {
-  await rm(folder, { recursive: true, force: true })
+  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
 }
 process.exit(exitCode)

@@ -6,11 +6,15 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { ErrorSchema } from '../../schemas/common.ts'
 import { requestErrors } from '../routes/common-errors.ts'
 
-/** Swagger UI is served at `/swagger`; the page's older address leads to the same page. */
-export const swaggerPath = '/swagger'
+const swaggerPath = '/swagger'
 
+/**
+ * Swagger UI's page is also at `/swagger/index.html`. The page finds its document below its own address.
+ *
+ * @returns the address that the router knows.
+ */
 export function rewriteSwaggerIndex(url: string): string {
-  return url === `${swaggerPath}/index.html` ? `${swaggerPath}/` : url
+  return url.replace(/^\/swagger\/index\.html(\/|$)/, `${swaggerPath}/`)
 }
 
 /** The OpenAPI document of the routes registered after it, at `/openapi.json`, and Swagger UI over it. */

@@ -1,19 +1,13 @@
-import { existsSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { constants, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inflate } from '@sparticuz/chromium'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { chromium, type Page } from 'playwright-core'
 
-type Environment = Record<string, string | undefined>
+type BrowserProgram = { executablePath: string; env: Record<string, string | undefined> }
 
-interface BrowserProgram {
-  executablePath: string
-  env: Environment
-}
-
-const launchTimeoutMs = 60_000
+const LAUNCH_TIMEOUT_MS = 60_000
 
 /**
  * What playwright-core does not pass by itself. It already passes `--headless`, `--no-sandbox` (root can't
@@ -34,70 +28,39 @@ const chromiumFlags = [
 const fontconfig =
   '<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n'
 
-const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
-// The browser's last processes can still be writing when its first one has already ended.
-const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }
-
-const folders = new Set<string>()
-
 /**
  * Opens an empty page in a headless Chromium, hands it to `use`, and closes the browser whatever comes of it.
  *
  * On Linux on x64 the browser comes from the npm package `@sparticuz/chromium` and needs nothing installed.
  * The environment variable `CHROMIUM_PATH` names another Chromium or Chrome to use; elsewhere it is needed.
- * Every call unpacks and writes in a temporary folder of its own, which is removed afterwards.
+ * Everything it unpacks and writes is in a temporary folder of its own, which is removed afterwards.
  *
- * @param use - what to do with the page; it resolves to the result of the call
- * @throws Error when there is no Chromium for this machine and `CHROMIUM_PATH` isn't set
+ * @throws {Error} where there is no Chromium for this machine and `CHROMIUM_PATH` isn't set.
  */
 export async function withBrowser<T>(use: (page: Page) => Promise<T>): Promise<T> {
-  return await withFolder(async (folder) => {
-    const context = await launchChromium(await findProgram(folder), folder)
-    putRemovalLast()
+  const folder = await mkdtemp(join(tmpdir(), 'browser-'))
+  try {
+    // Only a persistent context lets us choose the folder of the profile.
+    const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+      ...(await findProgram(folder)),
+      headless: true,
+      args: chromiumFlags,
+      artifactsDir: join(folder, 'artifacts'),
+      timeout: LAUNCH_TIMEOUT_MS
+    })
     try {
       return await use(context.pages()[0] ?? (await context.newPage()))
     } finally {
       await context.close()
     }
-  })
-}
-
-async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'browser-'))
-  // A run ended from outside (Ctrl+C, a time limit) never gets to `finally`: 200 MB would stay behind.
-  folders.add(folder)
-  putRemovalLast()
-  for (const signal of endingSignals) process.on(signal, exitOnSignal)
-  try {
-    return await use(folder)
   } finally {
-    for (const signal of endingSignals) process.off(signal, exitOnSignal)
-    await rm(folder, removal)
-    folders.delete(folder)
+    // The browser's last processes can still be writing when its first one has already ended.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
-}
-
-/** Playwright kills the browser when the process exits; a removal before that would race with its writing. */
-function putRemovalLast(): void {
-  process.off('exit', removeFolders)
-  process.on('exit', removeFolders)
-}
-
-function removeFolders(): void {
-  for (const folder of folders) {
-    // rmSync gives up in silence when a browser that is still ending takes something away before it does.
-    for (let attempt = 0; attempt < 20 && existsSync(folder); attempt++) rmSync(folder, removal)
-  }
-}
-
-function exitOnSignal(signal: NodeJS.Signals): void {
-  putRemovalLast()
-  process.exit(128 + constants.signals[signal])
 }
 
 async function findProgram(folder: string): Promise<BrowserProgram> {
-  const installed = process.env['CHROMIUM_PATH']
+  const installed = process.env.CHROMIUM_PATH
   // A browser of the developer's own keeps their environment: it may be a wrapper that depends on it (snap).
   if (installed) return { executablePath: installed, env: process.env }
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -106,7 +69,7 @@ async function findProgram(folder: string): Promise<BrowserProgram> {
         'set CHROMIUM_PATH to the executable of a Chromium or Chrome on this machine'
     )
   }
-  return await unpackProgram(folder)
+  return unpackProgram(folder)
 }
 
 async function unpackProgram(folder: string): Promise<BrowserProgram> {
@@ -119,7 +82,7 @@ async function unpackProgram(folder: string): Promise<BrowserProgram> {
   await writeFile(fontSettings, fontconfig)
   const home = join(folder, 'home')
   await mkdir(home)
-  const libraryPath = [join(libraries, 'lib'), process.env['LD_LIBRARY_PATH']].filter(Boolean).join(':')
+  const libraryPath = [join(libraries, 'lib'), process.env.LD_LIBRARY_PATH].filter(Boolean).join(':')
   const env = {
     ...process.env,
     LD_LIBRARY_PATH: libraryPath,
@@ -140,27 +103,12 @@ async function unpackProgram(folder: string): Promise<BrowserProgram> {
  */
 function unpackInto(folder: string, archive: string): Promise<string> {
   const packageEntry = import.meta.resolve('@sparticuz/chromium')
-  const before = process.env['TMPDIR']
-  process.env['TMPDIR'] = folder
+  const before = process.env.TMPDIR
+  process.env.TMPDIR = folder
   try {
     return inflate(fileURLToPath(new URL(`../bin/${archive}`, packageEntry)))
   } finally {
-    if (before === undefined) delete process.env['TMPDIR']
-    else process.env['TMPDIR'] = before
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
   }
-}
-
-async function launchChromium(program: BrowserProgram, folder: string): Promise<BrowserContext> {
-  // Only a persistent context lets us choose the folder of the profile.
-  return await chromium.launchPersistentContext(join(folder, 'profile'), {
-    ...program,
-    headless: true,
-    args: chromiumFlags,
-    artifactsDir: join(folder, 'artifacts'),
-    timeout: launchTimeoutMs,
-    // Ours remove the folder as well, and end the process on SIGTERM too.
-    handleSIGINT: false,
-    handleSIGTERM: false,
-    handleSIGHUP: false
-  })
 }

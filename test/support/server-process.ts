@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
@@ -40,6 +41,8 @@ export class ServerProcess {
 export function startServerProcess(t: Test, environment: NodeJS.ProcessEnv): ServerProcess {
   const server = new ServerProcess(
     spawn(process.execPath, [fileURLToPath(new URL('../../src/server.ts', import.meta.url))], {
+      // Away from the developer's .env.
+      cwd: tmpdir(),
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe']
     })
