@@ -3,9 +3,9 @@
  * code changes, until Ctrl-C.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
-import { watch } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { once } from 'node:events'
+import { readdirSync, watch } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import type { Config } from '../../schemas/config.ts'
@@ -71,10 +71,9 @@ async function createDatabase(server: EmbeddedPostgres, name: string): Promise<v
  * service is up or has failed, and killing the watcher would leave the service running.
  */
 async function superviseService(databaseUrl: string, onUp: (address: string) => void): Promise<number> {
-  const changes = watchFolders()
   let wasUp = false
   while (!ending.signal.aborted) {
-    const changed = once(changes, 'change').then(([file]) => String(file))
+    const changed = waitForChange()
     const service = startService(databaseUrl)
     const exited = once(service, 'exit').then(() => 'exited' as const)
     service.once('message', (address: string) => {
@@ -115,17 +114,31 @@ async function endService(service: ChildProcess, exited: Promise<unknown>): Prom
   for (const signal of SIGNALS) process.off(signal, kill)
 }
 
-/** Emits `change` with a file's path, relative to the project, once no file has changed for a moment. */
-function watchFolders(): EventEmitter {
-  const changes = new EventEmitter()
+/**
+ * Resolves with a changed file's path, relative to the project, once no file has changed for a moment.
+ *
+ * It watches each folder by itself, as Linux does, and anew for each change: Node's recursive watching loses a
+ * file that an editor (or git) has replaced instead of written to, and a folder that is new is a change too.
+ */
+function waitForChange(): Promise<string> {
+  const { promise, resolve: report } = Promise.withResolvers<string>()
   let timer: NodeJS.Timeout | undefined
-  for (const folder of WATCHED_FOLDERS) {
-    watch(join(root, folder), { recursive: true }, (_event, file) => {
+  const watchers = listWatchedFolders().map((folder) =>
+    watch(folder, (_event, file) => {
       clearTimeout(timer)
-      timer = setTimeout(() => changes.emit('change', join(folder, file ?? '')), CHANGE_PAUSE)
-    }).on('error', (error) => console.error(`Changes are not noticed any more: ${error.message}`))
-  }
-  return changes
+      timer = setTimeout(report, CHANGE_PAUSE, relative(root, join(folder, file ?? '')))
+    }).on('error', (error) => console.error(`Changes in ${folder} are not noticed: ${error.message}`))
+  )
+  return promise.finally(() => {
+    for (const watcher of watchers) watcher.close()
+  })
+}
+
+function listWatchedFolders(): string[] {
+  return WATCHED_FOLDERS.map((name) => join(root, name)).flatMap((folder) => {
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+    return [folder, ...entries.filter((entry) => entry.isDirectory()).map((e) => join(e.parentPath, e.name))]
+  })
 }
 
 function describe(

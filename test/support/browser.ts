@@ -19,8 +19,8 @@ const chromiumFlags = [
   '--disable-quic',
   '--disable-domain-reliability',
   // A page that asks for anything but this machine must fail at once, and alike on every machine. A proxy
-  // would resolve names in our place, so none is taken from the environment.
-  '--no-proxy-server',
+  // named in the environment would get round that; headless Chromium ignores `--no-proxy-server`.
+  '--proxy-server=direct://',
   '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1 , EXCLUDE [::1]'
 ]
 
