@@ -59,6 +59,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { settings = {} } = options
   const place = await findPlace(resolve(options.directory))
   const data = join(place.directory, 'data')
+  await removeOldDrafts(place.directory)
   if (!existsSync(data)) await createCluster(place, data, settings.fsync === 'off')
   if (place.account) await ensureOwner(data, place.account)
   const password = await fs.readFile(join(data, 'password'), 'utf8')
@@ -76,13 +77,20 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /** Makes the cluster aside and moves it into place whole, so that dying halfway leaves nothing half done. */
-async function createCluster(
-  { native, directory, account }: Place,
-  data: string,
-  fast: boolean
-): Promise<void> {
-  await removeOldDrafts(directory)
-  const draft = await fs.mkdtemp(join(directory, 'init-'))
+async function createCluster(place: Place, data: string, fast: boolean): Promise<void> {
+  const draft = await fs.mkdtemp(join(place.directory, 'init-'))
+  try {
+    await initCluster(place, draft, fast)
+    await fs.rename(join(draft, 'data'), data)
+  } catch (error) {
+    // If another process has been faster, it is to be its cluster.
+    if (!existsSync(data)) throw error
+  } finally {
+    await fs.rm(draft, { recursive: true })
+  }
+}
+
+async function initCluster({ native, account }: Place, draft: string, fast: boolean): Promise<void> {
   const passwordFile = join(draft, 'password')
   await fs.writeFile(passwordFile, randomBytes(18).toString('base64url'), { mode: 0o600 })
   if (account) for (const path of [draft, passwordFile]) await fs.chown(path, account.uid, account.gid)
@@ -91,7 +99,7 @@ async function createCluster(
   const paths = [`--pgdata=${join(draft, 'data')}`, `--pwfile=${passwordFile}`]
   const initdb = spawn(join(native, 'bin/initdb'), [...options, ...paths, ...(fast ? ['--no-sync'] : [])], {
     ...account,
-    cwd: directory,
+    cwd: draft,
     env: ENVIRONMENT,
     stdio: ['ignore', 'ignore', 'pipe']
   })
@@ -99,20 +107,16 @@ async function createCluster(
   initdb.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
   const [code] = await once(initdb, 'close')
   if (code !== 0) throw new Error(`initdb failed:\n${complaint.trim()}`)
-
   await fs.rename(passwordFile, join(draft, 'data/password'))
-  await fs.rename(join(draft, 'data'), data).catch((error: NodeJS.ErrnoException) => {
-    // Another process may have been faster, and then its cluster it is.
-    if (!existsSync(data)) throw error
-  })
-  await fs.rm(draft, { recursive: true })
 }
 
 async function removeOldDrafts(directory: string): Promise<void> {
   for (const name of await fs.readdir(directory)) {
-    const path = join(directory, name)
-    if (!name.startsWith('init-') || (await fs.stat(path)).mtimeMs > Date.now() - OLD_DRAFT_AGE) continue
-    await fs.rm(path, { recursive: true, force: true })
+    if (!name.startsWith('init-')) continue
+    // One that is in use vanishes at any moment.
+    const stat = await fs.stat(join(directory, name)).catch(() => undefined)
+    if (!stat || stat.mtimeMs > Date.now() - OLD_DRAFT_AGE) continue
+    await fs.rm(join(directory, name), { recursive: true, force: true })
   }
 }
 

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { access, constants, type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { Piscina } from 'piscina'
@@ -27,7 +26,16 @@ type ReportJobsOptions = {
   limit?: number
 }
 
-type Job = { state: 'in progress'; orderedAt: bigint; accepted: Promise<void> } | { state: 'failed' }
+type JobInProgress = {
+  state: 'in progress'
+  /** Whether the interval was settled when the making began: then it need not be made again for a later order. */
+  settled: boolean
+  /** The latest order's time. */
+  orderedAt: bigint
+  /** Resolves once an older report of that name is gone. */
+  accepted: Promise<void>
+}
+type Job = JobInProgress | { state: 'failed' }
 
 /** A thread that has had nothing to do for so many milliseconds ends. */
 const IDLE_TIMEOUT_MS = 10_000
@@ -85,8 +93,7 @@ export class ReportJobs {
 
     const job = this.#jobs.get(filename)
     if (job?.state === 'in progress') {
-      // A settled interval's history is the same whenever it is read.
-      if (!settled && orderedAt > job.orderedAt) job.orderedAt = orderedAt
+      if (!job.settled && orderedAt > job.orderedAt) job.orderedAt = orderedAt
       return job.accepted
     }
     if (this.#closing) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down, try again')
@@ -94,9 +101,9 @@ export class ReportJobs {
 
     // Before the order is answered, so that not even a crash brings the older report back.
     const accepted = rm(this.#path(filename), { force: true })
-    const started: Job = { state: 'in progress', orderedAt, accepted }
+    const started: JobInProgress = { state: 'in progress', settled, orderedAt, accepted }
     this.#jobs.set(filename, started)
-    const run = this.#run(filename, request, started, accepted)
+    const run = this.#run(filename, request, started)
     this.#running.add(run)
     void run.finally(() => this.#running.delete(run))
     return accepted
@@ -122,14 +129,13 @@ export class ReportJobs {
   /** Waits for the reports in progress, `timeout` milliseconds at the most, then ends the threads. */
   async close(timeout: number): Promise<void> {
     this.#closing = true
-    const timer = new AbortController()
-    await Promise.race([
-      Promise.all(this.#running),
-      setTimeout(timeout, undefined, { signal: timer.signal }).catch(() => {})
-    ])
-    timer.abort()
+    const finished = Promise.all(this.#running)
+    const { promise: overdue, resolve: giveUp } = Promise.withResolvers<void>()
+    const timer = setTimeout(giveUp, timeout)
+    await Promise.race([finished, overdue])
+    clearTimeout(timer)
     await this.#pool.destroy()
-    await Promise.all(this.#running)
+    await finished
   }
 
   #path(filename: string): string {
@@ -148,28 +154,36 @@ export class ReportJobs {
   }
 
   /** Makes the report, and makes it again while a later order came after the snapshot was taken. Never rejects. */
-  async #run(
-    filename: string,
-    request: ReportRequest,
-    job: Job & { state: 'in progress' },
-    accepted: Promise<void>
-  ): Promise<void> {
+  async #run(filename: string, request: ReportRequest, job: JobInProgress): Promise<void> {
     const temporaryName = `.${filename}.${randomUUID()}`
     try {
-      await accepted
+      await job.accepted
       let report: HistoryReport
       do {
-        report = await this.#pool.run(
-          { ...request, filename, temporaryName, directory: this.#directory, databaseUrl: this.#databaseUrl },
-          { signal: AbortSignal.timeout(REPORT_TIMEOUT_MS) }
-        )
+        report = await this.#make({
+          ...request,
+          filename,
+          temporaryName,
+          directory: this.#directory,
+          databaseUrl: this.#databaseUrl
+        })
       } while (report.snapshotAt < job.orderedAt)
       this.#jobs.delete(filename)
       this.#log.info({ report: filename, rows: report.rows }, 'report made')
     } catch (error) {
       this.#log.error({ err: error, report: filename }, 'report failed')
-      this.#rememberFailure(filename)
       await Promise.allSettled([temporaryName, filename].map((name) => rm(this.#path(name), { force: true })))
+      this.#rememberFailure(filename)
+    }
+  }
+
+  async #make(task: HistoryReportTask): Promise<HistoryReport> {
+    const overdue = new AbortController()
+    const timer = setTimeout(() => overdue.abort(), REPORT_TIMEOUT_MS)
+    try {
+      return await this.#pool.run(task, { signal: overdue.signal })
+    } finally {
+      clearTimeout(timer)
     }
   }
 
