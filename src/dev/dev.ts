@@ -17,7 +17,7 @@ const WATCHED_FOLDERS = ['src', 'schemas', 'workers', 'migrations']
 const CHANGE_PAUSE = 100
 /** In ms; longer than the service's own limit, so that this only ever meets one that hangs. */
 const END_TIMEOUT = 30_000
-/** In ms; npm passes on a Ctrl-C that the terminal has sent us already, and only a later one is impatience. */
+/** In ms; npm passes on a Ctrl-C that the terminal has sent us already. Only a later one is impatience. */
 const REPEAT_PAUSE = 1_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const DATABASE = 'segments'
@@ -65,10 +65,10 @@ async function createDatabase(server: EmbeddedPostgres, name: string): Promise<v
 
 /**
  * Runs the service until it is to end, anew after each change. One that fails before it was ever up is the
- * developer's configuration and ends it all; one that fails later is their code, and waits for the next change.
+ * developer's configuration and ends it all; one that fails later is their code, and waits for a change.
  *
- * This is not `node --watch-path`, which passes on no IPC (Node 24): from outside one could not tell whether the
- * service is up or has failed, and killing the watcher would leave the service running.
+ * This is not `node --watch-path`, which passes on no IPC (Node 24): from outside one could not tell whether
+ * the service is up or has failed, and killing the watcher would leave the service running.
  */
 async function superviseService(databaseUrl: string, onUp: (address: string) => void): Promise<number> {
   let wasUp = false
@@ -117,8 +117,8 @@ async function endService(service: ChildProcess, exited: Promise<unknown>): Prom
 /**
  * Resolves with a changed file's path, relative to the project, once no file has changed for a moment.
  *
- * It watches each folder by itself, as Linux does, and anew for each change: Node's recursive watching loses a
- * file that an editor (or git) has replaced instead of written to, and a folder that is new is a change too.
+ * It watches each folder by itself, and anew for each change: on Linux, Node's recursive watching loses a
+ * file that an editor (or git) has replaced instead of written to.
  */
 function waitForChange(): Promise<string> {
   const { promise, resolve: report } = Promise.withResolvers<string>()

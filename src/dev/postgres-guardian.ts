@@ -1,8 +1,8 @@
 /**
  * Runs PostgreSQL for a process that may die at any moment, SIGKILL included: when the IPC channel to that
  * process closes, however that came about, PostgreSQL is stopped. Started detached, it is in a session of its
- * own, which a terminal's Ctrl-C does not reach. Its only argument is a {@link GuardianOrder} as JSON; it sends
- * PostgreSQL's process id and ends with PostgreSQL, whose output goes where its own goes.
+ * own, which a terminal's Ctrl-C does not reach. Its only argument is a {@link GuardianOrder} as JSON. It
+ * sends PostgreSQL's process id and ends with PostgreSQL, whose output goes where its own goes.
  */
 import { spawn } from 'node:child_process'
 

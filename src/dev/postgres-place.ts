@@ -1,4 +1,4 @@
-/** Where PostgreSQL's binaries and data lie, and which OS user it runs as: the part that running as root makes hard. */
+/** Where PostgreSQL's binaries and data lie, and which OS user it runs as, which only root makes hard. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -17,31 +17,34 @@ export type Place = {
 
 // Not /tmp, as the data has to outlive a reboot.
 const SHARED_FOLDER = '/var/tmp'
+/** One of the many files that initdb reads. */
+const SAMPLE_FILE = 'share/postgresql/postgres.bki'
 
 /**
  * Finds the place for the cluster that is to lie in `wish`, which is made where it is missing.
  *
- * Usually that is `wish` itself. PostgreSQL refuses to run as root, so for root it is given to another OS user,
- * and if that one cannot enter `wish` or the binaries' folder, both are below `/var/tmp`.
+ * Usually that is `wish` itself. PostgreSQL refuses to run as root, so for root it is given to another OS
+ * user. What that one cannot get at, be it `wish` or the binaries, goes below `/var/tmp`.
  *
- * @throws {Error} if there are no binaries for this machine, or no OS user, or somebody else's folder is in the way.
+ * @throws {Error} if there are no binaries for this machine, or no OS user to run them, or if another user's
+ * folder is in the way.
  */
 export async function findPlace(wish: string): Promise<Place> {
   const native = await findBinaries()
-  await fs.mkdir(wish, { recursive: true })
+  const made = await fs.mkdir(wish, { recursive: true })
   const directory = await fs.realpath(wish)
   if (process.getuid?.() !== 0) return { native, directory, account: undefined }
+  // Whatever the umask: the data in it has a mode of its own.
+  if (made) await fs.chmod(directory, 0o755)
 
-  const account = await findAccount(join(directory, 'data'))
+  const owner = await findAccount(join(directory, 'data'))
   // Data that has been moved stays there, even if the folder can be entered by now.
-  if (!existsSync(noteOf(directory)) && canUse(native, directory, account))
-    return { native, directory, account }
-  const home = await moveOut(directory)
-  return {
-    native: await copyBinaries(native),
-    directory: home,
-    account: await findAccount(join(home, 'data'))
-  }
+  const isUsable = !existsSync(noteOf(directory)) && canDo(owner, 'test -x "$0"', directory)
+  const home = isUsable ? directory : await moveOut(directory)
+  const account = isUsable ? owner : await findAccount(join(home, 'data'))
+  const run = '"$0" --version && test -r "$1"'
+  const isRunnable = canDo(account, run, join(native, 'bin/postgres'), join(native, SAMPLE_FILE))
+  return { native: isRunnable ? native : await copyBinaries(native), directory: home, account }
 }
 
 async function findBinaries(): Promise<string> {
@@ -75,11 +78,10 @@ async function findAccount(data: string): Promise<Account> {
   return { uid: Number(user[2]), gid: Number(user[3]) }
 }
 
-/** Whether the account can run these binaries and enter the folder. Tried, as modes alone do not tell. */
-function canUse(native: string, directory: string, account: Account): boolean {
-  const trial = '"$0" --version && test -r "$1" && test -x "$2"'
-  const paths = [join(native, 'bin/postgres'), join(native, 'share/postgresql/postgres.bki'), directory]
-  return spawnSync('/bin/sh', ['-c', trial, ...paths], { ...account, cwd: '/', stdio: 'ignore' }).status === 0
+/** Whether a shell of that account's succeeds. Tried, as a path's modes alone do not tell. */
+function canDo(account: Account, script: string, ...paths: string[]): boolean {
+  const options = { ...account, cwd: '/', stdio: 'ignore' } as const
+  return spawnSync('/bin/sh', ['-c', script, ...paths], options).status === 0
 }
 
 function noteOf(directory: string): string {
@@ -95,7 +97,7 @@ async function moveOut(directory: string): Promise<string> {
   await assertOnlyRootWrites(home)
   await fs.chmod(home, 0o755)
 
-  const note = `PostgreSQL does not run as root, and its OS user cannot enter this folder.\nThe data: ${data}\n`
+  const note = `PostgreSQL does not run as root, and its OS user cannot enter this folder.\nData: ${data}\n`
   const isNew = await fs.writeFile(noteOf(directory), note, { flag: 'wx' }).then(() => true, ignoreExisting)
   // Without the note, what lies there belonged to a folder that has been deleted, which meant its data too.
   if (isNew) await fs.rm(data, { recursive: true, force: true })

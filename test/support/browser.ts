@@ -46,7 +46,11 @@ export async function withBrowser<T>(use: (page: Page) => Promise<T>): Promise<T
       headless: true,
       args: chromiumFlags,
       artifactsDir: join(folder, 'artifacts'),
-      timeout: LAUNCH_TIMEOUT_MS
+      timeout: LAUNCH_TIMEOUT_MS,
+      // Playwright's own handlers keep the process alive; the browser ends by itself when its pipe closes.
+      handleSIGINT: false,
+      handleSIGTERM: false,
+      handleSIGHUP: false
     })
     try {
       return await use(context.pages()[0] ?? (await context.newPage()))
