@@ -42,9 +42,11 @@ export async function findPlace(wish: string): Promise<Place> {
   const isUsable = !existsSync(noteOf(directory)) && canDo(owner, 'test -x "$0"', directory)
   const home = isUsable ? directory : await moveOut(directory)
   const account = isUsable ? owner : await findAccount(join(home, 'data'))
-  const run = '"$0" --version && test -r "$1"'
-  const isRunnable = canDo(account, run, join(native, 'bin/postgres'), join(native, SAMPLE_FILE))
-  return { native: isRunnable ? native : await copyBinaries(native), directory: home, account }
+  return {
+    native: canRun(account, native) ? native : await copyBinaries(account, native),
+    directory: home,
+    account
+  }
 }
 
 async function findBinaries(): Promise<string> {
@@ -76,6 +78,11 @@ async function findAccount(data: string): Promise<Account> {
   const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
   if (!user) throw new Error('PostgreSQL does not run as root, and there is no OS user postgres or nobody')
   return { uid: Number(user[2]), gid: Number(user[3]) }
+}
+
+function canRun(account: Account, native: string): boolean {
+  const script = '"$0" --version && test -r "$1"'
+  return canDo(account, script, join(native, 'bin/postgres'), join(native, SAMPLE_FILE))
 }
 
 /** Whether a shell of that account's succeeds. Tried, as a path's modes alone do not tell. */
@@ -111,7 +118,7 @@ async function moveOut(directory: string): Promise<string> {
 }
 
 /** Copies the binaries to where every user can run them, once per version, and returns the folder. */
-async function copyBinaries(native: string): Promise<string> {
+async function copyBinaries(account: Account, native: string): Promise<string> {
   const { version } = JSON.parse(await fs.readFile(join(native, '../package.json'), 'utf8')) as {
     version: string
   }
@@ -120,8 +127,12 @@ async function copyBinaries(native: string): Promise<string> {
     const draft = await fs.mkdtemp(`${copy}.`)
     await fs.cp(native, draft, { recursive: true, verbatimSymlinks: true })
     runAsRoot('chmod', '-R', 'a+rX,go-w', draft)
+    // What is incomplete must not become everybody's.
+    const isComplete = canRun(account, draft)
     // Another clone may have been faster.
-    await fs.rename(draft, copy).catch(() => fs.rm(draft, { recursive: true }))
+    if (isComplete) await fs.rename(draft, copy).catch(() => {})
+    await fs.rm(draft, { recursive: true, force: true })
+    if (!isComplete) throw new Error(`PostgreSQL in ${native} cannot be run: reinstall it with npm ci`)
   }
   await assertOnlyRootWrites(copy)
   return copy
