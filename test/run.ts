@@ -37,6 +37,8 @@ try {
     exitCode = code ?? 1
   } finally {
     await server.stop()
+    // Elsewhere than asked for, where PostgreSQL's user cannot enter the folder.
+    await rm(server.directory, { recursive: true, force: true })
   }
 } finally {
   await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
