@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chmod, cp, symlink } from 'node:fs/promises'
+import { appendFile, chmod, cp, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,11 +56,15 @@ async function isRefused(url: string): Promise<boolean> {
 
 t.test('`npm run dev` brings up the service, restarts it on a change, and ends all it started', async (t) => {
   const clone = await cloneProject(t)
+  let data: string | undefined
+  // In the clone, or elsewhere where PostgreSQL's user cannot enter it.
+  t.teardown(() => data && rm(data, { recursive: true, force: true }))
   const first = startDev(t, clone, { PORT: '0' })
   const address = await waitFor(first, /Service +(http:\S+)\n/)
   t.match(first.output(), `${address}/swagger`)
   t.match(first.output(), join(clone, '.data/reports'))
   const database = await waitFor(first, /psql 'postgres:.*@([\d.:]+)\/segments'/)
+  data = await waitFor(first, /its files are in (.+)\n/)
   const user = (base: string) => `${base}/api/v1/segments/user/1`
   const headers = { 'content-type': 'application/json' }
   t.equal((await fetch(user(address), { method: 'POST', headers, body: '{}' })).status, 200)
