@@ -4,13 +4,13 @@ import { appendFile, chmod, cp, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createFolder, waitUntil } from './support/service.ts'
 
 type Dev = { process: ChildProcess; output: () => string; exitCode: Promise<number | null> }
 
 /** A copy of the project, as a clone would be, so that a developer's own data is not touched. */
-async function cloneProject(t: Parameters<typeof createFolder>[0]): Promise<string> {
+async function cloneProject(t: Test): Promise<string> {
   const clone = await createFolder(t)
   const root = fileURLToPath(new URL('..', import.meta.url))
   for (const name of ['src', 'schemas', 'workers', 'migrations', 'package.json']) {
@@ -23,7 +23,7 @@ async function cloneProject(t: Parameters<typeof createFolder>[0]): Promise<stri
 }
 
 /** What `npm run dev` does. It is ended with the test. */
-function startDev(t: Parameters<typeof createFolder>[0], clone: string, environment: NodeJS.ProcessEnv): Dev {
+function startDev(t: Test, clone: string, environment: NodeJS.ProcessEnv): Dev {
   const child = spawn(process.execPath, [join(clone, 'src/dev/dev.ts')], {
     cwd: clone,
     env: { PATH: process.env.PATH, ...environment },

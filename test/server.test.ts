@@ -2,25 +2,19 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
-import { holdTable } from './support/locks.ts'
+import t, { type Test } from 'tap'
+import { countBlocked, holdTable } from './support/locks.ts'
 import { startServerProcess } from './support/server-process.ts'
 import { createDatabase, createFolder, type TestDatabase, waitUntil } from './support/service.ts'
 
-/** Until a connection of the service waits for the table that the test holds. */
-async function waitUntilBlocked({ sql }: TestDatabase): Promise<void> {
+async function waitUntilBlocked(database: TestDatabase): Promise<void> {
   await waitUntil(
-    async () => {
-      const [row] = await sql<[{ count: number }]>`
-        select count(*)::integer from pg_stat_activity
-        where datname = current_database() and application_name like 'user-segments%' and wait_event_type = 'Lock'`
-      return row.count
-    },
+    () => countBlocked(database),
     (count) => count > 0
   )
 }
 
-async function startServer(t: Parameters<typeof createDatabase>[0]) {
+async function startServer(t: Test) {
   const database = await createDatabase(t)
   const reportsDirectory = await createFolder(t)
   const server = startServerProcess(t, {

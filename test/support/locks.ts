@@ -19,3 +19,11 @@ export async function holdTable(
     await sql.unsafe('commit')
   }
 }
+
+/** How many of the service's connections wait for a lock now; of all, or of those of one name. */
+export async function countBlocked({ sql }: TestDatabase, name = 'user-segments%'): Promise<number> {
+  const [row] = await sql<[{ count: number }]>`
+    select count(*)::integer from pg_stat_activity
+    where datname = current_database() and application_name like ${name} and wait_event_type = 'Lock'`
+  return row.count
+}
