@@ -48,8 +48,9 @@ function closeQuery(route: RouteOptions): void {
 
 const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (app, { publicUrl }) => {
   // Some shared caches keep any answer that doesn't forbid it, and then hand out stale ones.
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
+    done()
   })
   await app.register(segmentRoutes)
   await app.register(membershipRoutes)
