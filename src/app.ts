@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyInstance, type FastifyPluginAsync, type RouteOptions } from 'fastify'
-import { closedObject } from '../schemas/common.ts'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
 import { databasePlugin } from './plugins/database.ts'
@@ -10,6 +9,7 @@ import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
+import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
 import { membershipRoutes } from './routes/memberships/index.ts'
 import { reportRoutes } from './routes/reports/index.ts'
@@ -39,11 +39,6 @@ function refuseMalformedRequest(error: Error & { code?: string }, socket: Socket
     `HTTP/1.1 ${tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'}\r\n` +
       `connection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   )
-}
-
-/** Routes take the query parameters they name and no others. */
-function closeQuery(route: RouteOptions): void {
-  if (!route.schema?.hide) route.schema = { querystring: closedObject({}), ...route.schema }
 }
 
 const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (app, { publicUrl }) => {
@@ -85,9 +80,8 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  app.removeContentTypeParser('text/plain')
   app.setErrorHandler(sendError)
-  app.addHook('onRoute', closeQuery)
+  await app.register(strictRequestsPlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })

@@ -140,6 +140,32 @@ t.test('the conventions of every answer', async (t) => {
     t.equal((await send('DELETE', '/api/v1/segment/Q')).statusCode, 404)
   })
 
+  t.test('a DELETE takes no body, but an empty one and a content type are no error', async (t) => {
+    const remove = (body?: string) =>
+      service.app.inject({
+        method: 'DELETE',
+        url: '/api/v1/segment/A',
+        headers: json,
+        ...(body === undefined ? {} : { body })
+      })
+    const refused = await remove('{"dry_run":true}')
+    t.same(
+      [refused.statusCode, refused.json()],
+      [400, { message: 'DELETE takes no body here', code: 'INVALID_REQUEST' }]
+    )
+    t.equal((await remove('[]')).statusCode, 400)
+    t.same((await send('GET', '/api/v1/segments/user/1')).json(), ['A'], 'nothing was deleted')
+    for (const [slug, body] of [
+      ['NO_BODY', undefined],
+      ['EMPTY_BODY', ''],
+      ['EMPTY_OBJECT', '{}']
+    ] as const) {
+      await service.createSegment(slug)
+      const answer = await send('DELETE', `/api/v1/segment/${slug}`, body, json)
+      t.equal(answer.statusCode, 200, slug)
+    }
+  })
+
   t.test('a failure that is ours shows no SQL, no stack and no path', async (t) => {
     await service.sql`alter table users rename to gone`
     const answer = await send('GET', '/api/v1/segments/user/1')

@@ -63,6 +63,18 @@ t.test('ordering a report', async (t) => {
     })
     t.equal(body, header)
 
+    for (const host of ['a b', 'example.com/path', 'user@example.com', '"><x', 'example.com:port']) {
+      t.same(
+        await service.request({ method: 'GET', url, headers: { host } }),
+        invalid('header (host) must be a host name, with a port or without'),
+        host
+      )
+    }
+    for (const host of ['[::1]:8080', 'segments', '10.0.0.1:80']) {
+      const { body } = await service.request({ method: 'GET', url, headers: { host } })
+      t.same(body, { link: `http://${host}${path}` })
+    }
+
     const behindProxy = await startService(t, { PUBLIC_URL: 'https://example.com/segments/' })
     await behindProxy.changeSegments(1)
     t.same(await behindProxy.orderReport(1, '2023-08-01', '2023-08-31'), {

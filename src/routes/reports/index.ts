@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { contentResponse, errorResponse, passingErrorResponse } from '../../../schemas/common.ts'
 import { UserParamsSchema } from '../../../schemas/memberships.ts'
 import {
@@ -11,6 +12,21 @@ import { invalidRequest, userNotFound } from '../../errors.ts'
 import { reportFilename } from '../../plugins/report-jobs.ts'
 import { commonErrors } from '../common-errors.ts'
 import { checkReportOrder } from './queries.ts'
+
+/** A host with a port, as a URL may have it; `Host` can hold anything. */
+const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
+
+/**
+ * The base of links where none is configured: what the caller has reached this service by.
+ *
+ * @throws {ApiError} where the caller's `Host` is none.
+ */
+function requestOrigin({ protocol, host, socket }: FastifyRequest): string {
+  // HTTP/1.0 knows no Host.
+  if (!host) return `${protocol}://${socket.localAddress}:${socket.localPort}`
+  if (!authority.test(host)) throw invalidRequest('header (host) must be a host name, with a port or without')
+  return `${protocol}://${host}`
+}
 
 export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undefined }> = async (
   app,
@@ -44,6 +60,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
     },
     async (request, reply) => {
       const { from, to } = request.query
+      const base = publicUrl?.replace(/\/+$/, '') ?? requestOrigin(request)
       const report = { userId: request.params.user_id, from, to }
       if (from >= to)
         throw invalidRequest(`query parameter (from) must be before (to): ${from} is not before ${to}`)
@@ -53,7 +70,6 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
       if (!order.knownUser) throw userNotFound(report.userId)
 
       await app.reportJobs.order(report, order)
-      const base = publicUrl?.replace(/\/+$/, '') ?? `${request.protocol}://${request.host}`
       return reply
         .status(202)
         .send({ link: `${base}/api/v1/segments/user/history/${reportFilename(report)}` })
