@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
 import { databasePlugin } from './plugins/database.ts'
+import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
@@ -15,29 +16,39 @@ import { membershipRoutes } from './routes/memberships/index.ts'
 import { reportRoutes } from './routes/reports/index.ts'
 import { segmentRoutes } from './routes/segments/index.ts'
 
-/** Milliseconds from a request's arrival to its answer, at the most. */
-const REQUEST_DEADLINE_MS = 10_000
+/** Milliseconds for a request to arrive with its whole body. */
+const RECEIVE_TIMEOUT_MS = 10_000
 
 /** Longer than any parameter that Node.js lets through, so that a long one is judged by its schema. */
 const MAX_PARAM_LENGTH = 65_536
 
 const MAX_USER_ID = 2n ** 63n - 1n
 
-/** What HTTP's parser refuses never becomes a request, so it is answered on the socket. */
+/** What HTTP's parser gives up never becomes a request, so it is answered on the socket; by Node's error codes. */
+const parserErrors: Record<string, [status: string, code: string, message: string]> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    'HEADERS_TOO_LARGE',
+    'the headers are too large'
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    '408 Request Timeout',
+    'REQUEST_TIMEOUT',
+    'the request did not arrive whole in time'
+  ]
+}
+const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request is not valid HTTP'] as const
+
 function refuseMalformedRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const body = JSON.stringify(
-    tooLarge
-      ? { message: 'the headers are too large', code: 'HEADERS_TOO_LARGE' }
-      : { message: 'the request is not valid HTTP', code: 'MALFORMED_REQUEST' }
-  )
+  const [status, code, message] = parserErrors[error.code ?? ''] ?? malformedRequest
+  const body = JSON.stringify({ message, code })
   socket.end(
-    `HTTP/1.1 ${tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'}\r\n` +
-      `connection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${body.length}\r\n\r\n${body}`
   )
 }
 
@@ -61,7 +72,9 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   const app = Fastify({
     logger: { level: config.LOG_LEVEL },
     logController: new RequestLog(),
-    handlerTimeout: REQUEST_DEADLINE_MS,
+    // For a request to arrive whole; its answer has a deadline of its own.
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    http: { connectionsCheckingInterval: 1_000 },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
     // Requests on open connections are answered until the last one has closed.
@@ -82,6 +95,7 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
 
   app.setErrorHandler(sendError)
   await app.register(strictRequestsPlugin)
+  await app.register(deadlinePlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { ConfigError } from './config.ts'
 
 export type Sql = postgres.Sql
 
@@ -19,20 +20,27 @@ const MAX_BACKOFF_SECONDS = 1
 /**
  * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
  * bigint comes back as text, so that ids stay exact.
+ *
+ * @throws {ConfigError} where the URL is none.
  */
 export function connectDatabase(url: string, options: DatabaseOptions): Sql {
-  return postgres(url, {
-    max: options.connections,
-    connect_timeout: CONNECT_TIMEOUT_SECONDS,
-    backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
-    onnotice: () => {},
-    connection: {
-      application_name: options.name,
-      statement_timeout: options.statementTimeout,
-      lock_timeout: options.lockTimeout,
-      TimeZone: 'UTC'
-    }
-  })
+  try {
+    return postgres(url, {
+      max: options.connections,
+      connect_timeout: CONNECT_TIMEOUT_SECONDS,
+      backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
+      onnotice: () => {},
+      connection: {
+        application_name: options.name,
+        statement_timeout: options.statementTimeout,
+        lock_timeout: options.lockTimeout,
+        TimeZone: 'UTC'
+      }
+    })
+  } catch {
+    // The error itself shows the URL, and with it the password.
+    throw new ConfigError('DATABASE_URL is not valid: its parts must be URL-encoded, its port a number')
+  }
 }
 
 /** Codes of Node.js and postgres.js for a server that could not be reached, or was lost. */
@@ -52,12 +60,13 @@ const connectionFailures = new Set([
 ])
 
 /**
- * SQLSTATE classes and codes of faults that pass: connection (08), resources (53), operator intervention (57),
- * lock not available (55P03), serialization failure and deadlock (40), read-only after a failover (25006).
+ * SQLSTATE classes and codes of faults that pass, by themselves or when the operator has mended them: connection
+ * (08), authorization (28), unknown database (3D), resources (53), operator intervention (57), lock not available
+ * (55P03), serialization failure and deadlock (40), read-only after a failover (25006).
  *
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const passingFault = /^(08|53|57|40|55P03|25006)/
+const passingFault = /^(08|28|3D|53|57|40|55P03|25006)/
 
 /** Whether the same request may succeed later, because the database could not answer now. */
 export function isDatabaseUnavailable(error: unknown): boolean {

@@ -58,5 +58,13 @@ export const methodNotAllowed = (method: string, path: string) =>
 export const serviceUnavailable = (code: string, message: string, cause?: unknown) =>
   new ApiError(503, code, message, { cause, retryAfter: RETRY_AFTER })
 
+export const internalError = (cause: unknown) =>
+  new ApiError(500, 'INTERNAL_ERROR', 'the service failed on this request; the failure has been logged', {
+    cause
+  })
+
+export const deadlineExceeded = () =>
+  serviceUnavailable('DEADLINE_EXCEEDED', 'the request could not be answered in time, try again later')
+
 export const databaseUnavailable = (cause?: unknown) =>
   serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)

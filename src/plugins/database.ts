@@ -5,7 +5,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** For statements that answer in milliseconds: the hot paths. */
     sql: Sql
-    /** For statements over many users, so that they never hold the hot paths' connections. */
+    /** For segments' creation, which may go over all users, so that it never holds the hot paths' connections. */
     bulkSql: Sql
   }
 }
@@ -30,7 +30,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       'bulkSql',
       connectDatabase(databaseUrl, {
         name: 'user-segments bulk',
-        connections: 2,
+        connections: 4,
         statementTimeout: BULK_STATEMENT_TIMEOUT,
         lockTimeout: 60_000
       })

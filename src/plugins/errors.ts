@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { isDatabaseUnavailable } from '../database.ts'
-import { ApiError, databaseUnavailable, invalidRequest, serviceUnavailable } from '../errors.ts'
+import { ApiError, databaseUnavailable, internalError, invalidRequest } from '../errors.ts'
 
 const places: Record<string, string> = {
   body: 'body field',
@@ -41,39 +41,29 @@ const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is empty: it must be JSON'),
   FST_ERR_CTP_INVALID_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is not valid JSON'),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
-    new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', 'the content type must be application/json'),
-  FST_ERR_HANDLER_TIMEOUT: (error) =>
-    serviceUnavailable(
-      'DEADLINE_EXCEEDED',
-      'the request could not be answered in time, try again later',
-      error
-    )
+    new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', 'the content type must be application/json')
 }
 
-function toApiError(error: FastifyError): ApiError {
+function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
-  const [validationError] = error.validation ?? []
-  if (validationError)
-    return invalidRequest(describeValidationError(validationError, error.validationContext))
+  // The client has gone; its connection's error looks like one of the database's.
+  if (request.raw.destroyed && request.raw.complete === false) {
+    return new ApiError(400, 'REQUEST_ABORTED', 'the request was broken off')
+  }
+  const [invalid] = error.validation ?? []
+  if (invalid) return invalidRequest(describeValidationError(invalid, error.validationContext))
   const known = frameworkErrors[error.code]
   if (known) return known(error)
   if (isDatabaseUnavailable(error)) return databaseUnavailable(error)
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new ApiError(error.statusCode, 'INVALID_REQUEST', error.message)
   }
-  return new ApiError(
-    500,
-    'INTERNAL_ERROR',
-    'the service failed on this request; the failure has been logged',
-    {
-      cause: error
-    }
-  )
+  return internalError(error)
 }
 
 /** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
 export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const { statusCode, code, message, retryAfter, cause } = toApiError(error)
+  const { statusCode, code, message, retryAfter, cause } = toApiError(error, request)
   if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
   else if (statusCode > 500) request.log.warn({ err: cause, code }, 'request refused')
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)

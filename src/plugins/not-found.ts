@@ -24,6 +24,11 @@ export const notFoundPlugin = fp<{ maxParamLength: number }>(
       for (const name of [method].flat()) path.methods.add(name)
     })
 
+    // What is missing below a path that exists, such as a file of Swagger UI.
+    app.setNotFoundHandler((request) => {
+      throw routeNotFound(request.url)
+    })
+
     // Hooks that every request passes are callbacks: a promise a hook would cost the hot path more than they do.
     app.addHook('onRequest', (request, reply, done) => {
       if (!request.is404) return done()

@@ -14,7 +14,7 @@ const swaggerPath = '/swagger'
  * @returns the address that the router knows.
  */
 export function rewriteSwaggerIndex(url: string): string {
-  return url.replace(/^\/swagger\/index\.html(\/|$)/, `${swaggerPath}/`)
+  return url.replace(/^\/swagger\/index\.html\/?/, `${swaggerPath}/`)
 }
 
 /** The OpenAPI document of the routes registered after it, at `/openapi.json`, and Swagger UI over it. */

@@ -202,7 +202,7 @@ export const reportJobsPlugin = fp<{ databaseUrl: string; directory: string }>(
   async (app, { databaseUrl, directory }) => {
     try {
       await mkdir(directory, { recursive: true })
-      await access(directory, constants.W_OK)
+      await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (error) {
       throw new ConfigError('REPORTS_DIR is not valid: it must be a folder that can be written to', {
         cause: error

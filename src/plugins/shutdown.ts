@@ -27,14 +27,23 @@ export const shutdownPlugin = fp(
   async (app) => {
     const shutdown = new Shutdown()
     app.decorate('shutdown', shutdown)
-    app.addHook('onRequest', (_request, _reply, done) => {
+    app.addHook('onRequest', (_request, { raw }, done) => {
       shutdown.inFlight += 1
+      // Not onResponse, which never comes when the client has gone.
+      raw.once('close', () => {
+        shutdown.inFlight -= 1
+      })
       done()
     })
-    app.addHook('onResponse', (_request, _reply, done) => {
-      shutdown.inFlight -= 1
-      done()
+
+    // The server waits for connections that have sent nothing, or half a request, as browsers and probes open them.
+    let closing: NodeJS.Timeout | undefined
+    app.addHook('preClose', async () => {
+      closing = setInterval(() => {
+        if (shutdown.inFlight === 0) app.server.closeAllConnections()
+      }, POLL_MS)
     })
+    app.addHook('onClose', async () => clearInterval(closing))
   },
   { name: 'shutdown' }
 )

@@ -25,8 +25,7 @@ export const commonErrors = {
 /** What every route with a body may answer besides. */
 export const commonBodyErrors = {
   400: errorResponse('The request is not valid.', {
-    INVALID_REQUEST: 'unknown body field (slag)',
-    DUPLICATE_SLUG: 'segment with slug (VOICE_MSG) stands more than once in the request',
+    INVALID_REQUEST: 'unknown body field (colour)',
     INVALID_JSON: 'the body is not valid JSON'
   }),
   413: errorResponse('The body is too large.', { BODY_TOO_LARGE: 'the body is larger than 1 MiB' }),

@@ -8,6 +8,9 @@ const { values, positionals } = parseArgs({
     request: { type: 'string', short: 'X', default: 'GET' },
     header: { type: 'string', short: 'H', multiple: true, default: [] },
     data: { type: 'string', short: 'd' },
+    fail: { type: 'boolean' },
+    retry: { type: 'string' },
+    'retry-all-errors': { type: 'boolean' },
     output: { type: 'string', short: 'o' },
     'write-out': { type: 'string', short: 'w', default: '' }
   }

@@ -18,6 +18,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getLiveness',
         summary: 'Whether the process runs',
+        description: 'It asks nothing else: a process whose database is gone lives.',
         tags: ['operation'],
         response: { 200: LiveSchema, ...requestErrors }
       }
@@ -28,7 +29,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/ready',
     {
-      handlerTimeout: PROBE_TIMEOUT_MS,
+      config: { deadline: PROBE_TIMEOUT_MS },
       schema: {
         operationId: 'getReadiness',
         summary: 'Whether the service can serve',
@@ -40,7 +41,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
           503: passingErrorResponse('The service cannot serve now.', {
             DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
             SCHEMA_OUTDATED: 'the schema lacks migrations (0001_initial)',
-            SHUTTING_DOWN: 'the service is shutting down'
+            SHUTTING_DOWN: 'the service is shutting down',
+            DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
           })
         }
       }

@@ -55,6 +55,11 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           200: emptyResponse('The user is in the segments to add and out of the segments to delete.'),
           ...commonErrors,
           ...commonBodyErrors,
+          400: errorResponse('The request is not valid.', {
+            INVALID_REQUEST: 'unknown body field (segment_to_add)',
+            DUPLICATE_SLUG: 'segment with slug (VOICE_MSG) stands more than once in the request',
+            INVALID_JSON: 'the body is not valid JSON'
+          }),
           404: errorResponse('A slug names no segment, or a deleted one. Nothing has changed.', {
             SEGMENTS_NOT_FOUND: 'some segments not found'
           })

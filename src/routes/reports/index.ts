@@ -24,7 +24,8 @@ const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
 function requestOrigin({ protocol, host, socket }: FastifyRequest): string {
   // HTTP/1.0 knows no Host.
   if (!host) return `${protocol}://${socket.localAddress}:${socket.localPort}`
-  if (!authority.test(host)) throw invalidRequest('header (host) must be a host name, with a port or without')
+  if (!authority.test(host) || !URL.canParse(`${protocol}://${host}`))
+    throw invalidRequest('header (host) must be a host name, with a port or without')
   return `${protocol}://${host}`
 }
 
@@ -49,8 +50,10 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
           202: { description: 'The report is being made, or is ready.', ...OrderedReportSchema },
           ...commonErrors,
           503: passingErrorResponse('The service cannot answer now, or makes too many reports.', {
+            SHUTTING_DOWN: 'the service is shutting down, try again',
             TOO_MANY_REPORTS: 'too many reports are being made, try again later',
-            DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later'
+            DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
+            DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
           }),
           404: errorResponse('The service has never seen this user.', {
             USER_NOT_FOUND: 'user with id (10) not found'

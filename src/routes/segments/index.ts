@@ -11,7 +11,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segment',
     {
       // An assignment answers when its users are in the segment, which takes as long as there are users.
-      handlerTimeout: BULK_STATEMENT_TIMEOUT + 10_000,
+      config: { deadline: BULK_STATEMENT_TIMEOUT + 10_000 },
       schema: {
         operationId: 'createSegment',
         summary: 'Create a segment',
@@ -33,9 +33,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.body.slug.toUpperCase()
-      const { selection } = request.body
-      const sql = selection === undefined ? app.sql : app.bulkSql
-      if (!(await insertSegment(sql, slug, selection))) throw segmentAlreadyExists(slug)
+      // Never on the hot paths' connections: it waits for whoever else is creating a segment of that slug.
+      if (!(await insertSegment(app.bulkSql, slug, request.body.selection))) throw segmentAlreadyExists(slug)
       return reply.send()
     }
   )
@@ -52,6 +51,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: emptyResponse('The segment is deleted.'),
           ...commonErrors,
+          ...commonBodyErrors,
           404: errorResponse('There is no such segment, or it is deleted already.', {
             SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) is not found for delete'
           })
