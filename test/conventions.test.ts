@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
-import { startService } from './support/service.ts'
+import { holdTable } from './support/locks.ts'
+import { startService, waitUntil } from './support/service.ts'
 
 t.test('the conventions of every answer', async (t) => {
   const service = await startService(t)
@@ -184,10 +185,27 @@ t.test('the conventions of every answer', async (t) => {
     t.equal((await send('GET', '/api/v1/segments/user/1')).headers['cache-control'], 'no-store')
   })
 
-  t.test('what is not HTTP is answered in the same form', async (t) => {
+  t.test('a client that goes away is not in flight any more', async (t) => {
     const address = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
+    const release = await holdTable(t, service.database, 'memberships')
+    const socket = connect(Number(address.port), '127.0.0.1')
+    socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\n\r\n')
+    const inFlight = (count: number) =>
+      waitUntil(
+        async () => service.app.shutdown.inFlight,
+        (current) => current === count
+      )
+    await inFlight(1)
+    socket.resetAndDestroy()
+    await inFlight(0)
+    await release()
+    t.same((await send('GET', '/api/v1/segments/user/1')).json(), ['A'])
+  })
+
+  t.test('what is not HTTP is answered in the same form', async (t) => {
+    const { port } = service.app.server.address() as AddressInfo
     const speak = async (text: string) => {
-      const socket = connect(Number(address.port), '127.0.0.1')
+      const socket = connect(port, '127.0.0.1')
       socket.end(text)
       let answer = ''
       socket.on('data', (chunk) => {

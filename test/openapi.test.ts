@@ -72,10 +72,14 @@ t.test('the OpenAPI document', async (t) => {
 
 t.test('Swagger UI is served under its two addresses', async (t) => {
   const service = await startService(t)
-  for (const url of ['/swagger', '/swagger/', '/swagger/index.html']) {
+  for (const url of ['/swagger', '/swagger/', '/swagger/index.html', '/swagger/index.html?x=1']) {
     const answer = await service.app.inject(url)
     t.equal(answer.statusCode, 200, url)
     t.match(answer.headers['content-type'], /^text\/html/)
     t.match(answer.body, /swagger-ui/)
   }
+  t.same(await service.request({ method: 'GET', url: '/swagger/static/nowhere.js' }), {
+    status: 404,
+    body: { message: 'path (/swagger/static/nowhere.js) not found', code: 'ROUTE_NOT_FOUND' }
+  })
 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { countBlocked, holdTable } from './support/locks.ts'
@@ -78,6 +78,31 @@ t.test('SIGTERM during a report: the report is finished, the exit code is 0', as
   )
 })
 
+t.test('clients that go away or say nothing hold nothing up, and are no fault of the database', async (t) => {
+  const { server, address } = await startServer(t)
+  const { hostname, port } = new URL(address)
+  const speak = async (text: string) => {
+    const socket = connect(Number(port), hostname)
+    await once(socket, 'connect')
+    await new Promise((resolve) => socket.write(text, resolve))
+    return socket
+  }
+  const post =
+    'POST /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{'
+  for (const text of [post, 'GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\n\r\n']) {
+    const socket = await speak(text)
+    socket.resetAndDestroy()
+  }
+  const silent = [await speak(''), await speak('GET /api/v1/seg')]
+  t.teardown(() => {
+    for (const socket of silent) socket.destroy()
+  })
+  t.equal((await fetch(`${address}/health/ready`)).status, 200)
+  server.process.kill('SIGTERM')
+  t.equal(await server.exitCode(), 0)
+  t.notMatch(server.stdout, /DATABASE_UNAVAILABLE|killed by timeout/)
+})
+
 t.test('SIGINT when idle ends it at once', async (t) => {
   const { server } = await startServer(t)
   server.process.kill('SIGINT')
@@ -101,6 +126,11 @@ t.test('bad configuration refuses the start with one line', async (t) => {
   }
   for (const [environment, line] of [
     [{ DATABASE_URL: '' }, /^DATABASE_URL is not set: it must be a URL such as postgres:.*\n$/],
+    [
+      { DATABASE_URL: 'postgres://u:secret%zz@host/db' },
+      'DATABASE_URL is not valid: its parts must be URL-encoded, its port a number\n'
+    ],
+    [{ DATABASE_URL: 'postgres://u:p@host:port/db' }, /^DATABASE_URL is not valid: .*\n$/],
     [{ PORT: 'http' }, 'PORT is not valid: it must be a port from 0 to 65535\n'],
     [{ REPORTS_DIR: file }, 'REPORTS_DIR is not valid: it must be a folder that can be written to\n'],
     [{ PORT: String(port) }, `Port ${port} on 127.0.0.1 is already in use: set PORT to another one\n`],

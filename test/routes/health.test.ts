@@ -80,6 +80,46 @@ t.test(
   }
 )
 
+t.test('a wrong database or password is a service that is not ready, not a failure of ours', async (t) => {
+  const { database } = await startService(t)
+  const elsewhere = new URL(database.url)
+  elsewhere.pathname = '/nowhere'
+  const stranger = new URL(database.url)
+  stranger.password = 'wrong'
+  for (const { href } of [elsewhere, stranger]) {
+    const service = await startServiceOn(t, { ...database, url: href })
+    t.match(await service.request(ready), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+    t.match(await service.changeSegments(1), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  }
+})
+
+t.test('every request is answered within its deadline while the database hangs', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await Promise.all(Array.from({ length: 50 }, (_, user) => service.changeSegments(1 + user)))
+  const backends = await service.sql<{ pid: number }[]>`
+    select pid from pg_stat_activity where datname = current_database() and application_name = 'user-segments'`
+  t.equal(backends.length, 10, 'every connection of the hot paths is open')
+  const signal = (name: NodeJS.Signals) => {
+    for (const { pid } of backends) process.kill(pid, name)
+  }
+  signal('SIGSTOP')
+  t.teardown(() => signal('SIGCONT'))
+  const late = { status: 503, body: { code: 'DEADLINE_EXCEEDED' } }
+  const [read, written, deleted] = await Promise.all([
+    service.getSegments(1),
+    service.changeSegments(1, ['A']),
+    service.deleteSegment('A')
+  ])
+  for (const answer of [read, written, deleted]) t.match(answer, late)
+  signal('SIGCONT')
+  const { status } = await waitUntil(
+    () => service.getSegments(1),
+    (answer) => answer.status !== 503
+  )
+  t.equal(status, 200)
+})
+
 t.test('a request that the database cannot answer in time is given up with 503', async (t) => {
   const service = await startService(t)
   await service.createSegment('A')
