@@ -21,7 +21,7 @@ t.test('a report is published whole, with the time of its snapshot', async (t) =
   )
   t.same(await readdir(directory), ['report.csv'], 'the temporary file is gone')
   const { mtimeMs } = await stat(join(directory, 'report.csv'))
-  t.equal(Math.round(mtimeMs), Math.round(Number(report.snapshotAt) / 1000))
+  t.equal(Math.round(mtimeMs), Number(report.snapshotAt / 1000n), 'to the millisecond')
   const [now] = await sql<[{ before: boolean }]>`
     select ${String(report.snapshotAt)}::bigint <= extract(epoch from clock_timestamp()) * 1000000 as before`
   t.ok(now.before)
