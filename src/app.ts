@@ -66,7 +66,7 @@ const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (
 /**
  * Builds the service, as production and tests run it. Connects to the database on the first request.
  *
- * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to.
+ * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, or DATABASE_URL no URL.
  */
 export async function buildApp(config: Config): Promise<FastifyInstance> {
   const app = Fastify({

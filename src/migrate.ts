@@ -10,7 +10,6 @@ type MigrateOptions = {
   direction?: 'up' | 'down'
   /** How many migrations; all by default on the way up, one on the way down. */
   count?: number
-  log?: (line: string) => void
 }
 
 /**
@@ -19,7 +18,7 @@ type MigrateOptions = {
  * @returns the names of the migrations that were run.
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<string[]> {
-  const { direction = 'up', count, log = () => {} } = options
+  const { direction = 'up', count } = options
   // A client of ours, because the runner does not wait until its own has closed.
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'user-segments migrate' })
   // A lost connection also rejects the query under way; without a listener it would end the process.
@@ -33,7 +32,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
       direction,
       ...(count === undefined ? {} : { count }),
       advisoryLockMode: 'wait',
-      log
+      log: () => {}
     })
     return run.map(({ name }) => name)
   } finally {

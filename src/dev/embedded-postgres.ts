@@ -20,14 +20,11 @@ export type EmbeddedPostgresOptions = {
   directory: string
   /** PostgreSQL settings, such as `{ fsync: 'off' }`. */
   settings?: Record<string, string>
-  /** Unset: a free one. */
-  port?: number
 }
 
 export type EmbeddedPostgres = {
   /** Where the data (`data`) and the log (`postgres.log`) really lie. */
   directory: string
-  port: number
   /** The connection URL of a database, password included. */
   url: (database: string) => string
   /** Resolves once PostgreSQL has ended. May be called repeatedly. */
@@ -68,11 +65,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const password = await fs.readFile(join(data, 'password'), 'utf8')
   await settlePidFile(data)
 
-  const server = await launchOnPort(place, settings, options.port)
+  const server = await launchOnFreePort(place, settings)
   let stopping: Promise<void> | undefined
   return {
     directory: place.directory,
-    port: server.port,
     url: (database) =>
       `postgres://postgres:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`,
     stop: () => (stopping ??= stopServer(server))
@@ -147,13 +143,14 @@ async function readPidFile(data: string): Promise<{ pid: number; status: string 
   return { pid: Number(lines[0]), status: lines[7]?.trim() }
 }
 
-async function launchOnPort(place: Place, settings: Record<string, string>, port?: number): Promise<Server> {
+async function launchOnFreePort(place: Place, settings: Record<string, string>): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await launchServer(place, settings, port ?? (await findFreePort()))
+      return await launchServer(place, settings, await findFreePort())
     } catch (error) {
+      // Somebody may have been faster.
       const isTaken = error instanceof Error && error.message.includes('Address already in use')
-      if (!isTaken || port !== undefined || attempt === BIND_ATTEMPTS) throw error
+      if (!isTaken || attempt === BIND_ATTEMPTS) throw error
     }
   }
 }

@@ -20,10 +20,6 @@ type ReportJobsOptions = {
   databaseUrl: string
   directory: string
   log: FastifyBaseLogger
-  /** Worker threads at the most, and so reports made at once. */
-  threads?: number
-  /** Reports in progress at the most, those that wait for a thread among them. */
-  limit?: number
 }
 
 type JobInProgress = {
@@ -37,6 +33,10 @@ type JobInProgress = {
 }
 type Job = JobInProgress | { state: 'failed' }
 
+/** Worker threads, and so reports made at once. */
+const MAX_THREADS = 2
+/** Reports in progress, those that wait for a thread among them. */
+const MAX_IN_PROGRESS = 100
 /** A thread that has had nothing to do for so many milliseconds ends. */
 const IDLE_TIMEOUT_MS = 10_000
 /** A report that takes longer has lost its database without a word: its thread is ended. */
@@ -63,18 +63,16 @@ export class ReportJobs {
   readonly #databaseUrl: string
   readonly #directory: string
   readonly #log: FastifyBaseLogger
-  readonly #limit: number
   #closing = false
 
-  constructor({ databaseUrl, directory, log, threads = 2, limit = 100 }: ReportJobsOptions) {
+  constructor({ databaseUrl, directory, log }: ReportJobsOptions) {
     this.#databaseUrl = databaseUrl
     this.#directory = resolve(directory)
     this.#log = log
-    this.#limit = limit
     this.#pool = new Piscina({
       filename: new URL('../../workers/history-report.ts', import.meta.url).href,
       minThreads: 0,
-      maxThreads: threads,
+      maxThreads: MAX_THREADS,
       idleTimeout: IDLE_TIMEOUT_MS,
       // A thread between two tasks must go on serving its sockets and timers.
       atomics: 'disabled'
@@ -97,7 +95,7 @@ export class ReportJobs {
       return job.accepted
     }
     if (this.#closing) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down, try again')
-    if (this.#running.size >= this.#limit) throw tooManyReports()
+    if (this.#running.size >= MAX_IN_PROGRESS) throw tooManyReports()
 
     // Before the order is answered, so that not even a crash brings the older report back.
     const accepted = rm(this.#path(filename), { force: true })

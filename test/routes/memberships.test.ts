@@ -117,13 +117,7 @@ t.test("changing a user's segments", async (t) => {
   })
 
   t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
-    const change = (body: unknown) =>
-      service.request({
-        method: 'POST',
-        url: '/api/v1/segments/user/6',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body)
-      })
+    const change = (body: unknown) => service.post('/api/v1/segments/user/6', body)
     t.same(await change({ segment_to_add: ['A'] }), invalid('unknown body field (segment_to_add)'))
     t.same(await change({ segments_to_add: 'A' }), invalid('body field (segments_to_add) must be array'))
     t.same(

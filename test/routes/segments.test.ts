@@ -71,13 +71,7 @@ t.test('creating a segment', async (t) => {
   })
 
   t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
-    const create = (body: unknown) =>
-      service.request({
-        method: 'POST',
-        url: '/api/v1/segment',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body)
-      })
+    const create = (body: unknown) => service.post('/api/v1/segment', body)
     t.same(await create({}), invalid('body field (slug) is missing'))
     t.same(await create([]), invalid('body must be object'))
     t.same(await create(null), invalid('body must be object'))

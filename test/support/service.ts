@@ -83,8 +83,14 @@ export class TestService {
     }
   }
 
+  /** Sends a body of any shape as JSON. */
+  post(url: string, body: unknown): Promise<Answer> {
+    const headers = { 'content-type': 'application/json' }
+    return this.request({ method: 'POST', url, headers, body: JSON.stringify(body) })
+  }
+
   createSegment(slug: string, selection?: number): Promise<Answer> {
-    return this.request({ method: 'POST', url: '/api/v1/segment', body: { slug, selection } })
+    return this.post('/api/v1/segment', { slug, selection })
   }
 
   deleteSegment(slug: string): Promise<Answer> {
@@ -97,7 +103,7 @@ export class TestService {
 
   changeSegments(userId: number | string, add?: string[], remove?: string[]): Promise<Answer> {
     const body = { segments_to_add: add, segments_to_delete: remove }
-    return this.request({ method: 'POST', url: `/api/v1/segments/user/${userId}`, body })
+    return this.post(`/api/v1/segments/user/${userId}`, body)
   }
 
   orderReport(userId: number | string, from: string, to: string): Promise<Answer> {
