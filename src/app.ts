@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
+import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
 import { databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
@@ -100,6 +101,7 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(reportJobsPlugin, { databaseUrl: config.DATABASE_URL, directory: config.REPORTS_DIR })
+  await app.register(backgroundJobsPlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(openapiPlugin)
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(apiRoutes, { prefix: '/api/v1', publicUrl: config.PUBLIC_URL })

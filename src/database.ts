@@ -12,9 +12,18 @@ type DatabaseOptions = {
   statementTimeout: number
   /** Milliseconds after which PostgreSQL gives up waiting for a lock. */
   lockTimeout: number
+  /** Seconds after which a connection that has nothing to do is closed. Unset: never. */
+  idleTimeout?: number
+  /** Further settings of PostgreSQL, for these connections. */
+  settings?: Record<string, string>
 }
 
 const CONNECT_TIMEOUT_SECONDS = 5
+/**
+ * A statement waits for a free connection, never on a busy one behind a statement that may wait for a lock.
+ * postgres.js knows the option, its types don't.
+ */
+const NO_PIPELINING = { max_pipeline: 0 }
 const MAX_BACKOFF_SECONDS = 1
 
 /**
@@ -27,6 +36,8 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
   try {
     return postgres(url, {
       max: options.connections,
+      ...NO_PIPELINING,
+      idle_timeout: options.idleTimeout ?? 0,
       connect_timeout: CONNECT_TIMEOUT_SECONDS,
       backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
       onnotice: () => {},
@@ -34,7 +45,8 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
         application_name: options.name,
         statement_timeout: options.statementTimeout,
         lock_timeout: options.lockTimeout,
-        TimeZone: 'UTC'
+        TimeZone: 'UTC',
+        ...options.settings
       }
     })
   } catch {

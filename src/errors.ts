@@ -32,6 +32,9 @@ export const userNotFound = (userId: string) =>
 export const segmentsNotFound = () => new ApiError(404, 'SEGMENTS_NOT_FOUND', 'some segments not found')
 
 export const segmentNotFound = (slug: string) =>
+  new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) not found`)
+
+export const segmentNotFoundForDelete = (slug: string) =>
   new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) is not found for delete`)
 
 export const segmentAlreadyExists = (slug: string) =>

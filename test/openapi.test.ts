@@ -7,7 +7,7 @@ type Operation = {
   summary?: string
   description?: string
   tags?: string[]
-  parameters?: { name: string; in: string; description?: string; example?: unknown }[]
+  parameters?: { name: string; in: string; description?: string; example?: unknown; examples?: unknown }[]
   requestBody?: { content: Record<string, { example?: unknown }> }
   responses: Record<
     string,
@@ -31,6 +31,7 @@ t.test('the OpenAPI document', async (t) => {
     )
     t.same(operations.toSorted(), [
       'delete /api/v1/segment/{slug}',
+      'get /api/v1/segment/{slug}',
       'get /api/v1/segments/user/history/{filename}',
       'get /api/v1/segments/user/{user_id}',
       'get /api/v1/segments/user/{user_id}/csv',
@@ -38,7 +39,8 @@ t.test('the OpenAPI document', async (t) => {
       'get /health/ready',
       'get /openapi.json',
       'post /api/v1/segment',
-      'post /api/v1/segments/user/{user_id}'
+      'post /api/v1/segments/user/{user_id}',
+      'post /api/v1/segments/users/query'
     ])
     t.equal(document.openapi, '3.1.0')
   })
@@ -52,7 +54,10 @@ t.test('the OpenAPI document', async (t) => {
         t.notOk(ids.has(operation.operationId ?? ''), 'operationIds are unique')
         ids.add(operation.operationId ?? '')
         for (const parameter of operation.parameters ?? []) {
-          t.ok(parameter.description && parameter.example, `${name} parameter ${parameter.name}`)
+          t.ok(
+            parameter.description && (parameter.example ?? parameter.examples),
+            `${name} parameter ${parameter.name}`
+          )
         }
         for (const media of Object.values(operation.requestBody?.content ?? {}))
           t.ok(media.example, `${name} body`)

@@ -17,7 +17,9 @@ async function runShell(script: string, folder: string): Promise<string> {
   const shell = spawn('sh', ['-c', script], {
     cwd: folder,
     env: { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}` },
-    stdio: ['ignore', 'pipe', 'inherit']
+    stdio: ['ignore', 'pipe', 'inherit'],
+    // A loop whose condition never comes true ends the test, not hangs it.
+    timeout: 30_000
   })
   let output = ''
   shell.stdout.on('data', (chunk) => (output += chunk))

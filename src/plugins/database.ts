@@ -3,9 +3,11 @@ import { connectDatabase, type Sql } from '../database.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** For statements that answer in milliseconds: the hot paths. */
+    /** For reads that answer in milliseconds. They wait for no lock, so nothing that might may hold their connections. */
     sql: Sql
-    /** For segments' creation, which may go over all users, so that it never holds the hot paths' connections. */
+    /** For writes that answer in milliseconds, unless they wait for others of the same user or segment. */
+    writeSql: Sql
+    /** For statements that may go over all users, or wait for one that does. */
     bulkSql: Sql
   }
 }
@@ -13,7 +15,15 @@ declare module 'fastify' {
 /** Milliseconds that a statement over many users may take: ten million users are sampled in tens of seconds. */
 export const BULK_STATEMENT_TIMEOUT = 600_000
 
+/** Batches of reads that may be under way at once: see docs/decisions/0007-hot-reads.md. */
+export const READ_CONNECTIONS = 4
+/** Writes wait for the disk, and are committed in groups. */
+const WRITE_CONNECTIONS = 16
+const BULK_IDLE_TIMEOUT_SECONDS = 60
 const CLOSE_TIMEOUT_SECONDS = 5
+
+/** Statements that take a tenth of a millisecond must not be planned anew each time, which takes several. */
+const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', jit: 'off' }
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
@@ -21,22 +31,36 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       'sql',
       connectDatabase(databaseUrl, {
         name: 'user-segments',
-        connections: 10,
+        connections: READ_CONNECTIONS,
         statementTimeout: 5_000,
-        lockTimeout: 4_000
+        lockTimeout: 4_000,
+        settings: HOT_SETTINGS
+      })
+    )
+    app.decorate(
+      'writeSql',
+      connectDatabase(databaseUrl, {
+        name: 'user-segments write',
+        connections: WRITE_CONNECTIONS,
+        statementTimeout: 5_000,
+        lockTimeout: 4_000,
+        settings: HOT_SETTINGS
       })
     )
     app.decorate(
       'bulkSql',
       connectDatabase(databaseUrl, {
         name: 'user-segments bulk',
-        connections: 4,
+        connections: 8,
         statementTimeout: BULK_STATEMENT_TIMEOUT,
-        lockTimeout: 60_000
+        lockTimeout: 60_000,
+        idleTimeout: BULK_IDLE_TIMEOUT_SECONDS
       })
     )
     app.addHook('onClose', async () => {
-      await Promise.all([app.sql, app.bulkSql].map((sql) => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })))
+      await Promise.all(
+        [app.sql, app.writeSql, app.bulkSql].map((sql) => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }))
+      )
     })
   },
   { name: 'database' }

@@ -1,5 +1,8 @@
+import postgres from 'postgres'
 import t from 'tap'
-import { startService, startServiceOn } from '../support/service.ts'
+import { batchActiveSegments } from '../../src/routes/memberships/batch.ts'
+import { countBlocked, holdTable } from '../support/locks.ts'
+import { startService, startServiceOn, waitUntil } from '../support/service.ts'
 
 const ok = { status: 200, body: '' }
 const notFound = { status: 404, body: { message: 'some segments not found', code: 'SEGMENTS_NOT_FOUND' } }
@@ -71,6 +74,101 @@ t.test("reading a user's segments", async (t) => {
       id >= 2000 ? unknown(String(id)) : { status: 200, body: id % 2 === 0 ? ['PROMO_5'] : [] }
     t.same(answers, [...ids, ...ids].map(expected))
   })
+})
+
+t.test('reading the segments of many users', async (t) => {
+  const service = await startService(t)
+  const query = (user_ids: unknown) => service.post('/api/v1/segments/users/query', { user_ids })
+  for (const slug of ['A', 'B', 'GONE']) await service.createSegment(slug)
+  await service.changeSegments(10, ['B', 'A', 'GONE'])
+  await service.changeSegments(11)
+  await service.changeSegments('9223372036854775807', ['B'])
+  await service.deleteSegment('GONE')
+
+  t.same(await query(['10', '11', '12']), {
+    status: 200,
+    body: { segments: { 10: ['A', 'B'], 11: [] }, unknown: ['12'] }
+  })
+  t.same(
+    await query([10, '10', 12, 12, '9223372036854775807', '9223372036854775806']),
+    {
+      status: 200,
+      body: {
+        segments: { 10: ['A', 'B'], '9223372036854775807': ['B'] },
+        unknown: ['12', '9223372036854775806']
+      }
+    },
+    'as integers or strings, each once, exact past 2^53'
+  )
+  const many = Array.from({ length: 1000 }, (_, n) => n + 10)
+  t.same(await query(many), {
+    status: 200,
+    body: { segments: { 10: ['A', 'B'], 11: [] }, unknown: many.slice(2).map(String) }
+  })
+
+  t.test('refuses what is no list of 1 to 1,000 user ids', async (t) => {
+    const rule =
+      'must be an integer from 1 to 9223372036854775807, as a string where it is above 9007199254740991'
+    t.same(await query([]), invalid('body field (user_ids) must NOT have fewer than 1 items'))
+    t.same(await query([...many, 1]), invalid('body field (user_ids) must NOT have more than 1000 items'))
+    t.same(await query('10'), invalid('body field (user_ids) must be array'))
+    for (const id of [0, -1, 1.5, 2 ** 53, '0', '01', 'x', '', '9223372036854775808', null, true, [10], {}]) {
+      t.same(await query([10, id]), invalid(`body field (user_ids[1]) ${rule}`), JSON.stringify(id))
+    }
+    t.same(
+      await service.post('/api/v1/segments/users/query', {}),
+      invalid('body field (user_ids) is missing')
+    )
+  })
+})
+
+t.test('reads never wait for writes that wait', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.changeSegments(1, ['A'])
+  const lock = await service.sql.reserve()
+  await lock`select pg_advisory_lock(1)`
+  const changes = Array.from({ length: 40 }, () => service.changeSegments(1, [], ['A']))
+  await waitUntil(
+    () => countBlocked(service.database),
+    (count) => count === 16
+  )
+  t.same(await service.getSegments(1), { status: 200, body: ['A'] })
+  t.equal(await countBlocked(service.database), 16, 'the writes still wait')
+  await lock`select pg_advisory_unlock(1)`
+  lock.release()
+  for (const answer of await Promise.all(changes)) t.same(answer, ok)
+  t.same(await service.getSegments(1), { status: 200, body: [] })
+})
+
+t.test('reads that come while all queries are under way share the next one', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.sql`insert into users (id) select generate_series(1, 300)`
+  await service.changeSegments(300, ['A'])
+  let queries = 0
+  const sql = postgres(service.database.url, {
+    debug: (_connection, text) => {
+      if (text.includes('asked')) queries += 1
+    }
+  })
+  t.teardown(() => sql.end({ timeout: 1 }))
+  const reads = batchActiveSegments(sql, 2)
+  const release = await holdTable(t, service.database, 'memberships')
+  const answers: Promise<string | undefined>[] = []
+  for (let id = 1; id <= 301; id += 1) {
+    answers.push(reads.load(String(id)))
+    // Each in a turn of the event loop of its own.
+    await new Promise(setImmediate)
+  }
+  await release()
+  t.same(await Promise.all(answers), [...Array.from({ length: 299 }, () => '[]'), '["A"]', undefined])
+  t.equal(queries, 3, 'two that were under way, and one for all the others')
+
+  await sql`alter view periods rename to elsewhere`
+  await t.rejects(Promise.all([1, 2, 3].map((id) => reads.load(String(id)))), { code: '42P01' })
+  await sql`alter view elsewhere rename to periods`
+  t.equal(await reads.load('300'), '["A"]', 'a failure holds nothing up')
 })
 
 t.test("changing a user's segments", async (t) => {

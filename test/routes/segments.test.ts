@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startService } from '../support/service.ts'
+import { startService, waitUntil } from '../support/service.ts'
 
 t.test('creating a segment', async (t) => {
   const service = await startService(t)
@@ -153,6 +153,86 @@ t.test('a segment and its members appear together or not at all', async (t) => {
   await service.sql`alter table memberships drop constraint refuse_50`
   t.same(await service.createSegment('ATOMIC', 1), { status: 200, body: '' })
   t.same(await service.getSegments(50), { status: 200, body: ['ATOMIC'] })
+})
+
+t.test('getting a segment', async (t) => {
+  const service = await startService(t)
+  await service.sql`insert into users (id) select generate_series(1, 10)`
+  await service.createSegment('PLAIN')
+  await service.createSegment('SHARE', 0.25)
+  await service.changeSegments(1, ['PLAIN'])
+  await service.changeSegments(2, ['PLAIN'])
+  await service.changeSegments(2, [], ['PLAIN'])
+  await service.sql`
+    update memberships set added_at = now() - interval '2 s', expires_at = now() - interval '1 s'
+    where user_id = 2`
+
+  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/
+  const plain = await service.getSegment('plain')
+  t.match(plain.body, { created_at: time })
+  const { created_at } = plain.body as { created_at: string }
+  t.same(plain, {
+    status: 200,
+    body: { slug: 'PLAIN', selection: null, created_at, deleted_at: null, members: 1, assignment: null }
+  })
+  t.match(await service.getSegment('SHARE'), {
+    status: 200,
+    body: { selection: 0.25, members: 3, assignment: { status: 'done', assigned: 3, target: 3 } }
+  })
+  await service.deleteSegment('SHARE')
+  t.match(await service.getSegment('SHARE'), {
+    status: 200,
+    body: { deleted_at: time, members: 0, assignment: { status: 'done', assigned: 3, target: 3 } }
+  })
+  t.same(await service.getSegment('nowhere'), {
+    status: 404,
+    body: { message: 'segment with slug (NOWHERE) not found', code: 'SEGMENT_NOT_FOUND' }
+  })
+})
+
+t.test('creating a segment with Prefer: respond-async', async (t) => {
+  const service = await startService(t)
+  await service.sql`insert into users (id) select generate_series(1, 100)`
+  const create = (prefer: string, body: object) =>
+    service.app.inject({ method: 'POST', url: '/api/v1/segment', headers: { prefer }, body })
+
+  const answer = await create('respond-async', { slug: 'later', selection: 0.07 })
+  t.equal(answer.statusCode, 202)
+  t.match(answer.headers, {
+    'preference-applied': 'respond-async',
+    location: '/api/v1/segment/LATER',
+    'content-length': '0'
+  })
+  const segment = await waitUntil(
+    () => service.request({ method: 'GET', url: answer.headers.location ?? '' }),
+    ({ body }) => (body as { assignment: { status: string } }).assignment.status === 'done'
+  )
+  t.match(segment, { status: 200, body: { members: 7, assignment: { assigned: 7, target: 7 } } })
+
+  t.equal((await create('respond-async', { slug: 'LATER', selection: 1 })).statusCode, 409)
+  t.match(await service.getSegment('LATER'), { body: { members: 7, selection: 0.07 } }, 'as it was')
+
+  t.equal((await create('respond-async', { slug: 'NOBODY' })).statusCode, 202)
+  t.match(await service.getSegment('NOBODY'), { body: { members: 0, assignment: null } })
+
+  for (const [n, prefer] of [
+    'wait=10, Respond-Async',
+    'respond-async; x="a, b"',
+    'a="b,c" ,respond-async'
+  ].entries()) {
+    t.equal((await create(prefer, { slug: `A${n}`, selection: 1 })).statusCode, 202, prefer)
+  }
+  for (const [n, prefer] of [
+    '',
+    'wait=10',
+    'respond-asynchronous',
+    'x="respond-async, respond-async"'
+  ].entries()) {
+    const synchronous = await create(prefer, { slug: `S${n}`, selection: 1 })
+    t.equal(synchronous.statusCode, 200, prefer)
+    t.notOk(synchronous.headers['preference-applied'])
+    t.match(await service.getSegment(`S${n}`), { body: { members: 100 } })
+  }
 })
 
 t.test('deleting a segment', async (t) => {

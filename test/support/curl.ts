@@ -9,6 +9,7 @@ const { values, positionals } = parseArgs({
     header: { type: 'string', short: 'H', multiple: true, default: [] },
     data: { type: 'string', short: 'd' },
     fail: { type: 'boolean' },
+    silent: { type: 'boolean', short: 's' },
     retry: { type: 'string' },
     'retry-all-errors': { type: 'boolean' },
     output: { type: 'string', short: 'o' },

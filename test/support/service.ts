@@ -93,6 +93,10 @@ export class TestService {
     return this.post('/api/v1/segment', { slug, selection })
   }
 
+  getSegment(slug: string): Promise<Answer> {
+    return this.request({ method: 'GET', url: `/api/v1/segment/${slug}` })
+  }
+
   deleteSegment(slug: string): Promise<Answer> {
     return this.request({ method: 'DELETE', url: `/api/v1/segment/${slug}` })
   }

@@ -3,15 +3,18 @@ import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
 import {
   ActiveSegmentsSchema,
   ChangeUserSegmentsBodySchema,
+  QueryUsersBodySchema,
+  SegmentsOfUsersSchema,
   UserParamsSchema
 } from '../../../schemas/memberships.ts'
 import { duplicateSlug, segmentsNotFound, userNotFound } from '../../errors.ts'
+import { READ_CONNECTIONS } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
 import { batchActiveSegments } from './batch.ts'
-import { changeUserSegments } from './queries.ts'
+import { changeUserSegments, selectSegmentsOfUsers } from './queries.ts'
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.sql)
+  const activeSegments = batchActiveSegments(app.sql, READ_CONNECTIONS)
 
   app.get(
     '/segments/user/:user_id',
@@ -35,6 +38,27 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { user_id: userId } = request.params
       const segments = await activeSegments.load(userId)
       if (segments === undefined) throw userNotFound(userId)
+      return reply.type('application/json; charset=utf-8').send(segments)
+    }
+  )
+
+  app.post(
+    '/segments/users/query',
+    {
+      schema: {
+        operationId: 'queryUsersSegments',
+        summary: 'Get the active segments of many users',
+        description:
+          'For callers that show a page of users: 1 to 1,000 of them, all as they are at one moment. A user who ' +
+          'is asked for twice is answered once.',
+        tags: ['memberships'],
+        body: QueryUsersBodySchema,
+        response: { 200: SegmentsOfUsersSchema, ...commonErrors, ...commonBodyErrors }
+      }
+    },
+    async (request, reply) => {
+      const userIds = [...new Set(request.body.user_ids.map(String))]
+      const segments = await selectSegmentsOfUsers(app.sql, userIds)
       return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
@@ -75,7 +99,8 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         if (seen.has(slug)) throw duplicateSlug(slug)
         seen.add(slug)
       }
-      if (!(await changeUserSegments(app.sql, request.params.user_id, add, remove))) throw segmentsNotFound()
+      if (!(await changeUserSegments(app.writeSql, request.params.user_id, add, remove)))
+        throw segmentsNotFound()
       return reply.send()
     }
   )

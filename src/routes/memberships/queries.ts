@@ -1,28 +1,47 @@
 import type { Slug, UserId } from '../../../schemas/common.ts'
-import type { ActiveSegmentsText } from '../../../schemas/memberships.ts'
+import type { ActiveSegmentsText, SegmentsOfUsersText } from '../../../schemas/memberships.ts'
 import type { Sql } from '../../database.ts'
 
 /**
  * The active segments of many users as JSON text, which is handed on as it is: slugs need no escaping.
  *
- * @returns the known users among `userIds`, each once.
+ * @returns for each of `userIds` the text; undefined for an unknown user.
  */
 export async function selectActiveSegments(
   sql: Sql,
   userIds: readonly UserId[]
-): Promise<Map<UserId, ActiveSegmentsText>> {
-  const rows = await sql<{ user_id: UserId; segments: ActiveSegmentsText }[]>`
+): Promise<Map<UserId, ActiveSegmentsText | undefined>> {
+  const rows = await sql<{ user_id: UserId; segments: ActiveSegmentsText | null }[]>`
     select
-      users.id as user_id,
-      coalesce((
-        select '[' || string_agg('"' || slug || '"', ',' order by segment_id) || ']'
-        from periods
-        where periods.user_id = users.id
-          and active
-      ), '[]') as segments
-    from users
-    where users.id = any(${userIds as UserId[]}::bigint[])`
-  return new Map(rows.map(({ user_id, segments }) => [user_id, segments]))
+      asked.id as user_id,
+      coalesce(
+        (
+          select '["' || string_agg(slug, '","' order by segment_id) || '"]'
+          from periods
+          where user_id = asked.id
+            and active
+        ),
+        (select '[]' from users where users.id = asked.id)
+      ) as segments
+    from unnest(${userIds as UserId[]}::bigint[]) as asked (id)`
+  return new Map(rows.map(({ user_id, segments }) => [user_id, segments ?? undefined]))
+}
+
+/**
+ * The active segments of many users, all at one moment, and who of them is unknown, as one JSON text.
+ *
+ * @param userIds each once.
+ */
+export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promise<SegmentsOfUsersText> {
+  const segmentsOfUsers = await selectActiveSegments(sql, userIds)
+  const known: string[] = []
+  const unknown: UserId[] = []
+  for (const userId of userIds) {
+    const segments = segmentsOfUsers.get(userId)
+    if (segments === undefined) unknown.push(userId)
+    else known.push(`"${userId}":${segments}`)
+  }
+  return `{"segments":{${known.join()}},"unknown":${JSON.stringify(unknown)}}`
 }
 
 /**

@@ -1,10 +1,24 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
-import { CreateSegmentBodySchema, SegmentParamsSchema } from '../../../schemas/segments.ts'
-import { segmentAlreadyExists, segmentNotFound } from '../../errors.ts'
+import {
+  CreateSegmentBodySchema,
+  CreateSegmentHeadersSchema,
+  SegmentParamsSchema,
+  SegmentSchema
+} from '../../../schemas/segments.ts'
+import { segmentAlreadyExists, segmentNotFound, segmentNotFoundForDelete } from '../../errors.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
-import { deleteSegment, insertSegment } from './queries.ts'
+import { createSegment, deleteSegment, selectSegment } from './queries.ts'
+
+/** Whether a `Prefer` header asks for an answer before the work is done (RFC 7240, 4.1). */
+function prefersAsync(prefer: string | undefined): boolean {
+  // A quoted value may hold commas.
+  const preferences = (prefer ?? '').replace(/"(\\.|[^"\\])*"/g, '').split(',')
+  return preferences.some(
+    (preference) => preference.split(/[;=]/)[0]?.trim().toLowerCase() === 'respond-async'
+  )
+}
 
 export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
@@ -18,11 +32,26 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'With `selection`, that share of the known users, chosen at random, is in the segment before the ' +
           'answer. The segment and its members appear together or not at all. A slug is never used again, ' +
-          'not even when its segment is deleted.',
+          'not even when its segment is deleted.\n\n' +
+          'With the header `Prefer: respond-async` the answer comes at once, and the users, of all who are known ' +
+          'now, are put in afterwards, part by part. Whom a request puts in or takes out meanwhile stays as the ' +
+          'request left them.',
         tags: ['segments'],
+        headers: CreateSegmentHeadersSchema,
         body: CreateSegmentBodySchema,
         response: {
           200: emptyResponse('The segment exists.'),
+          202: {
+            ...emptyResponse('The segment exists; its users are put in from now on.'),
+            headers: {
+              Location: {
+                type: 'string',
+                description: 'Where to see how far that is.',
+                examples: ['/api/v1/segment/AVITO_VOICE_MESSAGES']
+              },
+              'Preference-Applied': { type: 'string', examples: ['respond-async'] }
+            }
+          },
           ...commonErrors,
           ...commonBodyErrors,
           409: errorResponse('The slug is taken, maybe by a deleted segment.', {
@@ -33,9 +62,44 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.body.slug.toUpperCase()
+      const later = prefersAsync(request.headers.prefer)
       // Never on the hot paths' connections: it waits for whoever else is creating a segment of that slug.
-      if (!(await insertSegment(app.bulkSql, slug, request.body.selection))) throw segmentAlreadyExists(slug)
-      return reply.send()
+      if (!(await createSegment(app.bulkSql, slug, request.body.selection, later))) {
+        throw segmentAlreadyExists(slug)
+      }
+      if (!later) return reply.send()
+      app.backgroundJobs.assignments.wake()
+      return reply
+        .status(202)
+        .header('location', `/api/v1/segment/${slug}`)
+        .header('preference-applied', 'respond-async')
+        .send()
+    }
+  )
+
+  app.get(
+    '/segment/:slug',
+    {
+      schema: {
+        operationId: 'getSegment',
+        summary: 'Get a segment',
+        description: 'Also a deleted one, and how far its users have been put in.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        response: {
+          200: SegmentSchema,
+          ...commonErrors,
+          404: errorResponse('There is and was no such segment.', {
+            SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) not found'
+          })
+        }
+      }
+    },
+    async (request) => {
+      const slug = request.params.slug.toUpperCase()
+      const segment = await selectSegment(app.bulkSql, slug)
+      if (!segment) throw segmentNotFound(slug)
+      return segment
     }
   )
 
@@ -60,7 +124,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      if (!(await deleteSegment(app.sql, slug))) throw segmentNotFound(slug)
+      if (!(await deleteSegment(app.writeSql, slug))) throw segmentNotFoundForDelete(slug)
+      app.backgroundJobs.closing.wake()
       return reply.send()
     }
   )

@@ -1,37 +1,44 @@
 import type { Slug } from '../../../schemas/common.ts'
+import type { Segment } from '../../../schemas/segments.ts'
 import type { Sql } from '../../database.ts'
 
 /**
  * Creates a segment, with as many random users in it as `selection` asks for: exactly
- * ceil(selection × number of users), in decimal arithmetic, of the users known when the statement began.
- * The users are sorted before they are inserted, so that the indexes fill in order.
+ * ceil(selection × number of users), in decimal arithmetic, of the users known at this moment.
  *
  * @param selection a share from 0 to 1.
+ * @param later whether the users are put in by and by, after this (see `continueAssignment`), not with the segment.
  * @returns false where the slug is taken, by a deleted segment too.
  */
-export async function insertSegment(sql: Sql, slug: Slug, selection: number | undefined): Promise<boolean> {
+export async function createSegment(
+  sql: Sql,
+  slug: Slug,
+  selection: number | undefined,
+  later: boolean
+): Promise<boolean> {
   const share = selection === undefined ? null : String(selection)
-  const created = await sql`
-    with created as (
-      insert into segments (slug, selection)
-      values (${slug}, ${share}::numeric)
-      on conflict (slug) do nothing
-      returning id
-    ),
-    sampled as (
-      select id
-      from users
-      order by random()
-      limit ceil(coalesce(${share}::numeric, 0) * (select count(*) from users))
-    ),
-    assigned as (
-      insert into memberships (user_id, segment_id)
-      select sampled.id, created.id
-      from created, sampled
-      order by sampled.id
-    )
-    select id from created`
-  return created.length > 0
+  const [row] = await sql<[{ created: boolean }]>`
+    select create_segment(${slug}, ${share}::numeric, ${later}) as created`
+  return row.created
+}
+
+/** The segment of a slug, a deleted one too. Its members are counted, which takes a second for ten million. */
+export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | undefined> {
+  const [segment] = await sql<Segment[]>`
+    select
+      slug,
+      selection::double precision,
+      to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
+      to_char(deleted_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at,
+      (select count(*) from periods where segment_id = segments.id and active)::double precision as members,
+      (
+        select json_build_object('status', status, 'assigned', assigned, 'target', target)
+        from assignments
+        where segment_id = segments.id
+      ) as assignment
+    from segments
+    where slug = ${slug}`
+  return segment
 }
 
 /**
@@ -42,4 +49,34 @@ export async function insertSegment(sql: Sql, slug: Slug, selection: number | un
 export async function deleteSegment(sql: Sql, slug: Slug): Promise<boolean> {
   const [row] = await sql<[{ deleted: boolean }]>`select delete_segment(${slug}) as deleted`
   return row.deleted
+}
+
+/**
+ * Takes one step of an assignment that was asked for and is not done: the users are drawn, or the next
+ * `chunkSize` of them put in. Any number of instances may call it at any time.
+ *
+ * @returns whether there was anything to do.
+ */
+export async function continueAssignment(sql: Sql, chunkSize: number): Promise<boolean> {
+  const [row] = await sql<[{ continued: boolean }]>`select continue_assignment(${chunkSize}) as continued`
+  return row.continued
+}
+
+/** How far the closing of the periods of deleted segments has come. */
+export type ClosingPosition = { segment_id: number; user_id: string }
+
+/**
+ * Writes their end into the next `limit` periods of deleted segments. No answer changes by it.
+ *
+ * @returns how far it has come; undefined where there is nothing to do, or another instance is doing it.
+ */
+export async function closePeriods(
+  sql: Sql,
+  after: ClosingPosition | undefined,
+  limit: number
+): Promise<ClosingPosition | undefined> {
+  const [position] = await sql<ClosingPosition[]>`
+    select segment_id, user_id
+    from close_periods(${after?.segment_id ?? 0}, ${after?.user_id ?? '0'}, ${limit})`
+  return position
 }
