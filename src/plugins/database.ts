@@ -23,7 +23,7 @@ const BULK_IDLE_TIMEOUT_SECONDS = 60
 const CLOSE_TIMEOUT_SECONDS = 5
 
 /** Statements that take a tenth of a millisecond must not be planned anew each time, which takes several. */
-const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', jit: 'off' }
+export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', jit: 'off' }
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {

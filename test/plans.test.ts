@@ -1,0 +1,109 @@
+/** Plans at a realistic size: a change of the schema or of a statement that loses one shows here. */
+import postgres from 'postgres'
+import t, { type Test } from 'tap'
+import { HOT_SETTINGS } from '../src/plugins/database.ts'
+import { changeUserSegments, selectActiveSegments } from '../src/routes/memberships/queries.ts'
+import { selectUserHistory } from '../src/routes/reports/queries.ts'
+import {
+  closePeriods,
+  continueAssignment,
+  createSegment,
+  deleteSegment,
+  selectSegment
+} from '../src/routes/segments/queries.ts'
+import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
+
+type PlanNode = {
+  'Node Type': string
+  'Relation Name'?: string
+  'Index Name'?: string
+  'Heap Fetches'?: number
+  Plans?: PlanNode[]
+}
+
+const USERS = 20_000
+
+/** Ten segments a user of a hundred, a fifth of the periods ended; as autovacuum leaves such tables. */
+async function createRealisticDatabase(t: Test): Promise<TestDatabase> {
+  const database = await createDatabase(t)
+  await database.sql`insert into segments (slug) select 'SEGMENT_' || n from generate_series(1, 100) n`
+  await database.sql`insert into users (id) select generate_series(1, ${USERS}::integer)`
+  await database.sql`
+    insert into memberships (user_id, segment_id, added_at, removed_at)
+    select u, 1 + (u * 7 + k * 9) % 100, now() - interval '30 days', case when (u + k) % 5 = 0 then now() end
+    from generate_series(1, ${USERS}::integer) u, generate_series(1, 10) k`
+  // Pages that somebody may see in an older state are left for the next time, as while autovacuum looks at them.
+  await waitUntil(
+    async () => {
+      await database.sql`vacuum (analyze) users, segments, memberships`
+      return database.sql`
+        select relname from pg_class
+        where relname in ('users', 'segments', 'memberships') and relallvisible < relpages`
+    },
+    (unfinished) => unfinished.length === 0
+  )
+  return database
+}
+
+/** One connection, as the service connects for its hot paths, with the statements that were sent on it. */
+function connectHot(t: Test, { url }: TestDatabase): { sql: postgres.Sql; statements: string[] } {
+  const statements: string[] = []
+  const sql = postgres(url, {
+    max: 1,
+    connection: HOT_SETTINGS,
+    debug: (_connection, statement) => statements.push(statement)
+  })
+  t.teardown(() => sql.end({ timeout: 1 }))
+  return { sql, statements }
+}
+
+function listScans(plan: PlanNode): string[] {
+  const { 'Node Type': type, 'Relation Name': relation, 'Index Name': index, 'Heap Fetches': fetches } = plan
+  const own = relation ? [`${type} of ${relation} by ${index}, ${fetches} heap fetches`] : []
+  return [...own, ...(plan.Plans ?? []).flatMap(listScans)]
+}
+
+t.test('the hot read touches indexes alone', async (t) => {
+  const { sql, statements } = connectHot(t, await createRealisticDatabase(t))
+  const ids = Array.from({ length: 30 }, (_, n) => String(1 + n * 777))
+  t.equal((await selectActiveSegments(sql, ids)).size, 30)
+  await sql.unsafe(`prepare read as ${statements.at(-1)}`)
+  const [row] = await sql.unsafe(`explain (analyze, format json) execute read ('{${ids.join()}}')`)
+  const scans = listScans(row?.['QUERY PLAN'][0].Plan)
+  t.same(scans.filter((scan) => !scan.includes(' of segments ')).sort(), [
+    'Index Only Scan of memberships by memberships_open, 0 heap fetches',
+    'Index Only Scan of users by users_pkey, 0 heap fetches'
+  ])
+})
+
+t.test('no statement but the draw goes over all users or memberships', async (t) => {
+  const database = await createRealisticDatabase(t)
+  const { sql } = connectHot(t, database)
+  const countScans = async () => {
+    await sql`select pg_stat_force_next_flush()`
+    return sql<{ table: string; scans: string }[]>`
+      select relname as table, seq_scan as scans from pg_stat_user_tables
+      where relname in ('users', 'memberships') order by relname`
+  }
+  const statements: Record<string, () => Promise<unknown>> = {
+    'read many': () =>
+      selectActiveSegments(
+        sql,
+        Array.from({ length: 1000 }, (_, n) => String(n + 1))
+      ),
+    change: () => changeUserSegments(sql, '77', ['SEGMENT_1', 'SEGMENT_2'], ['SEGMENT_3', 'SEGMENT_40']),
+    history: () => selectUserHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
+    'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
+    'delete a segment': () => deleteSegment(sql, 'SEGMENT_6'),
+    'close periods': () => closePeriods(sql, undefined, 500),
+    'fill a segment': () => continueAssignment(sql, 2_000),
+    'refuse to delete a user': () => sql`delete from users where id = 8`.catch(() => {})
+  }
+  await createSegment(sql, 'FILLED', 0.5, true)
+  await continueAssignment(sql, 2_000)
+  for (const [name, run] of Object.entries(statements)) {
+    const before = await countScans()
+    await run()
+    t.same(await countScans(), before, name)
+  }
+})
