@@ -156,3 +156,10 @@ t.test('the service starts without its database and says that it is not ready', 
   server.process.kill('SIGTERM')
   t.equal(await server.exitCode(), 0)
 })
+
+t.test('the image starts the service as `npm start` does', async (t) => {
+  const { scripts } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+  const dockerfile = await readFile(new URL('../Dockerfile', import.meta.url), 'utf8')
+  const [command = '[]'] = dockerfile.match(/(?<=^CMD ).*/m) ?? []
+  t.equal(`exec ${JSON.parse(command).join(' ')}`, scripts.start)
+})

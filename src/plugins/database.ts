@@ -15,15 +15,14 @@ declare module 'fastify' {
 /** Milliseconds that a statement over many users may take: ten million users are sampled in tens of seconds. */
 export const BULK_STATEMENT_TIMEOUT = 600_000
 
-/** Batches of reads that may be under way at once: see docs/decisions/0007-hot-reads.md. */
-export const READ_CONNECTIONS = 4
+const READ_CONNECTIONS = 4
 /** Writes wait for the disk, and are committed in groups. */
 const WRITE_CONNECTIONS = 16
 const BULK_IDLE_TIMEOUT_SECONDS = 60
 const CLOSE_TIMEOUT_SECONDS = 5
 
 /** Statements that take a tenth of a millisecond must not be planned anew each time, which takes several. */
-export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', jit: 'off' }
+export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_bitmapscan: 'off', jit: 'off' }
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {

@@ -8,13 +8,15 @@ import {
   UserParamsSchema
 } from '../../../schemas/memberships.ts'
 import { duplicateSlug, segmentsNotFound, userNotFound } from '../../errors.ts'
-import { READ_CONNECTIONS } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
 import { batchActiveSegments } from './batch.ts'
 import { changeUserSegments, selectSegmentsOfUsers } from './queries.ts'
 
+/** Batches of reads under way at once. Fewer of them are larger ones, and connections are left for others. */
+const MAX_IN_FLIGHT = 2
+
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.sql, READ_CONNECTIONS)
+  const activeSegments = batchActiveSegments(app.sql, MAX_IN_FLIGHT)
 
   app.get(
     '/segments/user/:user_id',

@@ -1,0 +1,132 @@
+/**
+ * A process that sends requests and measures the answers. Each message to it is a {@link Load}; it answers with
+ * a {@link LoadResult}. It is a process of its own so that it shares no event loop with what it measures.
+ */
+import { createHistogram } from 'node:perf_hooks'
+import autocannon from 'autocannon'
+
+export type Load = {
+  kind: 'read' | 'batch' | 'change'
+  /** The server's URL. */
+  address: string
+  /** Ids go from 1 to here, and are drawn uniformly. */
+  users: number
+  /** The segments that changes choose from. */
+  slugs: string[]
+  connections: number
+  seconds: number
+  /** Requests per second, spread evenly; without it, each connection sends as soon as it has its answer. */
+  rate?: number
+}
+
+/** Response times in milliseconds; `loadCpu` is the share of one core that this process took: near 1 it
+ * was the bottleneck. */
+export type LoadResult = {
+  requestsPerSecond: number
+  p50: number
+  p99: number
+  max: number
+  errors: number
+  loadCpu: number
+}
+
+/** Users in one batch read. */
+export const BATCH_SIZE = 100
+
+/** In a millisecond. */
+export const NANOSECONDS = 1_000_000
+
+export function randomUser(users: number): number {
+  return 1 + Math.floor(Math.random() * users)
+}
+
+/** One segment to add and another to delete. */
+export function randomChange(slugs: string[]): [add: string, remove: string] {
+  const add = Math.floor(Math.random() * slugs.length)
+  const remove = (add + 1 + Math.floor(Math.random() * (slugs.length - 1))) % slugs.length
+  return [slugs[add] ?? '', slugs[remove] ?? '']
+}
+
+/**
+ * The text of a random request. It goes to the socket as it is: autocannon's own `setupRequest` costs four times
+ * as much of the machine that the servers run on as well.
+ */
+function writeRequest({ kind, users, slugs }: Load, host: string): string {
+  if (kind === 'read')
+    return `GET /api/v1/segments/user/${randomUser(users)} HTTP/1.1\r\nhost: ${host}\r\n\r\n`
+
+  let path = '/api/v1/segments/users/query'
+  let body: object = { user_ids: Array.from({ length: BATCH_SIZE }, () => String(randomUser(users))) }
+  if (kind === 'change') {
+    const [add, remove] = randomChange(slugs)
+    path = `/api/v1/segments/user/${randomUser(users)}`
+    body = { segments_to_add: [add], segments_to_delete: [remove] }
+  }
+  const json = JSON.stringify(body)
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\n` +
+    `content-length: ${json.length}\r\n\r\n${json}`
+  )
+}
+
+/**
+ * Makes a connection send at fixed times. autocannon's own rate sends a second's requests in one go at its start.
+ *
+ * @returns milliseconds that the request under way was sent too late because the connection was still waiting for
+ * the answer before: whoever sends at that rate waits for them too, so they count as response time.
+ */
+function pace(client: autocannon.Client, firstDue: number, interval: number): () => number {
+  const send = client._doRequest
+  let due = firstDue
+  let late = 0
+  client._doRequest = () => {
+    const wait = due - performance.now()
+    late = Math.max(-wait, 0)
+    due += interval
+    if (wait <= 0) send.call(client)
+    else setTimeout(() => client.destroyed || send.call(client), wait)
+  }
+  return () => late
+}
+
+async function run(load: Load): Promise<LoadResult> {
+  const { address, connections, seconds, rate } = load
+  const { host } = new URL(address)
+  // autocannon's own histogram counts whole milliseconds.
+  const nanoseconds = createHistogram()
+  const lateness = new Map<autocannon.Client, () => number>()
+  const cpuBefore = process.cpuUsage()
+  const start = performance.now()
+  const measuring = autocannon({
+    url: address,
+    connections,
+    duration: seconds,
+    setupClient: (client) => {
+      client.getRequestBuffer = () => writeRequest(load, host)
+      if (rate === undefined) return
+      const interval = (1000 * connections) / rate
+      const firstDue = start + (lateness.size / connections) * interval
+      lateness.set(client, pace(client, firstDue, interval))
+    }
+  })
+  measuring.on('response', (client, _status, _bytes, milliseconds) => {
+    const late = lateness.get(client)?.() ?? 0
+    nanoseconds.record(Math.max(1, Math.round((milliseconds + late) * NANOSECONDS)))
+  })
+  const result = await measuring
+  const cpu = process.cpuUsage(cpuBefore)
+  return {
+    requestsPerSecond: result['2xx'] / result.duration,
+    p50: nanoseconds.percentile(50) / NANOSECONDS,
+    p99: nanoseconds.percentile(99) / NANOSECONDS,
+    max: nanoseconds.max / NANOSECONDS,
+    errors: result.non2xx + result.errors,
+    loadCpu: (cpu.user + cpu.system) / 1000 / (performance.now() - start)
+  }
+}
+
+if (import.meta.main) {
+  process.on('disconnect', () => process.exit())
+  process.on('message', async (load: Load) => process.send?.(await run(load)))
+  process.send?.('ready')
+}

@@ -1,0 +1,76 @@
+/** The processes that a part of the benchmark runs beside this one. None outlives this one. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Load, LoadResult } from './load.ts'
+
+/** Milliseconds for a process to end by itself: more than the service takes at most. */
+const END_TIMEOUT = 30_000
+
+const running = new Set<ChildProcess>()
+
+/** A process of the benchmark, and the first message that it sent. */
+export type BenchProcess = { process: ChildProcess; greeting: string }
+
+/**
+ * Starts a script of this folder, with nothing of this process's environment but PATH.
+ *
+ * @param directory where it runs: away from a developer's `.env`.
+ */
+export async function startProcess(
+  script: string,
+  directory: string,
+  environment: Record<string, string> = {}
+): Promise<BenchProcess> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL(script, import.meta.url))], {
+    cwd: directory,
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', ...environment },
+    // Logs are written, as in production, but nobody keeps them.
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+  })
+  running.add(child)
+  return { process: child, greeting: String(await nextMessage(child, script)) }
+}
+
+/** The next message of a process; an error where it ends instead. */
+export async function nextMessage(child: ChildProcess, name: string): Promise<unknown> {
+  const heard = new AbortController()
+  const { signal } = heard
+  try {
+    return await Promise.race([
+      once(child, 'message', { signal }).then(([message]) => message),
+      once(child, 'exit', { signal }).then(([code]) => {
+        throw new Error(`${name} has ended (${code})`)
+      })
+    ])
+  } finally {
+    heard.abort()
+  }
+}
+
+/** Ends all processes that were started, and waits for them. */
+export async function endProcesses(): Promise<void> {
+  await Promise.all(
+    [...running].map(async (child) => {
+      running.delete(child)
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT)
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+      clearTimeout(timer)
+    })
+  )
+}
+
+/** Starts a process that sends load. The returned function measures one load. */
+export async function startLoad(
+  directory: string,
+  script = 'load.ts',
+  environment: Record<string, string> = {}
+): Promise<(load: Load) => Promise<LoadResult>> {
+  const { process: child } = await startProcess(script, directory, environment)
+  return async (load) => {
+    child.send(load)
+    return (await nextMessage(child, script)) as LoadResult
+  }
+}

@@ -1,0 +1,5 @@
+/** The service as `npm start` runs it. Sends its address, and never outlives the benchmark. */
+
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+const { address } = await import('../../src/server.ts')
+process.send?.(address)
