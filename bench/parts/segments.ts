@@ -77,6 +77,8 @@ export const deletion: Part = async (bench) => {
     const times: number[] = []
     for (const slug of slugs.splice(0, count)) {
       await closeDeletedSegments(sql)
+      // What closing a million periods has left to write would be waited for by the next commit.
+      await sql`checkpoint`
       await checkLive(address)
       times.push(await timed(() => deleteSegment(address, slug)))
     }

@@ -111,7 +111,7 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
     const jobs = {
       assignments: new BackgroundJob({
         name: 'assignments',
-        share: 0.5,
+        share: 0.25,
         step: () => continueAssignment(sql, ASSIGNMENT_CHUNK_SIZE),
         log: app.log
       }),

@@ -33,7 +33,7 @@ const assignment = async (service: TestService, slug: string) =>
 
 t.test('users are put into a segment part by part', async (t) => {
   const service = await startServiceWithUsers(t, 100)
-  await askFor(service, 'HALF', 0.495)
+  await askFor(service, 'HALF', 0.5)
   t.same(await assignment(service, 'HALF'), { status: 'queued', assigned: 0, target: null })
   await service.changeSegments(101)
 
@@ -56,7 +56,7 @@ t.test('users are put into a segment part by part', async (t) => {
   const ids = await members(service, 'HALF')
   t.equal(ids.length, 50)
   t.notOk(ids.includes(101), 'who came later is not among them')
-  t.match(await service.getSegment('HALF'), { body: { members: 50, selection: 0.495 } })
+  t.match(await service.getSegment('HALF'), { body: { members: 50, selection: 0.5 } })
   t.equal(await continueAssignment(service.sql, 20), false, 'nothing is left to do')
   t.same(await service.sql`select * from assignment_chunks`, [])
 })
@@ -161,7 +161,7 @@ t.test('a segment that is deleted while it is filled gets nobody any more', asyn
 
 t.test('closing the periods of deleted segments changes no answer', async (t) => {
   const service = await startServiceWithUsers(t, 0)
-  for (const slug of ['GONE', 'KEPT', 'EMPTY']) await service.createSegment(slug)
+  for (const slug of ['GONE', 'KEPT', 'EMPTY', 'LATER']) await service.createSegment(slug)
   await service.sql`
     insert into memberships (user_id, segment_id) select u, id from generate_series(1, 25) u, segments where slug <> 'EMPTY'`
   await service.sql`insert into users (id) select generate_series(1, 25)`
@@ -172,7 +172,7 @@ t.test('closing the periods of deleted segments changes no answer', async (t) =>
   await service.sql`
     update memberships set added_at = now() - interval '2 days', expires_at = now() - interval '1 day'
     where user_id = 3 and segment_id = (select id from segments where slug = 'GONE')`
-  await service.sql`select delete_segment(slug) from segments where slug in ('GONE', 'EMPTY')`
+  await service.sql`select delete_segment(slug) from segments where slug in ('GONE', 'EMPTY', 'LATER')`
 
   const answers = async () => [
     ...(await Promise.all([1, 2, 3, 4, 25].map((user) => service.getSegments(user)))),
@@ -185,11 +185,11 @@ t.test('closing the periods of deleted segments changes no answer', async (t) =>
       select count(*)::integer as count from memberships where removed_at is null`
     return row.count
   }
-  t.equal(await open(), 49)
+  t.equal(await open(), 74)
 
   const first = (await closePeriods(service.sql, undefined, 10)) as ClosingPosition
   t.equal(first.user_id, '11', 'ten of the users who are in it')
-  t.equal(await open(), 39)
+  t.equal(await open(), 64)
   t.same(await answers(), expected, 'half-way')
 
   const holder = await service.sql.reserve()
@@ -197,7 +197,7 @@ t.test('closing the periods of deleted segments changes no answer', async (t) =>
   t.equal(await closePeriods(service.sql, first, 10), undefined, 'another instance is at it')
   await holder`select pg_advisory_unlock(2, 0)`
   holder.release()
-  t.equal(await open(), 39)
+  t.equal(await open(), 64)
 
   // Another instance begins anew, and the first goes on from where it was.
   const second = await closePeriods(service.sql, undefined, 10)
@@ -206,10 +206,18 @@ t.test('closing the periods of deleted segments changes no answer', async (t) =>
   while (position) position = await closePeriods(service.sql, position, 10)
   t.equal(await open(), 25, 'those of the segment that is kept')
   t.same(await answers(), expected, 'afterwards')
+  t.same(
+    await service.sql`
+      select from memberships join periods using (user_id, segment_id, added_at)
+      where slug = 'GONE' and user_id > 2 and removed_at is distinct from ended_at`,
+    [],
+    'what was written is when each ended'
+  )
   t.same(await service.sql`select slug, closed_at is not null as closed from segments order by slug`, [
     { slug: 'EMPTY', closed: true },
     { slug: 'GONE', closed: true },
-    { slug: 'KEPT', closed: false }
+    { slug: 'KEPT', closed: false },
+    { slug: 'LATER', closed: true }
   ])
 })
 
