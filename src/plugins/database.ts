@@ -15,7 +15,7 @@ declare module 'fastify' {
 /** Milliseconds that a statement over many users may take: ten million users are sampled in tens of seconds. */
 export const BULK_STATEMENT_TIMEOUT = 600_000
 
-const READ_CONNECTIONS = 4
+const READ_CONNECTIONS = 10
 /** Writes wait for the disk, and are committed in groups. */
 const WRITE_CONNECTIONS = 16
 const BULK_IDLE_TIMEOUT_SECONDS = 60

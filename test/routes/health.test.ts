@@ -105,7 +105,7 @@ t.test('every request is answered within its deadline while the database hangs',
     where datname = current_database() and application_name in ('user-segments', 'user-segments write')`
   t.same(
     ['user-segments', 'user-segments write'].map((name) => backends.filter((b) => b.name === name).length),
-    [4, 16],
+    [10, 16],
     'every connection of the hot paths is open'
   )
   const signal = (name: NodeJS.Signals) => {

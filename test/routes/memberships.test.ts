@@ -153,7 +153,7 @@ t.test('reads that come while all queries are under way share the next one', asy
     }
   })
   t.teardown(() => sql.end({ timeout: 1 }))
-  const reads = batchActiveSegments(sql, 2)
+  const reads = batchActiveSegments(sql, { enough: 2, maxWait: 60_000 })
   const release = await holdTable(t, service.database, 'memberships')
   const answers: Promise<string | undefined>[] = []
   for (let id = 1; id <= 301; id += 1) {
@@ -169,6 +169,22 @@ t.test('reads that come while all queries are under way share the next one', asy
   await t.rejects(Promise.all([1, 2, 3].map((id) => reads.load(String(id)))), { code: '42P01' })
   await sql`alter view elsewhere rename to periods`
   t.equal(await reads.load('300'), '["A"]', 'a failure holds nothing up')
+})
+
+t.test('reads wait for slow queries of other reads for a moment only', async (t) => {
+  const service = await startService(t)
+  await service.changeSegments(1)
+  const release = await holdTable(t, service.database, 'memberships')
+  const answers: Promise<unknown>[] = []
+  for (let query = 1; query <= 5; query += 1) {
+    answers.push(service.getSegments(1))
+    await waitUntil(
+      () => countBlocked(service.database, 'user-segments'),
+      (count) => count === query
+    )
+  }
+  await release()
+  for (const answer of await Promise.all(answers)) t.same(answer, { status: 200, body: [] })
 })
 
 t.test("changing a user's segments", async (t) => {
