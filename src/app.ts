@@ -65,7 +65,7 @@ const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (
 }
 
 /**
- * Builds the service, as production and tests run it. Connects to the database on the first request.
+ * Builds the service, as production and tests run it. Connects to the database when it listens, or on the first request.
  *
  * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, or DATABASE_URL no URL.
  */

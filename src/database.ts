@@ -55,6 +55,11 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
   }
 }
 
+/** A column's time as answers and reports show it: RFC 3339 in UTC, with microseconds. */
+export function formatTime(sql: Sql, column: string) {
+  return sql`to_char(${sql(column)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+}
+
 /** Codes of Node.js and postgres.js for a server that could not be reached, or was lost. */
 const connectionFailures = new Set([
   'CONNECTION_CLOSED',

@@ -21,7 +21,10 @@ const WRITE_CONNECTIONS = 16
 const BULK_IDLE_TIMEOUT_SECONDS = 60
 const CLOSE_TIMEOUT_SECONDS = 5
 
-/** Statements that take a tenth of a millisecond must not be planned anew each time, which takes several. */
+/**
+ * Statements that take a tenth of a millisecond must not be planned anew each time, which takes several, nor by a
+ * bitmap, which the planner likes once many pages have changed and which reads the table.
+ */
 export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_bitmapscan: 'off', jit: 'off' }
 
 export const databasePlugin = fp<{ databaseUrl: string }>(

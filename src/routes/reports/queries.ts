@@ -1,5 +1,5 @@
 import type { CalendarDate, UserId } from '../../../schemas/common.ts'
-import type { Sql } from '../../database.ts'
+import { formatTime, type Sql } from '../../database.ts'
 
 /** Whose history, of [from, to). */
 export type ReportRequest = { userId: UserId; from: CalendarDate; to: CalendarDate }
@@ -55,7 +55,7 @@ export function selectUserHistory(sql: Sql, { userId, from, to }: ReportRequest)
       user_id::text,
       slug,
       operation,
-      to_char(happened_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+      ${formatTime(sql, 'happened_at')}
     from (
       select user_id, slug, operation, happened_at
       from history

@@ -1,6 +1,6 @@
 import type { Slug } from '../../../schemas/common.ts'
 import type { Segment } from '../../../schemas/segments.ts'
-import type { Sql } from '../../database.ts'
+import { formatTime, type Sql } from '../../database.ts'
 
 /**
  * Creates a segment, with as many random users in it as `selection` asks for: exactly
@@ -28,8 +28,8 @@ export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | und
     select
       slug,
       selection::double precision,
-      to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
-      to_char(deleted_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as deleted_at,
+      ${formatTime(sql, 'created_at')} as created_at,
+      ${formatTime(sql, 'deleted_at')} as deleted_at,
       (select count(*) from periods where segment_id = segments.id and active)::double precision as members,
       (
         select json_build_object('status', status, 'assigned', assigned, 'target', target)
