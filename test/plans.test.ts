@@ -45,40 +45,63 @@ async function createRealisticDatabase(t: Test): Promise<TestDatabase> {
   return database
 }
 
+type Connection = { sql: postgres.Sql; statements: string[] }
+
 /** One connection, as the service connects for its hot paths, with the statements that were sent on it. */
-function connectHot(t: Test, { url }: TestDatabase): { sql: postgres.Sql; statements: string[] } {
+function connect(
+  t: Test,
+  { url }: TestDatabase,
+  settings: Record<string, string> = HOT_SETTINGS
+): Connection {
   const statements: string[] = []
   const sql = postgres(url, {
     max: 1,
-    connection: HOT_SETTINGS,
+    connection: settings,
     debug: (_connection, statement) => statements.push(statement)
   })
   t.teardown(() => sql.end({ timeout: 1 }))
   return { sql, statements }
 }
 
-function listScans(plan: PlanNode): string[] {
-  const { 'Node Type': type, 'Relation Name': relation, 'Index Name': index, 'Heap Fetches': fetches } = plan
-  const own = relation ? [`${type} of ${relation} by ${index}, ${fetches} heap fetches`] : []
-  return [...own, ...(plan.Plans ?? []).flatMap(listScans)]
+function listNodes(plan: PlanNode): PlanNode[] {
+  return [plan, ...(plan.Plans ?? []).flatMap(listNodes)]
+}
+
+/** The parts of the last statement's plan, when it is run with `values`. */
+async function explainLast({ sql, statements }: Connection, values: string): Promise<PlanNode[]> {
+  await sql.unsafe(`prepare explained as ${statements.at(-1)}`)
+  const [row] = await sql.unsafe(`explain (analyze, format json) execute explained (${values})`)
+  return listNodes(row?.['QUERY PLAN'][0].Plan)
 }
 
 t.test('the hot read touches indexes alone', async (t) => {
-  const { sql, statements } = connectHot(t, await createRealisticDatabase(t))
+  const connection = connect(t, await createRealisticDatabase(t))
   const ids = Array.from({ length: 30 }, (_, n) => String(1 + n * 777))
-  t.equal((await selectActiveSegments(sql, ids)).size, 30)
-  await sql.unsafe(`prepare read as ${statements.at(-1)}`)
-  const [row] = await sql.unsafe(`explain (analyze, format json) execute read ('{${ids.join()}}')`)
-  const scans = listScans(row?.['QUERY PLAN'][0].Plan)
-  t.same(scans.filter((scan) => !scan.includes(' of segments ')).sort(), [
-    'Index Only Scan of memberships by memberships_open, 0 heap fetches',
-    'Index Only Scan of users by users_pkey, 0 heap fetches'
+  t.equal((await selectActiveSegments(connection.sql, ids)).size, 30)
+  const nodes = await explainLast(connection, `'{${ids.join()}}'`)
+  const scans = nodes
+    .filter(({ 'Relation Name': relation = 'segments' }) => relation !== 'segments')
+    .map((node) => `${node['Node Type']} by ${node['Index Name']}, ${node['Heap Fetches']} heap fetches`)
+  t.same(scans.sort(), [
+    'Index Only Scan by memberships_open, 0 heap fetches',
+    'Index Only Scan by users_pkey, 0 heap fetches'
   ])
+})
+
+t.test("a user's history is found by the user", async (t) => {
+  const connection = connect(t, await createRealisticDatabase(t), {})
+  const request = { userId: '77', from: '2000-01-01', to: '2100-01-01' }
+  t.ok((await selectUserHistory(connection.sql, request)).length > 10)
+  const nodes = await explainLast(connection, "77, '2000-01-01', '2100-01-01'")
+  const indexes = new Set(
+    nodes.map((node) => node['Index Name']).filter((index) => index?.startsWith('memberships'))
+  )
+  t.same([...indexes].sort(), ['memberships_ended', 'memberships_open'])
 })
 
 t.test('no statement but the draw goes over all users or memberships', async (t) => {
   const database = await createRealisticDatabase(t)
-  const { sql } = connectHot(t, database)
+  const { sql } = connect(t, database)
   const countScans = async () => {
     await sql`select pg_stat_force_next_flush()`
     return sql<{ table: string; scans: string }[]>`
