@@ -1,5 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
 
+const DURATION = '^[1-9][0-9]{0,5}[smhd]$'
+const DURATION_OR_NONE = '^(0s|[1-9][0-9]{0,5}[smhd])$'
+
 /** The environment the service reads, all of it. `.env.example` mirrors it. */
 export const ConfigSchema = Type.Object({
   /** PostgreSQL 15 or later. */
@@ -20,6 +23,24 @@ export const ConfigSchema = Type.Object({
   ),
   /** Where reports lie. Made where it is missing. */
   REPORTS_DIR: Type.String({ default: '.data/reports', minLength: 1, description: 'a folder' }),
+  /** How long a finished report is kept. */
+  REPORT_TTL: Type.String({
+    default: '7d',
+    pattern: DURATION,
+    description: 'a number with its unit (s, m, h or d) such as 7d'
+  }),
+  /** How long a report that is being made stays with an instance that gives no sign of life. */
+  REPORT_LEASE: Type.String({
+    default: '30s',
+    pattern: DURATION,
+    description: 'a number with its unit (s, m, h or d) such as 30s'
+  }),
+  /** How long the service goes on once it has been told to end, so that balancers see its readiness fail first. */
+  SHUTDOWN_DELAY: Type.String({
+    default: '0s',
+    pattern: DURATION_OR_NONE,
+    description: 'a number with its unit (s, m, h or d) such as 5s, or 0s'
+  }),
   /** How much is logged: pino's levels. */
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),

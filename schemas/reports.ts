@@ -43,6 +43,39 @@ export const ReportParamsSchema = closedObject({
 })
 export type ReportParams = Static<typeof ReportParamsSchema>
 
+const NullableTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
+
+export const ReportStatusSchema = Type.Object(
+  {
+    status: Type.Union(
+      [Type.Literal('queued'), Type.Literal('running'), Type.Literal('ready'), Type.Literal('failed')],
+      { description: '`failed` after five attempts: order it again.' }
+    ),
+    rows: Type.Integer({ description: 'Rows without the header: so far, while it is running.' }),
+    bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'Of the file, once it is ready.' }),
+    sha256: Type.Union([Type.String(), Type.Null()], { description: 'Of the file, in hexadecimal.' }),
+    created_at: Type.String({ format: 'date-time', description: 'When it was ordered.' }),
+    finished_at: NullableTime,
+    error: Type.Union([Type.String(), Type.Null()], { description: 'Why the last attempt failed.' })
+  },
+  {
+    title: 'ReportStatus',
+    description: 'How far the report is.',
+    examples: [
+      {
+        status: 'ready',
+        rows: 2,
+        bytes: 134,
+        sha256: 'f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2',
+        created_at: '2026-11-23T08:51:00.123456Z',
+        finished_at: '2026-11-23T08:51:00.345678Z',
+        error: null
+      }
+    ]
+  }
+)
+export type ReportStatus = Static<typeof ReportStatusSchema>
+
 /** The columns of a history report, in their order. */
 export const reportColumns = ['user_id', 'segment_slug', 'operation', 'date'] as const
 

@@ -35,11 +35,11 @@ export const CreateSegmentHeadersSchema = Type.Object({
 export const AssignmentSchema = Type.Object(
   {
     status: Type.Union(
-      ['queued', 'running', 'done', 'cancelled'].map((status) => Type.Literal(status)),
+      ['queued', 'running', 'done', 'cancelled', 'failed'].map((status) => Type.Literal(status)),
       {
         description:
           '`queued` until the users have been drawn, `running` until all are in, `cancelled` where the segment ' +
-          'was deleted before.'
+          'was deleted before, `failed` where putting them in failed five times in a row: the log says why.'
       }
     ),
     assigned: Type.Integer({ description: 'Users who have had their turn.' }),

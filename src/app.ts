@@ -2,11 +2,13 @@ import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
+import { toSeconds } from './config.ts'
 import { RequestLog } from './logging.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
-import { databasePlugin } from './plugins/database.ts'
+import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
+import { loadPlugin } from './plugins/load.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
@@ -19,6 +21,14 @@ import { segmentRoutes } from './routes/segments/index.ts'
 
 /** Milliseconds for a request to arrive with its whole body. */
 const RECEIVE_TIMEOUT_MS = 10_000
+
+/** Milliseconds without a byte either way after which a connection is dead: no answer takes as long to begin. */
+const CONNECTION_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT + 60_000
+
+/** Milliseconds that an idle connection stays open: longer than a balancer keeps it, so that it is the one to close it. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000
+
+const MAX_BODY_BYTES = 2 ** 20
 
 /** Longer than any parameter that Node.js lets through, so that a long one is judged by its schema. */
 const MAX_PARAM_LENGTH = 65_536
@@ -75,6 +85,9 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
     logController: new RequestLog(),
     // For a request to arrive whole; its answer has a deadline of its own.
     requestTimeout: RECEIVE_TIMEOUT_MS,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    bodyLimit: MAX_BODY_BYTES,
     http: { connectionsCheckingInterval: 1_000 },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
@@ -97,10 +110,16 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   app.setErrorHandler(sendError)
   await app.register(strictRequestsPlugin)
   await app.register(deadlinePlugin)
+  await app.register(loadPlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
-  await app.register(reportJobsPlugin, { databaseUrl: config.DATABASE_URL, directory: config.REPORTS_DIR })
+  await app.register(reportJobsPlugin, {
+    databaseUrl: config.DATABASE_URL,
+    directory: config.REPORTS_DIR,
+    timeToLive: toSeconds(config.REPORT_TTL),
+    lease: toSeconds(config.REPORT_LEASE)
+  })
   await app.register(backgroundJobsPlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(openapiPlugin)
   await app.register(healthRoutes, { prefix: '/health' })

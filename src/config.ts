@@ -34,3 +34,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     `${name} ${environment[name] ? 'is not valid' : 'is not set'}: it must be ${expected}`
   )
 }
+
+const secondsOfUnit: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
+
+/** The seconds of a duration such as `7d`, as the configuration has it. */
+export function toSeconds(duration: string): number {
+  return Number(duration.slice(0, -1)) * (secondsOfUnit[duration.slice(-1)] ?? Number.NaN)
+}

@@ -1,5 +1,7 @@
+import { connect, type Socket } from 'node:net'
 import postgres from 'postgres'
 import { ConfigError } from './config.ts'
+import { retry } from './retry.ts'
 
 export type Sql = postgres.Sql
 
@@ -19,12 +21,59 @@ type DatabaseOptions = {
 }
 
 const CONNECT_TIMEOUT_SECONDS = 5
-/**
- * A statement waits for a free connection, never on a busy one behind a statement that may wait for a lock.
- * postgres.js knows the option, its types don't.
- */
-const NO_PIPELINING = { max_pipeline: 0 }
 const MAX_BACKOFF_SECONDS = 1
+/** Seconds without traffic after which the system asks whether the other side is still there. */
+const KEEP_ALIVE_SECONDS = 5
+/** Milliseconds beyond a statement's own time-out in which its answer, or its error, has to arrive. */
+const ANSWER_MARGIN_MS = 1_000
+const WATCH_INTERVAL_MS = 500
+
+/** What postgres.js hands to the function that opens its sockets. */
+type Target = { host: string[]; port: number[]; path: string | undefined }
+
+/**
+ * Whether an answer ends here, by PostgreSQL's message that it is ready for the next statement. Where the message came
+ * in two parts this is not seen, and an idle connection is opened anew for nothing.
+ */
+function endsAnswer(chunk: Buffer): boolean {
+  const message = chunk.subarray(-6)
+  return message.length === 6 && message[0] === 0x5a && message.readUInt32BE(1) === 5
+}
+
+/**
+ * A socket that is given up when what was sent on it has had no whole answer for `timeout` milliseconds. PostgreSQL
+ * ends each statement by its own time-out, so the connection is dead then, though nobody has said so: a firewall has
+ * forgotten it, or its other end is gone. Without this its place in the pool would be lost for as long.
+ *
+ * On an encrypted connection the end of an answer can't be seen: there, any answer counts as a whole one.
+ */
+function openWatchedSocket({ host, port, path }: Target, attempt: number, timeout: number): Socket {
+  const index = attempt % host.length
+  const socket = path ? connect(path) : connect(port[index] ?? 5432, host[index])
+  // By this name postgres.js checks a certificate.
+  Object.assign(socket, { host: host[index], port: port[index] })
+  let answered = 0
+  let read = 0
+  let waitingSince: number | undefined
+  const answer = () => {
+    answered = socket.bytesWritten
+    waitingSince = undefined
+  }
+  socket.on('data', (chunk) => {
+    read = socket.bytesRead
+    if (endsAnswer(chunk)) answer()
+  })
+  const watch = setInterval(() => {
+    if (socket.destroyed) clearInterval(watch)
+    if (socket.bytesRead > read) {
+      read = socket.bytesRead
+      answer()
+    }
+    if (socket.bytesWritten > answered) waitingSince ??= performance.now()
+    if (waitingSince !== undefined && performance.now() - waitingSince > timeout) socket.destroy()
+  }, WATCH_INTERVAL_MS).unref()
+  return socket
+}
 
 /**
  * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
@@ -33,10 +82,19 @@ const MAX_BACKOFF_SECONDS = 1
  * @throws {ConfigError} where the URL is none.
  */
 export function connectDatabase(url: string, options: DatabaseOptions): Sql {
+  let attempts = 0
+  // postgres.js knows these, its types don't.
+  const untyped = {
+    // A statement waits for a free connection, never on a busy one behind a statement that may wait for a lock.
+    max_pipeline: 0,
+    socket: (target: Target) =>
+      openWatchedSocket(target, attempts++, options.statementTimeout + ANSWER_MARGIN_MS)
+  }
   try {
     return postgres(url, {
+      ...untyped,
       max: options.connections,
-      ...NO_PIPELINING,
+      keep_alive: KEEP_ALIVE_SECONDS,
       idle_timeout: options.idleTimeout ?? 0,
       connect_timeout: CONNECT_TIMEOUT_SECONDS,
       backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
@@ -89,4 +147,42 @@ const passingFault = /^(08|28|3D|53|57|40|55P03|25006)/
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return passingFault.test(error.code)
   return error instanceof Error && 'code' in error && connectionFailures.has(String(error.code))
+}
+
+/**
+ * Faults in which the statement has had no effect: it was never sent, as there was no connection, or PostgreSQL has
+ * taken it back (serialization failure and deadlock, 40), or never began it (57P03, 53300).
+ */
+const withoutEffect = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', '40001', '40P01', '57P03', '53300'])
+/** Faults that are over with the next connection, but the statement may have been done. */
+const connectionLost = new Set(['CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE', '57P01', '57P02'])
+
+const MAX_ATTEMPTS = 4
+/** Milliseconds after which nothing is tried again: a caller waits for it. */
+const LAST_RETRY_MS = 2_000
+
+function mayRetry(codes: Set<string>[]) {
+  const started = performance.now()
+  return (error: unknown, attempts: number): boolean =>
+    attempts < MAX_ATTEMPTS &&
+    performance.now() - started < LAST_RETRY_MS &&
+    error instanceof Error &&
+    'code' in error &&
+    codes.some((set) => set.has(String(error.code)))
+}
+
+/**
+ * For what may be done twice, as reads may: tries again where the connection was lost or there was none, at most
+ * four times, within 2 s.
+ */
+export function retryIdempotent<T>(statement: () => Promise<T>): Promise<T> {
+  return retry(statement, mayRetry([withoutEffect, connectionLost]))
+}
+
+/**
+ * Writes, and writes again where the first time certainly had no effect: at most four times, within 2 s. A write whose
+ * connection was lost under way may have been done, and is left to the caller, who gets 503.
+ */
+export function retryWrite<T>(write: () => Promise<T>): Promise<T> {
+  return retry(write, mayRetry([withoutEffect]))
 }

@@ -49,6 +49,9 @@ export const reportPending = (filename: string) =>
 export const reportFailed = (filename: string) =>
   new ApiError(404, 'REPORT_FAILED', `report (${filename}) could not be made: order it again`)
 
+export const reportExpired = (filename: string) =>
+  new ApiError(410, 'REPORT_EXPIRED', `report (${filename}) has expired: order it again`)
+
 export const tooManyReports = () =>
   new ApiError(503, 'TOO_MANY_REPORTS', 'too many reports are being made, try again later', { retryAfter: 5 })
 
@@ -68,6 +71,9 @@ export const internalError = (cause: unknown) =>
 
 export const deadlineExceeded = () =>
   serviceUnavailable('DEADLINE_EXCEEDED', 'the request could not be answered in time, try again later')
+
+export const overloaded = () =>
+  serviceUnavailable('OVERLOADED', 'too many requests are in flight, try again later')
 
 export const databaseUnavailable = (cause?: unknown) =>
   serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)

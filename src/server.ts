@@ -1,10 +1,10 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { ConfigError, loadEnvironment, readConfig } from './config.ts'
+import { ConfigError, loadEnvironment, readConfig, toSeconds } from './config.ts'
 
 /** Milliseconds for requests in flight and reports in progress when the process is told to end. */
 const DRAIN_TIMEOUT_MS = 20_000
-/** Milliseconds after which the process ends whatever is unfinished: below the 30 s that orchestrators wait. */
+/** Milliseconds after which, beyond SHUTDOWN_DELAY, the process ends whatever is unfinished: below the 30 s that orchestrators wait. */
 const SHUTDOWN_TIMEOUT_MS = 28_000
 
 /** What the operator can mend, by the code of the error that `listen` failed with. */
@@ -26,11 +26,15 @@ function describeListenError(error: unknown, host: string, port: number): string
 async function serve(): Promise<string> {
   const config = readConfig(loadEnvironment())
   const app = await buildApp(config)
-  closeWithGrace({ delay: SHUTDOWN_TIMEOUT_MS, logger: app.log }, async ({ err, signal }) => {
+  const delay = toSeconds(config.SHUTDOWN_DELAY) * 1000
+  closeWithGrace({ delay: delay + SHUTDOWN_TIMEOUT_MS, logger: app.log }, async ({ err, signal }) => {
     if (err) app.log.fatal({ err }, 'unexpected error, shutting down')
     else app.log.info({ signal }, 'shutting down')
     // Still listening: readiness answers that it fails, and reports that finish now can be fetched.
-    await Promise.all([app.shutdown.begin(DRAIN_TIMEOUT_MS), app.reportJobs.close(DRAIN_TIMEOUT_MS)])
+    await Promise.all([
+      app.shutdown.begin(delay, DRAIN_TIMEOUT_MS),
+      app.reportJobs.close(delay + DRAIN_TIMEOUT_MS)
+    ])
     await app.close()
   })
   try {

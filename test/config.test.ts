@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { ConfigSchema } from '../schemas/config.ts'
-import { ConfigError, readConfig } from '../src/config.ts'
+import { ConfigError, readConfig, toSeconds } from '../src/config.ts'
 
 const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
 
@@ -11,6 +11,9 @@ t.test('the defaults', async (t) => {
     HOST: '127.0.0.1',
     PORT: 8080,
     REPORTS_DIR: '.data/reports',
+    REPORT_TTL: '7d',
+    REPORT_LEASE: '30s',
+    SHUTDOWN_DELAY: '0s',
     LOG_LEVEL: 'info'
   })
   t.same(
@@ -27,9 +30,16 @@ t.test('values are taken over', async (t) => {
     PORT: '0',
     PUBLIC_URL: 'https://example.com/base',
     REPORTS_DIR: '/reports',
+    REPORT_TTL: '36h',
+    REPORT_LEASE: '2m',
+    SHUTDOWN_DELAY: '5s',
     LOG_LEVEL: 'silent'
   }
   t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0 })
+})
+
+t.test('durations are seconds', async (t) => {
+  t.same(['5s', '2m', '36h', '7d'].map(toSeconds), [5, 120, 129_600, 604_800])
 })
 
 t.test('what is missing or wrong is named in one line that shows no secret', async (t) => {
@@ -37,6 +47,7 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
   const database = 'it must be a URL such as postgres://user:password@host:5432/database'
   const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
+  const timeToLive = 'REPORT_TTL is not valid: it must be a number with its unit (s, m, h or d) such as 7d'
   for (const [environment, message] of [
     [{}, `DATABASE_URL is not set: ${database}`],
     [{ DATABASE_URL: 'mysql://user:secret@host/x' }, `DATABASE_URL is not valid: ${database}`],
@@ -45,6 +56,9 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
     [{ DATABASE_URL, PORT: '65536' }, port],
     [{ DATABASE_URL, PORT: '80.5' }, port],
     [{ DATABASE_URL, LOG_LEVEL: 'loud' }, level],
+    ...['7', '0d', 'd', '7 days', '-1d', '1.5d', '7D'].map(
+      (text) => [{ DATABASE_URL, REPORT_TTL: text }, timeToLive] as const
+    ),
     [{ DATABASE_URL, PUBLIC_URL: 'example.com' }, publicUrl],
     [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl]
   ] as const) {

@@ -193,7 +193,7 @@ t.test('the conventions of every answer', async (t) => {
     socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\n\r\n')
     const inFlight = (count: number) =>
       waitUntil(
-        async () => service.app.shutdown.inFlight,
+        async () => service.app.load.inFlight,
         (current) => current === count
       )
     await inFlight(1)

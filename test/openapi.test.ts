@@ -33,6 +33,7 @@ t.test('the OpenAPI document', async (t) => {
       'delete /api/v1/segment/{slug}',
       'get /api/v1/segment/{slug}',
       'get /api/v1/segments/user/history/{filename}',
+      'get /api/v1/segments/user/history/{filename}/status',
       'get /api/v1/segments/user/{user_id}',
       'get /api/v1/segments/user/{user_id}/csv',
       'get /health/live',

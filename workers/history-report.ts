@@ -1,27 +1,23 @@
-import { createWriteStream } from 'node:fs'
-import { rename, utimes } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
 import { setPriority } from 'node:os'
-import { join } from 'node:path'
-import { Readable, type TransformCallback } from 'node:stream'
+import { Readable, Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { isMainThread } from 'node:worker_threads'
 import { CsvFormatterStream, FormatterOptions, type FormatterRow } from 'fast-csv'
 import { reportColumns } from '../schemas/reports.ts'
 import { connectDatabase } from '../src/database.ts'
+import { ReportFailure } from '../src/report-failure.ts'
+import { FileReportStorage } from '../src/report-storage.ts'
+import type { MadeReport } from '../src/routes/reports/job-queries.ts'
 import { type ReportRequest, selectNow, selectUserHistory } from '../src/routes/reports/queries.ts'
 
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
   directory: string
-  /** The published name, and the name the file has until it is whole. */
-  filename: string
-  temporaryName: string
-}
-
-export type HistoryReport = {
-  rows: number
-  /** Microseconds since 1970 by the database's clock: the report holds all that was committed before. */
-  snapshotAt: bigint
+  /** What the report is stored as. */
+  name: string
+  /** Holds the number of rows made so far. */
+  progress: SharedArrayBuffer
 }
 
 // Requests come first where cores are short: with two reports on two busy cores the main thread gets 560 rounds of
@@ -49,7 +45,7 @@ function streamBatches(query: ReturnType<typeof selectUserHistory>): Readable {
     })
     .then(
       () => batches.push(null),
-      (error) => batches.destroy(error)
+      (error) => batches.destroy(new ReportFailure('database', error))
     )
   return batches
 }
@@ -62,7 +58,13 @@ function streamBatches(query: ReturnType<typeof selectUserHistory>): Readable {
  */
 class BatchFormatter extends CsvFormatterStream<FormatterRow, FormatterRow> {
   rows = 0
+  readonly #progress: BigInt64Array
   #lines: Buffer[] | undefined
+
+  constructor(options: FormatterOptions<FormatterRow, FormatterRow>, progress: BigInt64Array) {
+    super(options)
+    this.#progress = progress
+  }
 
   override _transform(batch: FormatterRow[], encoding: string, done: TransformCallback): void {
     setImmediate(() => setImmediate(() => this.#format(batch, encoding, done)))
@@ -79,15 +81,33 @@ class BatchFormatter extends CsvFormatterStream<FormatterRow, FormatterRow> {
     for (const row of batch) super._transform(row, encoding, (error) => (failure ??= error))
     this.#lines = undefined
     this.rows += batch.length
+    Atomics.store(this.#progress, 0, BigInt(this.rows))
     done(failure, Buffer.concat(lines))
   }
 }
 
+/** Passes bytes on, and knows how many there were and their SHA-256. */
+class Digest extends Transform {
+  readonly #hash = createHash('sha256')
+  bytes = 0
+
+  override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
+    this.#hash.update(chunk)
+    this.bytes += chunk.length
+    done(null, chunk)
+  }
+
+  get sha256(): string {
+    return this.#hash.copy().digest('hex')
+  }
+}
+
 /**
- * Makes a user's history report and publishes it: the file appears whole or not at all. It carries the time of
- * its snapshot as its time of modification.
+ * Makes a user's history report and stores it: it is there whole or not at all.
+ *
+ * @throws {ReportFailure} with what happened as its cause.
  */
-export default async function makeHistoryReport(task: HistoryReportTask): Promise<HistoryReport> {
+export default async function makeHistoryReport(task: HistoryReportTask): Promise<MadeReport> {
   const sql = connectDatabase(task.databaseUrl, {
     name: 'user-segments report',
     connections: 1,
@@ -95,24 +115,24 @@ export default async function makeHistoryReport(task: HistoryReportTask): Promis
     lockTimeout: 60_000
   })
   try {
-    const snapshotAt = await selectNow(sql)
-    const temporaryPath = join(task.directory, task.temporaryName)
+    const snapshotAt = await selectNow(sql).catch((error) => {
+      throw new ReportFailure('database', error)
+    })
     const formatter = new BatchFormatter(
       new FormatterOptions({
         headers: [...reportColumns],
         alwaysWriteHeaders: true,
         includeEndRowDelimiter: true
-      })
+      }),
+      new BigInt64Array(task.progress)
     )
-    await pipeline(
-      streamBatches(selectUserHistory(sql, task)),
-      formatter,
-      createWriteStream(temporaryPath, { flags: 'wx', flush: true })
+    const digest = new Digest()
+    await new FileReportStorage(task.directory).write(task.name, (target) =>
+      pipeline(streamBatches(selectUserHistory(sql, task)), formatter, digest, target)
     )
-    const snapshotTime = Number(snapshotAt / 1000n) / 1000
-    await utimes(temporaryPath, snapshotTime, snapshotTime)
-    await rename(temporaryPath, join(task.directory, task.filename))
-    return { rows: formatter.rows, snapshotAt }
+    return { rows: formatter.rows, bytes: digest.bytes, sha256: digest.sha256, snapshotAt }
+  } catch (error) {
+    throw error instanceof ReportFailure ? error : new ReportFailure('storage', error)
   } finally {
     // A cursor that was given up would never come to its end.
     await sql.end({ timeout: 0 })

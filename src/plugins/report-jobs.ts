@@ -1,14 +1,28 @@
-import { randomUUID } from 'node:crypto'
-import { access, constants, type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { access, constants, mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
-import { Piscina } from 'piscina'
-import type { CalendarDate } from '../../schemas/common.ts'
-import type { HistoryReport, HistoryReportTask } from '../../workers/history-report.ts'
+import { BackgroundJob } from '../background-job.ts'
 import { ConfigError } from '../config.ts'
-import { reportFailed, reportNotFound, reportPending, serviceUnavailable, tooManyReports } from '../errors.ts'
-import { type ReportOrder, type ReportRequest, SETTLING_TIME_MS } from '../routes/reports/queries.ts'
+import { retryIdempotent, type Sql } from '../database.ts'
+import { reportExpired, reportFailed, reportNotFound, reportPending, tooManyReports } from '../errors.ts'
+import { MAX_THREADS, ReportMaker } from '../report-maker.ts'
+import {
+  FileReportStorage,
+  type ReportStorage,
+  type StoredReport,
+  storedName,
+  tokenInName
+} from '../report-storage.ts'
+import { expireReports, selectUnknownTokens } from '../routes/reports/job-queries.ts'
+import {
+  type OrderedReport,
+  orderReport,
+  type ReportRequest,
+  type ReportToken,
+  reportFilename,
+  selectReport
+} from '../routes/reports/queries.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -19,191 +33,159 @@ declare module 'fastify' {
 type ReportJobsOptions = {
   databaseUrl: string
   directory: string
-  log: FastifyBaseLogger
+  /** Seconds for which a report is kept. */
+  timeToLive: number
+  /** Seconds for which a report stays with an instance that gives no sign of life. */
+  lease: number
 }
 
-type JobInProgress = {
-  state: 'in progress'
-  /** Whether the interval was settled when the making began: then it need not be made again for a later order. */
-  settled: boolean
-  /** The latest order's time. */
-  orderedAt: bigint
-  /** Resolves once an older report of that name is gone. */
-  accepted: Promise<void>
-}
-type Job = JobInProgress | { state: 'failed' }
-
-/** Worker threads, and so reports made at once. */
-const MAX_THREADS = 2
-/** Reports in progress, those that wait for a thread among them. */
-const MAX_IN_PROGRESS = 100
-/** A thread that has had nothing to do for so many milliseconds ends. */
-const IDLE_TIMEOUT_MS = 10_000
-/**
- * A thread's heap, as rows live for a moment only: while reports of two million rows are made, one after the other,
- * the process takes 190 MB at the most, and 330 MB without these limits.
- */
-const THREAD_LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
-/** A report that takes longer has lost its database without a word: its thread is ended. */
-const REPORT_TIMEOUT_MS = 1_800_000
-/** Failures remembered, the newest: enough to answer those who wait, bounded in memory. */
-const MAX_FAILED = 1_000
-
-export function reportFilename({ userId, from, to }: ReportRequest): string {
-  return `user-${userId}_${from}_${to}.csv`
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
-}
+/** Reports that are waited for, of all instances. */
+const MAX_UNFINISHED = 1_000
+/** Milliseconds after which an instance looks for reports that were ordered from another. */
+const POLL_MS = 1_000
+/** Milliseconds between two clean-ups. */
+const SWEEP_MS = 60_000
+/** What nobody knows is removed when it is so many milliseconds old. */
+const LEFTOVER_AGE_MS = 600_000
+/** Leftovers that are asked for at once. */
+const LEFTOVER_BATCH = 1_000
 
 /**
- * Owns the state of reports: which are in progress or have failed is kept here, in this process; which are
- * finished is what lies in the folder.
+ * Reports from their order to their removal. All state is in the database, and what is made in the storage: any
+ * instance makes, and serves, what was ordered from any other.
  */
 export class ReportJobs {
-  readonly #jobs = new Map<string, Job>()
-  readonly #running = new Set<Promise<void>>()
-  readonly #pool: Piscina<HistoryReportTask, HistoryReport>
-  readonly #databaseUrl: string
-  readonly #directory: string
+  readonly #pools: { sql: Sql; writeSql: Sql }
+  readonly #timeToLive: number
+  readonly #storage: ReportStorage
   readonly #log: FastifyBaseLogger
-  #closing = false
+  readonly #maker: ReportMaker
+  readonly #makers: BackgroundJob[]
+  readonly #sweeper: BackgroundJob
 
-  constructor({ databaseUrl, directory, log }: ReportJobsOptions) {
-    this.#databaseUrl = databaseUrl
-    this.#directory = resolve(directory)
+  constructor(
+    pools: { sql: Sql; writeSql: Sql },
+    log: FastifyBaseLogger,
+    { databaseUrl, directory, timeToLive, lease }: ReportJobsOptions
+  ) {
+    this.#pools = pools
+    this.#timeToLive = timeToLive
     this.#log = log
-    this.#pool = new Piscina({
-      filename: new URL('../../workers/history-report.ts', import.meta.url).href,
-      minThreads: 0,
-      maxThreads: MAX_THREADS,
-      idleTimeout: IDLE_TIMEOUT_MS,
-      resourceLimits: THREAD_LIMITS,
-      // A thread between two tasks must go on serving its sockets and timers.
-      atomics: 'disabled'
+    this.#storage = new FileReportStorage(directory)
+    const storage = this.#storage
+    const maker = new ReportMaker({
+      sql: pools.writeSql,
+      databaseUrl,
+      storage,
+      directory,
+      timeToLive,
+      lease,
+      log
     })
-    this.#pool.on('error', (error) => this.#log.error({ err: error }, 'report worker failed'))
+    this.#maker = maker
+    this.#makers = Array.from(
+      { length: MAX_THREADS },
+      () => new BackgroundJob({ name: 'reports', share: 1, poll: POLL_MS, step: () => maker.makeNext(), log })
+    )
+    this.#sweeper = new BackgroundJob({
+      name: 'expired reports',
+      share: 1,
+      poll: SWEEP_MS,
+      step: () => this.sweep(),
+      log
+    })
+  }
+
+  /** Begins to make what is queued, and to remove what has lived its time. */
+  start(): void {
+    for (const job of [...this.#makers, this.#sweeper]) job.start()
   }
 
   /**
    * Sees to it that the report is made, and that its link answers with nothing older than this order.
    *
-   * @throws {ApiError} TOO_MANY_REPORTS where as many as may be are in progress.
+   * @throws {ApiError} TOO_MANY_REPORTS where as many as may be are unfinished.
    */
-  async order(request: ReportRequest, { orderedAt, settled }: ReportOrder): Promise<void> {
-    const filename = reportFilename(request)
-    if (settled && (await this.#isFinal(filename, request.to))) return
-
-    const job = this.#jobs.get(filename)
-    if (job?.state === 'in progress') {
-      if (!job.settled && orderedAt > job.orderedAt) job.orderedAt = orderedAt
-      return job.accepted
-    }
-    if (this.#closing) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down, try again')
-    if (this.#running.size >= MAX_IN_PROGRESS) throw tooManyReports()
-
-    // Before the order is answered, so that not even a crash brings the older report back.
-    const accepted = rm(this.#path(filename), { force: true })
-    const started: JobInProgress = { state: 'in progress', settled, orderedAt, accepted }
-    this.#jobs.set(filename, started)
-    const run = this.#run(filename, request, started)
-    this.#running.add(run)
-    void run.finally(() => this.#running.delete(run))
-    return accepted
+  async order(request: ReportRequest, requestId: string): Promise<void> {
+    const order = (lost: ReportToken) =>
+      retryIdempotent(() =>
+        orderReport(this.#pools.writeSql, request, { requestId, lost, capacity: MAX_UNFINISHED })
+      )
+    let ordered = await order(null)
+    if (ordered?.token && !(await this.#storage.has(storedName(reportFilename(request), ordered.token))))
+      ordered = await order(ordered.token)
+    if (!ordered) throw tooManyReports()
+    if (ordered.token === null) for (const maker of this.#makers) maker.wake()
   }
 
   /**
-   * Opens a finished report. The caller closes it.
+   * How far a report is.
    *
-   * @throws {ApiError} REPORT_PENDING, REPORT_FAILED or REPORT_NOT_FOUND.
+   * @throws {ApiError} REPORT_NOT_FOUND or REPORT_EXPIRED.
    */
-  async open(filename: string): Promise<FileHandle> {
-    const state = this.#jobs.get(filename)?.state
-    if (state === 'in progress') throw reportPending(filename)
-    if (state === 'failed') throw reportFailed(filename)
-    try {
-      return await open(this.#path(filename))
-    } catch (error) {
-      if (isMissing(error)) throw reportNotFound(filename)
-      throw error
-    }
+  async find(
+    filename: string
+  ): Promise<OrderedReport & { status: Exclude<OrderedReport['status'], 'expired'> }> {
+    const report = await retryIdempotent(() => selectReport(this.#pools.sql, filename))
+    if (!report) throw reportNotFound(filename)
+    const { status, ...rest } = report
+    if (status === 'expired') throw reportExpired(filename)
+    return { status, ...rest }
   }
 
-  /** Waits for the reports in progress, `timeout` milliseconds at the most, then ends the threads. */
+  /**
+   * A finished report. The caller reads or destroys its content.
+   *
+   * @throws {ApiError} REPORT_PENDING, REPORT_FAILED, REPORT_NOT_FOUND or REPORT_EXPIRED.
+   */
+  async read(filename: string): Promise<StoredReport> {
+    const { status, token } = await this.find(filename)
+    if (status === 'failed') throw reportFailed(filename)
+    if (status !== 'ready' || token === null) throw reportPending(filename)
+    const stored = await this.#storage.read(storedName(filename, token))
+    if (stored) return stored
+    this.#log.error({ report: filename, token }, 'the file of a finished report is lost')
+    throw reportNotFound(filename)
+  }
+
+  /** Removes what has lived its time, and what broken-off attempts have left. Returns whether there may be more. */
+  async sweep(): Promise<boolean> {
+    const expired = await expireReports(this.#pools.writeSql, this.#timeToLive)
+    for (const { filename, token } of expired) await this.#storage.remove(storedName(filename, token))
+
+    const names = new Map<string, string>()
+    for await (const name of this.#storage.listOlderThan(Date.now() - LEFTOVER_AGE_MS)) {
+      const token = tokenInName(name)
+      if (token) names.set(token, name)
+      if (names.size >= LEFTOVER_BATCH) await this.#removeUnknown(names)
+    }
+    await this.#removeUnknown(names)
+    return expired.length > 0
+  }
+
+  /** Waits for the reports in hand, `timeout` milliseconds at the most, and hands back those that are unfinished. */
   async close(timeout: number): Promise<void> {
-    this.#closing = true
-    const finished = Promise.all(this.#running)
-    const { promise: overdue, resolve: giveUp } = Promise.withResolvers<void>()
-    const timer = setTimeout(giveUp, timeout)
-    await Promise.race([finished, overdue])
-    clearTimeout(timer)
-    await this.#pool.destroy()
-    await finished
+    const overdue = setTimeout(() => this.#maker.handBack(), timeout)
+    await Promise.all([...this.#makers, this.#sweeper].map((job) => job.stop()))
+    clearTimeout(overdue)
+    await this.#maker.close()
   }
 
-  #path(filename: string): string {
-    return join(this.#directory, filename)
-  }
-
-  /** Whether the report lies there and was made when its interval's history could no longer change. */
-  async #isFinal(filename: string, to: CalendarDate): Promise<boolean> {
-    try {
-      const { mtimeMs } = await stat(this.#path(filename))
-      return mtimeMs >= Date.parse(to) + SETTLING_TIME_MS
-    } catch (error) {
-      if (isMissing(error)) return false
-      throw error
-    }
-  }
-
-  /** Makes the report, and makes it again while a later order came after the snapshot was taken. Never rejects. */
-  async #run(filename: string, request: ReportRequest, job: JobInProgress): Promise<void> {
-    const temporaryName = `.${filename}.${randomUUID()}`
-    try {
-      await job.accepted
-      let report: HistoryReport
-      do {
-        report = await this.#make({
-          ...request,
-          filename,
-          temporaryName,
-          directory: this.#directory,
-          databaseUrl: this.#databaseUrl
-        })
-      } while (report.snapshotAt < job.orderedAt)
-      this.#jobs.delete(filename)
-      this.#log.info({ report: filename, rows: report.rows }, 'report made')
-    } catch (error) {
-      this.#log.error({ err: error, report: filename }, 'report failed')
-      await Promise.allSettled([temporaryName, filename].map((name) => rm(this.#path(name), { force: true })))
-      this.#rememberFailure(filename)
-    }
-  }
-
-  async #make(task: HistoryReportTask): Promise<HistoryReport> {
-    const overdue = new AbortController()
-    const timer = setTimeout(() => overdue.abort(), REPORT_TIMEOUT_MS)
-    try {
-      return await this.#pool.run(task, { signal: overdue.signal })
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  #rememberFailure(filename: string): void {
-    this.#jobs.delete(filename)
-    this.#jobs.set(filename, { state: 'failed' })
-    const failed = [...this.#jobs].filter(([, { state }]) => state === 'failed')
-    for (const [oldest] of failed.slice(0, -MAX_FAILED)) this.#jobs.delete(oldest)
+  /** Removes those of the stored reports, by their tokens, that the database doesn't know. */
+  async #removeUnknown(names: Map<string, string>): Promise<void> {
+    const unknown = await selectUnknownTokens(this.#pools.sql, [...names.keys()])
+    for (const token of unknown) await this.#storage.remove(names.get(token) ?? '')
+    if (unknown.length > 0) this.#log.info({ files: unknown.length }, 'leftovers of reports removed')
+    names.clear()
   }
 }
 
 /** Milliseconds that reports in progress have to finish in when the service shuts down. */
 const CLOSE_TIMEOUT_MS = 20_000
 
-export const reportJobsPlugin = fp<{ databaseUrl: string; directory: string }>(
-  async (app, { databaseUrl, directory }) => {
+export const reportJobsPlugin = fp<ReportJobsOptions>(
+  async (app, options) => {
+    const directory = resolve(options.directory)
     try {
       await mkdir(directory, { recursive: true })
       await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
@@ -212,9 +194,11 @@ export const reportJobsPlugin = fp<{ databaseUrl: string; directory: string }>(
         cause: error
       })
     }
-    const reportJobs = new ReportJobs({ databaseUrl, directory, log: app.log })
+    const reportJobs = new ReportJobs(app, app.log, { ...options, directory })
     app.decorate('reportJobs', reportJobs)
+    // Not before: an app that only answers for its documentation needs no database.
+    app.addHook('onListen', async () => reportJobs.start())
     app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
   },
-  { name: 'report-jobs' }
+  { name: 'report-jobs', dependencies: ['database'] }
 )

@@ -1,5 +1,6 @@
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
+import type { Load } from './load.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -11,28 +12,34 @@ const POLL_MS = 20
 
 /** How the process ends: readiness fails first, and the listener closes when the requests in flight are answered. */
 class Shutdown {
+  readonly #load: Load
   /** Whether the process has been told to end. */
   begun = false
-  inFlight = 0
 
-  /** Fails readiness, then waits until no request is in flight, `timeout` milliseconds at the most. */
-  async begin(timeout: number): Promise<void> {
+  constructor(load: Load) {
+    this.#load = load
+  }
+
+  /**
+   * Fails readiness; then goes on for `delay` milliseconds, in which balancers learn of it, and until no request is in
+   * flight, `timeout` milliseconds more at the most.
+   */
+  async begin(delay: number, timeout: number): Promise<void> {
     this.begun = true
+    await sleep(delay)
     const deadline = performance.now() + timeout
-    while (this.inFlight > 0 && performance.now() < deadline) await setTimeout(POLL_MS)
+    while (this.#load.inFlight > 0 && performance.now() < deadline) await sleep(POLL_MS)
   }
 }
 
 export const shutdownPlugin = fp(
   async (app) => {
-    const shutdown = new Shutdown()
+    const shutdown = new Shutdown(app.load)
     app.decorate('shutdown', shutdown)
-    app.addHook('onRequest', (_request, { raw }, done) => {
-      shutdown.inFlight += 1
-      // Not onResponse, which never comes when the client has gone.
-      raw.once('close', () => {
-        shutdown.inFlight -= 1
-      })
+
+    // So that no client sends its next request on a connection that is about to close.
+    app.addHook('onRequest', (_request, reply, done) => {
+      if (shutdown.begun) reply.header('connection', 'close')
       done()
     })
 
@@ -40,10 +47,10 @@ export const shutdownPlugin = fp(
     let closing: NodeJS.Timeout | undefined
     app.addHook('preClose', async () => {
       closing = setInterval(() => {
-        if (shutdown.inFlight === 0) app.server.closeAllConnections()
+        if (app.load.inFlight === 0) app.server.closeAllConnections()
       }, POLL_MS)
     })
     app.addHook('onClose', async () => clearInterval(closing))
   },
-  { name: 'shutdown' }
+  { name: 'shutdown', dependencies: ['load'] }
 )

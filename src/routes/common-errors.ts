@@ -16,6 +16,7 @@ export const commonErrors = {
   503: passingErrorResponse(
     'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
     {
+      OVERLOADED: 'too many requests are in flight, try again later',
       DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
       DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
     }

@@ -57,7 +57,7 @@ t.test('users are put into a segment part by part', async (t) => {
   t.equal(ids.length, 50)
   t.notOk(ids.includes(101), 'who came later is not among them')
   t.match(await service.getSegment('HALF'), { body: { members: 50, selection: 0.5 } })
-  t.equal(await continueAssignment(service.sql, 20), false, 'nothing is left to do')
+  t.equal(await continueAssignment(service.sql, 20), undefined, 'nothing is left to do')
   t.same(await service.sql`select * from assignment_chunks`, [])
 })
 
@@ -157,6 +157,41 @@ t.test('a segment that is deleted while it is filled gets nobody any more', asyn
   t.same(await assignment(service, 'GONE'), { status: 'cancelled', assigned: 20, target: 50 })
   t.same(await assignment(service, 'NEVER'), { status: 'cancelled', assigned: 0, target: null })
   t.same(await service.sql`select * from assignment_chunks`, [])
+})
+
+t.test('an assignment whose step fails is tried five times, and leaves the others alone', async (t) => {
+  const service = await startServiceWithUsers(t, 10)
+  await askFor(service, 'BAD', 1)
+  await continueAssignment(service.sql, 4)
+  await continueAssignment(service.sql, 4)
+  await service.sql`
+    create function refuse() returns trigger language plpgsql as $$ begin raise 'no more of it'; end $$`
+  await service.sql`
+    create trigger refuse before insert on memberships for each row when (new.segment_id = 1) execute function refuse()`
+  t.same(await continueAssignment(service.sql, 4), { slug: 'BAD', attempt: 1, error: 'no more of it' })
+  t.match(await assignment(service, 'BAD'), { status: 'running', assigned: 4, target: 10 }, 'it has a pause')
+  await askFor(service, 'GOOD', 1)
+  await fill(service, 4)
+  t.match(await assignment(service, 'GOOD'), { status: 'done', assigned: 10 })
+
+  for (const attempt of [2, 3, 4, 5]) {
+    await service.sql`update assignments set run_at = now() where status = 'running'`
+    t.match(await continueAssignment(service.sql, 4), { slug: 'BAD', attempt })
+  }
+  t.same(await assignment(service, 'BAD'), { status: 'failed', assigned: 4, target: 10 })
+  t.equal((await members(service, 'BAD')).length, 4, 'who is in it stays')
+  t.same(await service.sql`select * from assignment_chunks`, [], 'the others are given up')
+  t.equal(await continueAssignment(service.sql, 4), undefined)
+})
+
+t.test('an assignment that the whole server has kept from going on is not to blame', async (t) => {
+  const service = await startServiceWithUsers(t, 10)
+  await askFor(service, 'ALL', 1)
+  await service.sql`
+    create function refuse() returns trigger language plpgsql as $$ begin raise sqlstate '53100'; end $$`
+  await service.sql`create trigger refuse before insert on assignment_chunks for each row execute function refuse()`
+  await t.rejects(continueAssignment(service.sql, 4), { code: '53100' })
+  t.match(await service.sql`select attempt, status from assignments`, [{ attempt: 0, status: 'queued' }])
 })
 
 t.test('closing the periods of deleted segments changes no answer', async (t) => {

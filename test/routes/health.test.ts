@@ -34,7 +34,7 @@ t.test(
 
 t.test('a service that has been told to end is not ready', async (t) => {
   const service = await startService(t)
-  await service.app.shutdown.begin(0)
+  await service.app.shutdown.begin(0, 0)
   t.same(await service.request(ready), {
     status: 503,
     body: { message: 'the service is shutting down', code: 'SHUTTING_DOWN' }

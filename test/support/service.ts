@@ -118,6 +118,10 @@ export class TestService {
     return this.request({ method: 'GET', url: `/api/v1/segments/user/history/${filename}` })
   }
 
+  getReportStatus(filename: string): Promise<Answer> {
+    return this.request({ method: 'GET', url: `/api/v1/segments/user/history/${filename}/status` })
+  }
+
   /** Orders a report and waits until it is there. */
   async makeReport(userId: number | string, from: string, to: string): Promise<Answer> {
     const order = await this.orderReport(userId, from, to)
@@ -158,6 +162,9 @@ export async function startServiceOn(
     HOST: '127.0.0.1',
     PORT: 0,
     REPORTS_DIR: reportsDirectory,
+    REPORT_TTL: '7d',
+    REPORT_LEASE: '30s',
+    SHUTDOWN_DELAY: '0s',
     LOG_LEVEL: 'silent',
     ...config
   })

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import makeHistoryReport from '../../workers/history-report.ts'
@@ -8,33 +9,48 @@ import { createDatabase, createFolder, type TestDatabase, waitUntil } from '../s
 
 const added = '2023-08-01T10:00:00.000001Z'
 
-t.test('a report is published whole, with the time of its snapshot', async (t) => {
+const name = 'report.csv'
+const createTask = (databaseUrl: string, directory: string) => ({
+  databaseUrl,
+  userId: '1',
+  from: '2023-08-01',
+  to: '2023-08-31',
+  directory,
+  name,
+  progress: new SharedArrayBuffer(8)
+})
+
+t.test('a report is stored whole, and known by its checksum', async (t) => {
   const { database, sql } = await startServiceWithPeriod(t, added, null)
   const directory = await createFolder(t)
-  const names = { directory, filename: 'report.csv', temporaryName: '.report.csv.1' }
-  const task = { databaseUrl: database.url, userId: '1', from: '2023-08-01', to: '2023-08-31', ...names }
+  const task = createTask(database.url, directory)
 
-  const report = await makeHistoryReport(task)
-  t.equal(report.rows, 1)
-  t.equal(
-    await readFile(join(directory, 'report.csv'), 'utf8'),
-    `user_id,segment_slug,operation,date\n1,A,add,${added}\n`
-  )
-  t.same(await readdir(directory), ['report.csv'], 'the temporary file is gone')
-  const { mtimeMs } = await stat(join(directory, 'report.csv'))
-  t.equal(Math.round(mtimeMs), Number(report.snapshotAt / 1000n), 'to the millisecond')
+  const { snapshotAt, ...report } = await makeHistoryReport(task)
+  const text = `user_id,segment_slug,operation,date\n1,A,add,${added}\n`
+  t.same(report, { rows: 1, bytes: text.length, sha256: createHash('sha256').update(text).digest('hex') })
+  t.equal(await readFile(join(directory, name), 'utf8'), text)
+  t.equal(new BigInt64Array(task.progress)[0], 1n)
+  t.same(await readdir(directory), [name], 'the unfinished file is gone')
   const [now] = await sql<[{ before: boolean }]>`
-    select ${String(report.snapshotAt)}::bigint <= extract(epoch from clock_timestamp()) * 1000000 as before`
+    select ${String(snapshotAt)}::bigint <= extract(epoch from clock_timestamp()) * 1000000 as before`
   t.ok(now.before)
 
-  await writeFile(join(directory, '.report.csv.1'), 'somebody else’s')
-  await t.rejects(makeHistoryReport(task), { code: 'EEXIST' }, 'it never writes into a file that is there')
-  t.equal(await readFile(join(directory, '.report.csv.1'), 'utf8'), 'somebody else’s')
-  await t.rejects(makeHistoryReport({ ...task, directory: join(directory, 'nowhere') }), { code: 'ENOENT' })
+  const refused = { message: 'the report could not be stored' }
+  await writeFile(join(directory, `.${name}`), 'somebody else’s')
+  await t.rejects(
+    makeHistoryReport(task),
+    { ...refused, cause: { code: 'EEXIST' } },
+    'it never writes into a file'
+  )
+  t.equal(await readFile(join(directory, `.${name}`), 'utf8'), 'somebody else’s')
+  const nowhere = makeHistoryReport({ ...task, directory: join(directory, 'nowhere') })
+  await t.rejects(nowhere, { ...refused, cause: { code: 'ENOENT' } })
+  await t.rejects(makeHistoryReport({ ...task, databaseUrl: 'postgres://127.0.0.1:1/none' }), {
+    message: 'the history could not be read from the database'
+  })
 })
 
 const header = 'user_id,segment_slug,operation,date'
-const names = { filename: 'report.csv', temporaryName: '.report.csv.1' }
 
 /** The user 1, who is in as many segments, S1, S2 and so on, since as many seconds after midnight. */
 async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
@@ -51,8 +67,7 @@ t.test('a report of many batches, or of whole ones only, is every row once, in o
   for (const count of [1_000, 2_000, 54_321]) {
     const { url: databaseUrl } = await createPeriods(t, count)
     const directory = await createFolder(t)
-    const task = { databaseUrl, userId: '1', from: '2023-08-01', to: '2023-08-31', directory, ...names }
-    t.equal((await makeHistoryReport(task)).rows, count)
+    t.equal((await makeHistoryReport(createTask(databaseUrl, directory))).rows, count)
 
     const midnight = Date.parse('2023-08-01')
     const lines = Array.from({ length: count }, (_, n) => {
@@ -62,6 +77,27 @@ t.test('a report of many batches, or of whole ones only, is every row once, in o
     const report = await readFile(join(directory, 'report.csv'), 'utf8')
     t.ok(report === `${[header, ...lines].join('\n')}\n`, `${count} rows`)
   }
+})
+
+t.test('a report for which the disk has no room is not stored, and says so', async (t) => {
+  const { url: databaseUrl } = await createPeriods(t, 20_000)
+  const directory = await createFolder(t)
+  const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const written: unknown[] = []
+  for (const name of ['write', 'writev'] as const) {
+    const original: (...parameters: never[]) => void = fs[name]
+    const value = (...parameters: never[]) => {
+      written.push(name)
+      if (written.length < 3) original(...parameters)
+      else (parameters.at(-1) as unknown as (error: Error) => void)(full)
+    }
+    t.intercept(fs, name, { value })
+  }
+  await t.rejects(makeHistoryReport(createTask(databaseUrl, directory)), {
+    message: 'the report could not be stored',
+    cause: full
+  })
+  t.same(await readdir(directory), [`.${name}`], 'a part of it, which nobody reads')
 })
 
 t.test('a report whose database is lost while its disk keeps it waiting is not published', async (t) => {
@@ -74,8 +110,10 @@ t.test('a report whose database is lost while its disk keeps it waiting is not p
     t.intercept(fs, name, { value })
   }
 
-  const task = { databaseUrl, userId: '1', from: '2023-08-01', to: '2023-08-31', directory, ...names }
-  const making = t.rejects(makeHistoryReport(task), { code: /^ECONNRESET|EPIPE|CONNECTION_CLOSED|57P01$/ })
+  const making = t.rejects(makeHistoryReport(createTask(databaseUrl, directory)), {
+    message: 'the history could not be read from the database',
+    cause: { code: /^ECONNRESET|EPIPE|CONNECTION_CLOSED|57P01$/ }
+  })
   const selectReader = () => sql<{ pid: number; waiting: boolean }[]>`
     select pid, state = 'active' and wait_event = 'ClientRead' as waiting from pg_stat_activity
     where datname = current_database() and application_name = 'user-segments report'`
@@ -84,5 +122,5 @@ t.test('a report whose database is lost while its disk keeps it waiting is not p
   await waitUntil(selectReader, ({ length }) => length === 0)
   disk.resolve()
   await making
-  t.same(await readdir(directory), [names.temporaryName])
+  t.same(await readdir(directory), [`.${name}`])
 })

@@ -15,6 +15,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/live',
     {
+      // It says that the process runs, not that it runs well.
+      config: { pressureHandler: () => undefined, maxInFlight: Number.POSITIVE_INFINITY },
       schema: {
         operationId: 'getLiveness',
         summary: 'Whether the process runs',

@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader'
 import type { UserId } from '../../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../../schemas/memberships.ts'
-import type { Sql } from '../../database.ts'
+import { retryIdempotent, type Sql } from '../../database.ts'
 import { selectActiveSegments } from './queries.ts'
 
 /** Users a query asks for at the most, so that one burst cannot make a query that all of it waits for. */
@@ -32,7 +32,7 @@ export function batchActiveSegments(
   async function load(userIds: readonly UserId[]): Promise<(ActiveSegmentsText | undefined)[]> {
     underWay += 1
     try {
-      const segmentsOfUsers = await selectActiveSegments(sql, userIds)
+      const segmentsOfUsers = await retryIdempotent(() => selectActiveSegments(sql, userIds))
       return userIds.map((userId) => segmentsOfUsers.get(userId))
     } finally {
       underWay -= 1

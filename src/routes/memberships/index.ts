@@ -7,6 +7,7 @@ import {
   SegmentsOfUsersSchema,
   UserParamsSchema
 } from '../../../schemas/memberships.ts'
+import { retryIdempotent, retryWrite } from '../../database.ts'
 import { duplicateSlug, segmentsNotFound, userNotFound } from '../../errors.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
 import { batchActiveSegments } from './batch.ts'
@@ -60,7 +61,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const userIds = [...new Set(request.body.user_ids.map(String))]
-      const segments = await selectSegmentsOfUsers(app.sql, userIds)
+      const segments = await retryIdempotent(() => selectSegmentsOfUsers(app.sql, userIds))
       return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
@@ -101,8 +102,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         if (seen.has(slug)) throw duplicateSlug(slug)
         seen.add(slug)
       }
-      if (!(await changeUserSegments(app.writeSql, request.params.user_id, add, remove)))
-        throw segmentsNotFound()
+      const { user_id: userId } = request.params
+      const changed = await retryWrite(() => changeUserSegments(app.writeSql, userId, add, remove))
+      if (!changed) throw segmentsNotFound()
       return reply.send()
     }
   )

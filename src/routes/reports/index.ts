@@ -6,12 +6,17 @@ import {
   OrderedReportSchema,
   ReportCsvSchema,
   ReportIntervalSchema,
-  ReportParamsSchema
+  ReportParamsSchema,
+  ReportStatusSchema
 } from '../../../schemas/reports.ts'
+import { retryIdempotent } from '../../database.ts'
 import { invalidRequest, userNotFound } from '../../errors.ts'
-import { reportFilename } from '../../plugins/report-jobs.ts'
 import { commonErrors } from '../common-errors.ts'
-import { checkReportOrder } from './queries.ts'
+import { checkReportOrder, reportFilename } from './queries.ts'
+
+const expiredResponse = errorResponse('The report has lived its time.', {
+  REPORT_EXPIRED: 'report (user-10_2023-08-01_2023-08-31.csv) has expired: order it again'
+})
 
 /** A host with a port, as a URL may have it; `Host` can hold anything. */
 const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
@@ -49,8 +54,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         response: {
           202: { description: 'The report is being made, or is ready.', ...OrderedReportSchema },
           ...commonErrors,
-          503: passingErrorResponse('The service cannot answer now, or makes too many reports.', {
-            SHUTTING_DOWN: 'the service is shutting down, try again',
+          503: passingErrorResponse('The service cannot answer now, or too many reports are unfinished.', {
             TOO_MANY_REPORTS: 'too many reports are being made, try again later',
             DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
             DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
@@ -67,12 +71,12 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
       const report = { userId: request.params.user_id, from, to }
       if (from >= to)
         throw invalidRequest(`query parameter (from) must be before (to): ${from} is not before ${to}`)
-      const order = await checkReportOrder(app.sql, report)
-      if (order.afterTomorrow)
+      const { afterTomorrow, knownUser } = await retryIdempotent(() => checkReportOrder(app.sql, report))
+      if (afterTomorrow)
         throw invalidRequest(`query parameter (to) must be tomorrow at the latest: ${to} is later`)
-      if (!order.knownUser) throw userNotFound(report.userId)
+      if (!knownUser) throw userNotFound(report.userId)
 
-      await app.reportJobs.order(report, order)
+      await app.reportJobs.order(report, request.id)
       return reply
         .status(202)
         .send({ link: `${base}/api/v1/segments/user/history/${reportFilename(report)}` })
@@ -91,6 +95,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         response: {
           200: contentResponse('The report.', 'text/csv', ReportCsvSchema),
           ...commonErrors,
+          410: expiredResponse,
           404: passingErrorResponse(
             'The report is not there: not yet (`Retry-After` says when to ask again), or not at all.',
             {
@@ -104,13 +109,34 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
     },
     async (request, reply) => {
       const { filename } = request.params
-      const file = await app.reportJobs.open(filename)
-      const { size } = await file.stat()
+      const { size, content } = await app.reportJobs.read(filename)
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', `attachment; filename="${filename}"`)
         .header('content-length', size)
-      return reply.send(file.createReadStream())
+      return reply.send(content)
     }
+  )
+
+  app.get(
+    '/segments/user/history/:filename/status',
+    {
+      schema: {
+        operationId: 'getUserReportStatus',
+        summary: 'Get how far a report is',
+        description: 'A report that could not be made is tried five times, with pauses that grow.',
+        tags: ['reports'],
+        params: ReportParamsSchema,
+        response: {
+          200: ReportStatusSchema,
+          ...commonErrors,
+          404: errorResponse('There is no such report.', {
+            REPORT_NOT_FOUND: 'report (user-10_2023-08-01_2023-08-31.csv) not found: order it first'
+          }),
+          410: expiredResponse
+        }
+      }
+    },
+    (request) => app.reportJobs.find(request.params.filename)
   )
 }

@@ -1,16 +1,13 @@
 import type { CalendarDate, UserId } from '../../../schemas/common.ts'
+import type { ReportStatus } from '../../../schemas/reports.ts'
 import { formatTime, type Sql } from '../../database.ts'
 
 /** Whose history, of [from, to). */
 export type ReportRequest = { userId: UserId; from: CalendarDate; to: CalendarDate }
 
-export type ReportOrder = {
-  /** Microseconds since 1970 by the database's clock, before the order was answered. */
-  orderedAt: bigint
-  /** Whether the interval ended so long ago that its history can't change any more. */
-  settled: boolean
-  knownUser: boolean
-  afterTomorrow: boolean
+/** The name that a report has for those who order it. */
+export function reportFilename({ userId, from, to }: ReportRequest): string {
+  return `user-${userId}_${from}_${to}.csv`
 }
 
 /**
@@ -19,22 +16,65 @@ export type ReportOrder = {
  */
 export const SETTLING_TIME_MS = 3_600_000
 
-/** What the database knows of an order: its clock is the one that periods are written by. */
-export async function checkReportOrder(sql: Sql, { userId, to }: ReportRequest): Promise<ReportOrder> {
-  const [row] = await sql<
-    [{ ordered_at: string; settled: boolean; known_user: boolean; after_tomorrow: boolean }]
-  >`
+/** Whether the user is known, and the day after the last one is later than tomorrow by the database's clock. */
+export async function checkReportOrder(
+  sql: Sql,
+  { userId, to }: ReportRequest
+): Promise<{ knownUser: boolean; afterTomorrow: boolean }> {
+  const [row] = await sql<[{ known_user: boolean; after_tomorrow: boolean }]>`
     select
-      (extract(epoch from now()) * 1000000)::bigint as ordered_at,
-      ${to}::date + make_interval(secs => ${SETTLING_TIME_MS / 1000}) <= now() at time zone 'utc' as settled,
       exists (select from users where id = ${userId}) as known_user,
       ${to}::date > (now() at time zone 'utc')::date + 1 as after_tomorrow`
-  return {
-    orderedAt: BigInt(row.ordered_at),
-    settled: row.settled,
-    knownUser: row.known_user,
-    afterTomorrow: row.after_tomorrow
-  }
+  return { knownUser: row.known_user, afterTomorrow: row.after_tomorrow }
+}
+
+/** Names the file of a report that is being made or is ready; else null. */
+export type ReportToken = string | null
+
+/**
+ * Sees to it that the report is made, and that its link answers with nothing older than this order. One of an
+ * interval that can no longer change is not made again.
+ *
+ * @param lost the token of a finished report whose file is no longer there.
+ * @param capacity reports unfinished at the most.
+ * @returns undefined, and nothing is ordered, where as many are unfinished; else the token of a report that is ready.
+ */
+export async function orderReport(
+  sql: Sql,
+  request: ReportRequest,
+  { requestId, lost, capacity }: { requestId: string; lost: ReportToken; capacity: number }
+): Promise<{ token: ReportToken } | undefined> {
+  const { userId, from, to } = request
+  const [row] = await sql<[{ filename: string | null; token: ReportToken }]>`
+    select filename, case status when 'ready' then token end as token
+    from order_report(
+      ${reportFilename(request)}, ${userId}, ${from}, ${to}, make_interval(secs => ${SETTLING_TIME_MS / 1000}),
+      ${requestId}, ${lost}, ${capacity}
+    )`
+  return row.filename === null ? undefined : { token: row.token }
+}
+
+/** An ordered report. An expired one has no file any more. */
+export type OrderedReport = Omit<ReportStatus, 'status'> & {
+  status: ReportStatus['status'] | 'expired'
+  token: ReportToken
+}
+
+/** What is known of an ordered report; undefined where there is none of that name. */
+export async function selectReport(sql: Sql, filename: string): Promise<OrderedReport | undefined> {
+  const [report] = await sql<OrderedReport[]>`
+    select
+      case when expires_at <= now() then 'expired' else status end as status,
+      token,
+      rows::double precision,
+      bytes::double precision,
+      sha256,
+      ${formatTime(sql, 'created_at')} as created_at,
+      ${formatTime(sql, 'finished_at')} as finished_at,
+      error
+    from reports
+    where filename = ${filename}`
+  return report
 }
 
 /** Microseconds since 1970 by the database's clock. */

@@ -6,6 +6,7 @@ import {
   SegmentParamsSchema,
   SegmentSchema
 } from '../../../schemas/segments.ts'
+import { retryIdempotent, retryWrite } from '../../database.ts'
 import { segmentAlreadyExists, segmentNotFound, segmentNotFoundForDelete } from '../../errors.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
@@ -64,9 +65,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const slug = request.body.slug.toUpperCase()
       const later = prefersAsync(request.headers.prefer)
       // Never on the hot paths' connections: it waits for whoever else is creating a segment of that slug.
-      if (!(await createSegment(app.bulkSql, slug, request.body.selection, later))) {
-        throw segmentAlreadyExists(slug)
-      }
+      const created = await retryWrite(() => createSegment(app.bulkSql, slug, request.body.selection, later))
+      if (!created) throw segmentAlreadyExists(slug)
       if (!later) return reply.send()
       app.backgroundJobs.assignments.wake()
       return reply
@@ -97,7 +97,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request) => {
       const slug = request.params.slug.toUpperCase()
-      const segment = await selectSegment(app.bulkSql, slug)
+      const segment = await retryIdempotent(() => selectSegment(app.bulkSql, slug))
       if (!segment) throw segmentNotFound(slug)
       return segment
     }
@@ -124,7 +124,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      if (!(await deleteSegment(app.writeSql, slug))) throw segmentNotFoundForDelete(slug)
+      if (!(await retryWrite(() => deleteSegment(app.writeSql, slug)))) throw segmentNotFoundForDelete(slug)
       app.backgroundJobs.closing.wake()
       return reply.send()
     }

@@ -51,15 +51,21 @@ export async function deleteSegment(sql: Sql, slug: Slug): Promise<boolean> {
   return row.deleted
 }
 
+/** One step of an assignment: of which segment, and where it failed, why, and for which time in a row. */
+export type AssignmentStep = { slug: Slug; attempt: number; error: string | null }
+
 /**
  * Takes one step of an assignment that was asked for and is not done: the users are drawn, or the next
- * `chunkSize` of them put in. Any number of instances may call it at any time.
+ * `chunkSize` of them put in. A step that fails is tried again after a pause, five times in a row at the most.
+ * Any number of instances may call it at any time.
  *
- * @returns whether there was anything to do.
+ * @returns undefined where there was nothing to do.
  */
-export async function continueAssignment(sql: Sql, chunkSize: number): Promise<boolean> {
-  const [row] = await sql<[{ continued: boolean }]>`select continue_assignment(${chunkSize}) as continued`
-  return row.continued
+export async function continueAssignment(sql: Sql, chunkSize: number): Promise<AssignmentStep | undefined> {
+  const [step] = await sql<
+    AssignmentStep[]
+  >`select slug, attempt, error from continue_assignment(${chunkSize})`
+  return step
 }
 
 /** How far the closing of the periods of deleted segments has come. */

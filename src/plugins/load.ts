@@ -1,0 +1,58 @@
+import underPressure from '@fastify/under-pressure'
+import fp from 'fastify-plugin'
+import { overloaded } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    load: Load
+  }
+  interface FastifyContextConfig {
+    /** Requests that the route has in flight at the most, where it is not the common bound. */
+    maxInFlight?: number
+    load?: Load
+  }
+}
+
+/** Requests that are being answered. */
+export class Load {
+  inFlight = 0
+}
+
+/**
+ * Requests that a route has in flight at the most. What comes beyond is refused at once: waiting for longer than the
+ * others would only make all of them late. At the most that one instance can do, it is some milliseconds' work.
+ */
+const MAX_IN_FLIGHT = 256
+/** Milliseconds that the event loop may be late on average over a second: beyond, there is no point in beginning anything. */
+const MAX_EVENT_LOOP_DELAY_MS = 1_000
+
+/** Counts the requests in flight, and refuses those that are too many: with 503, before anything is done for them. */
+export const loadPlugin = fp(
+  async (app) => {
+    const total = new Load()
+    app.decorate('load', total)
+
+    app.addHook('onRoute', (route) => {
+      if (!route.schema?.hide) route.config = { ...route.config, load: new Load() }
+    })
+    app.addHook('onRequest', (request, { raw }, done) => {
+      const { load, maxInFlight = MAX_IN_FLIGHT } = request.routeOptions.config
+      total.inFlight += 1
+      if (load) load.inFlight += 1
+      // Not onResponse, which never comes when the client has gone.
+      raw.once('close', () => {
+        total.inFlight -= 1
+        if (load) load.inFlight -= 1
+      })
+      done(load && load.inFlight > maxInFlight ? overloaded() : undefined)
+    })
+
+    await app.register(underPressure, {
+      maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS,
+      pressureHandler: async () => {
+        throw overloaded()
+      }
+    })
+  },
+  { name: 'load' }
+)

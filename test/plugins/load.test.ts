@@ -1,0 +1,53 @@
+import { setImmediate } from 'node:timers/promises'
+import t from 'tap'
+import { holdTable } from '../support/locks.ts'
+import { startService, waitUntil } from '../support/service.ts'
+
+const refused = {
+  status: 503,
+  body: { message: 'too many requests are in flight, try again later', code: 'OVERLOADED' }
+}
+
+t.test('what a route has too many of is refused at once, and the others are answered', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.changeSegments(1, ['A'])
+  const release = await holdTable(t, service.database, 'memberships')
+  const reads = Array.from({ length: 300 }, () => service.getSegments(1))
+  const [first] = await Promise.all(reads.slice(256))
+  t.same(first, refused)
+  t.same(new Set((await Promise.all(reads.slice(256))).map(({ status }) => status)), new Set([503]))
+  const { headers } = await service.app.inject('/api/v1/segments/user/1')
+  t.equal(headers['retry-after'], '1')
+  t.equal((await service.createSegment('B')).status, 200, 'other routes are open')
+
+  await release()
+  const answers = await Promise.all(reads.slice(0, 256))
+  t.same(new Set(answers.map((answer) => JSON.stringify(answer))), new Set(['{"status":200,"body":["A"]}']))
+  t.same(await service.getSegments(1), { status: 200, body: ['A'] }, 'and then there is room again')
+})
+
+t.test(
+  'while the event loop is late, everything is refused but the word that the process lives',
+  async (t) => {
+    const service = await startService(t)
+    await service.changeSegments(1)
+    for (const end = performance.now() + 5_000; performance.now() < end; ) {
+      const late = performance.now() + 1_600
+      while (performance.now() < late);
+      await setImmediate()
+    }
+    t.same(
+      await waitUntil(
+        () => service.getSegments(1),
+        ({ status }) => status === 503
+      ),
+      refused
+    )
+    t.equal((await service.request({ method: 'GET', url: '/health/live' })).status, 200)
+    await waitUntil(
+      () => service.getSegments(1),
+      ({ status }) => status === 200
+    )
+  }
+)
