@@ -14,13 +14,14 @@ async function waitUntilBlocked(database: TestDatabase): Promise<void> {
   )
 }
 
-async function startServer(t: Test) {
+async function startServer(t: Test, environment: NodeJS.ProcessEnv = {}) {
   const database = await createDatabase(t)
   const reportsDirectory = await createFolder(t)
   const server = startServerProcess(t, {
     DATABASE_URL: database.url,
     PORT: '0',
-    REPORTS_DIR: reportsDirectory
+    REPORTS_DIR: reportsDirectory,
+    ...environment
   })
   const address = await server.address()
   const change = (body: object) =>
@@ -74,6 +75,19 @@ t.test('SIGTERM during a report: the report is finished, the exit code is 0', as
   t.equal(await server.exitCode(), 0)
   const [name = ''] = await readdir(reportsDirectory)
   t.equal(await readFile(join(reportsDirectory, name), 'utf8'), 'user_id,segment_slug,operation,date\n')
+})
+
+t.test('for the time that balancers need it goes on, and lets no connection be used again', async (t) => {
+  const { server, address, change } = await startServer(t, { SHUTDOWN_DELAY: '2s' })
+  await change({})
+  server.process.kill('SIGTERM')
+  await waitUntil(
+    () => fetch(`${address}/health/ready`),
+    ({ status }) => status === 503
+  )
+  const answer = await fetch(`${address}/api/v1/segments/user/1`)
+  t.same([answer.status, await answer.json(), answer.headers.get('connection')], [200, [], 'close'])
+  t.equal(await server.exitCode(), 0)
 })
 
 t.test('clients that go away or say nothing hold nothing up, and are no fault of the database', async (t) => {

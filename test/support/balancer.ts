@@ -76,7 +76,7 @@ export class Balancer {
     const forwarded = http.request(
       { host: url.hostname, port: url.port, agent, method, path, headers },
       (answer) => {
-        response.writeHead(answer.statusCode ?? 502, { 'content-type': answer.headers['content-type'] })
+        response.writeHead(answer.statusCode ?? 502)
         answer.pipe(response)
       }
     )
