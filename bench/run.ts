@@ -78,7 +78,7 @@ async function runParts(options: Options, server: EmbeddedPostgres, directory: s
   const data = await provideData(server, users)
   const database = keep ? await copyData(server, data) : data
   const sql = connect(server.url(database))
-  await warmCaches(sql)
+  await warmCaches(server.url(database))
   const [{ version }] = await sql<[{ version: string }]>`select split_part(version(), ' ', 2) as version`
   const machine = describeMachine(version, settings)
   const command = describeCommand(process.argv.slice(2))
