@@ -1,11 +1,14 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { ConfigError, loadEnvironment, readConfig } from './config.ts'
+import { stdoutLog } from './stdout-log.ts'
 
 /** Milliseconds for requests in flight and reports in progress when the process is told to end. */
 const DRAIN_TIMEOUT_MS = 20_000
 /** Milliseconds after which the process ends whatever is unfinished: below the 30 s that orchestrators wait. */
 const SHUTDOWN_TIMEOUT_MS = 28_000
+/** Milliseconds for the last lines of the log to be read. */
+const LOG_TIMEOUT_MS = 2_000
 
 /** What the operator can mend, by the code of the error that `listen` failed with. */
 function describeListenError(error: unknown, host: string, port: number): string | undefined {
@@ -32,6 +35,7 @@ async function serve(): Promise<string> {
     // Still listening: readiness answers that it fails, and reports that finish now can be fetched.
     await Promise.all([app.shutdown.begin(DRAIN_TIMEOUT_MS), app.reportJobs.close(DRAIN_TIMEOUT_MS)])
     await app.close()
+    await stdoutLog.flush(LOG_TIMEOUT_MS)
   })
   try {
     return await app.listen({ host: config.HOST, port: config.PORT })

@@ -13,6 +13,8 @@ import { type ReportRequest, selectNow, selectUserHistory } from '../src/routes/
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
   directory: string
+  /** Of the order, so that PostgreSQL's views and logs show whose report a connection is reading. */
+  requestId: string
   /** The published name, and the name the file has until it is whole. */
   filename: string
   temporaryName: string
@@ -89,7 +91,7 @@ class BatchFormatter extends CsvFormatterStream<FormatterRow, FormatterRow> {
  */
 export default async function makeHistoryReport(task: HistoryReportTask): Promise<HistoryReport> {
   const sql = connectDatabase(task.databaseUrl, {
-    name: 'user-segments report',
+    name: `user-segments report ${task.requestId}`,
     connections: 1,
     statementTimeout: 600_000,
     lockTimeout: 60_000

@@ -32,6 +32,9 @@ const RETRY_MS = 1_000
 /** Milliseconds between two steps at the least. */
 const MIN_PAUSE_MS = 5
 
+/** One for each job. */
+const CONNECTIONS = 2
+
 /** Users who are put in by one step: adding users to the same segment by request waits for it. */
 const ASSIGNMENT_CHUNK_SIZE = 2_000
 /** Periods that are closed by one step. */
@@ -103,7 +106,8 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
     const sql = connectDatabase(databaseUrl, {
       name: 'user-segments background',
-      connections: 2,
+      connections: CONNECTIONS,
+      observer: app.metrics.watchPool('background', CONNECTIONS),
       statementTimeout: BULK_STATEMENT_TIMEOUT,
       lockTimeout: 60_000
     })
@@ -137,5 +141,5 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
       await stopped
     })
   },
-  { name: 'background-jobs' }
+  { name: 'background-jobs', dependencies: ['metrics'] }
 )

@@ -9,6 +9,7 @@ import type { HistoryReport, HistoryReportTask } from '../../workers/history-rep
 import { ConfigError } from '../config.ts'
 import { reportFailed, reportNotFound, reportPending, serviceUnavailable, tooManyReports } from '../errors.ts'
 import { type ReportOrder, type ReportRequest, SETTLING_TIME_MS } from '../routes/reports/queries.ts'
+import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -20,6 +21,7 @@ type ReportJobsOptions = {
   databaseUrl: string
   directory: string
   log: FastifyBaseLogger
+  durations: Metrics['reportDuration']
 }
 
 type JobInProgress = {
@@ -68,12 +70,14 @@ export class ReportJobs {
   readonly #databaseUrl: string
   readonly #directory: string
   readonly #log: FastifyBaseLogger
+  readonly #durations: Metrics['reportDuration']
   #closing = false
 
-  constructor({ databaseUrl, directory, log }: ReportJobsOptions) {
+  constructor({ databaseUrl, directory, log, durations }: ReportJobsOptions) {
     this.#databaseUrl = databaseUrl
     this.#directory = resolve(directory)
     this.#log = log
+    this.#durations = durations
     this.#pool = new Piscina({
       filename: new URL('../../workers/history-report.ts', import.meta.url).href,
       minThreads: 0,
@@ -89,9 +93,10 @@ export class ReportJobs {
   /**
    * Sees to it that the report is made, and that its link answers with nothing older than this order.
    *
+   * @param requestId of the order, for the log and for PostgreSQL.
    * @throws {ApiError} TOO_MANY_REPORTS where as many as may be are in progress.
    */
-  async order(request: ReportRequest, { orderedAt, settled }: ReportOrder): Promise<void> {
+  async order(request: ReportRequest, { orderedAt, settled }: ReportOrder, requestId: string): Promise<void> {
     const filename = reportFilename(request)
     if (settled && (await this.#isFinal(filename, request.to))) return
 
@@ -107,7 +112,7 @@ export class ReportJobs {
     const accepted = rm(this.#path(filename), { force: true })
     const started: JobInProgress = { state: 'in progress', settled, orderedAt, accepted }
     this.#jobs.set(filename, started)
-    const run = this.#run(filename, request, started)
+    const run = this.#run(filename, request, started, requestId)
     this.#running.add(run)
     void run.finally(() => this.#running.delete(run))
     return accepted
@@ -158,7 +163,9 @@ export class ReportJobs {
   }
 
   /** Makes the report, and makes it again while a later order came after the snapshot was taken. Never rejects. */
-  async #run(filename: string, request: ReportRequest, job: JobInProgress): Promise<void> {
+  async #run(filename: string, request: ReportRequest, job: JobInProgress, requestId: string): Promise<void> {
+    const log = this.#log.child({ request_id: requestId, report: filename })
+    const end = this.#durations.startTimer()
     const temporaryName = `.${filename}.${randomUUID()}`
     try {
       await job.accepted
@@ -166,6 +173,7 @@ export class ReportJobs {
       do {
         report = await this.#make({
           ...request,
+          requestId,
           filename,
           temporaryName,
           directory: this.#directory,
@@ -173,9 +181,11 @@ export class ReportJobs {
         })
       } while (report.snapshotAt < job.orderedAt)
       this.#jobs.delete(filename)
-      this.#log.info({ report: filename, rows: report.rows }, 'report made')
+      end({ outcome: 'made' })
+      log.info({ rows: report.rows }, 'report made')
     } catch (error) {
-      this.#log.error({ err: error, report: filename }, 'report failed')
+      end({ outcome: 'failed' })
+      log.error({ err: error }, 'report failed')
       await Promise.allSettled([temporaryName, filename].map((name) => rm(this.#path(name), { force: true })))
       this.#rememberFailure(filename)
     }
@@ -212,9 +222,14 @@ export const reportJobsPlugin = fp<{ databaseUrl: string; directory: string }>(
         cause: error
       })
     }
-    const reportJobs = new ReportJobs({ databaseUrl, directory, log: app.log })
+    const reportJobs = new ReportJobs({
+      databaseUrl,
+      directory,
+      log: app.log,
+      durations: app.metrics.reportDuration
+    })
     app.decorate('reportJobs', reportJobs)
     app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
   },
-  { name: 'report-jobs' }
+  { name: 'report-jobs', dependencies: ['metrics'] }
 )

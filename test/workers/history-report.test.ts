@@ -11,7 +11,7 @@ const added = '2023-08-01T10:00:00.000001Z'
 t.test('a report is published whole, with the time of its snapshot', async (t) => {
   const { database, sql } = await startServiceWithPeriod(t, added, null)
   const directory = await createFolder(t)
-  const names = { directory, filename: 'report.csv', temporaryName: '.report.csv.1' }
+  const names = { directory, filename: 'report.csv', temporaryName: '.report.csv.1', requestId: 'test' }
   const task = { databaseUrl: database.url, userId: '1', from: '2023-08-01', to: '2023-08-31', ...names }
 
   const report = await makeHistoryReport(task)
@@ -34,7 +34,7 @@ t.test('a report is published whole, with the time of its snapshot', async (t) =
 })
 
 const header = 'user_id,segment_slug,operation,date'
-const names = { filename: 'report.csv', temporaryName: '.report.csv.1' }
+const names = { filename: 'report.csv', temporaryName: '.report.csv.1', requestId: 'test' }
 
 /** The user 1, who is in as many segments, S1, S2 and so on, since as many seconds after midnight. */
 async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
@@ -78,7 +78,7 @@ t.test('a report whose database is lost while its disk keeps it waiting is not p
   const making = t.rejects(makeHistoryReport(task), { code: /^ECONNRESET|EPIPE|CONNECTION_CLOSED|57P01$/ })
   const selectReader = () => sql<{ pid: number; waiting: boolean }[]>`
     select pid, state = 'active' and wait_event = 'ClientRead' as waiting from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments report'`
+    where datname = current_database() and application_name = 'user-segments report test'`
   const [reader] = await waitUntil(selectReader, ([reader]) => reader?.waiting === true)
   await sql`select pg_terminate_backend(${reader?.pid ?? 0})`
   await waitUntil(selectReader, ({ length }) => length === 0)

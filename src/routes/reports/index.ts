@@ -72,7 +72,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         throw invalidRequest(`query parameter (to) must be tomorrow at the latest: ${to} is later`)
       if (!order.knownUser) throw userNotFound(report.userId)
 
-      await app.reportJobs.order(report, order)
+      await app.reportJobs.order(report, order, request.id)
       return reply
         .status(202)
         .send({ link: `${base}/api/v1/segments/user/history/${reportFilename(report)}` })
