@@ -79,6 +79,8 @@ const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (
 export type Observation = {
   /** Where the lines of the log go; stdout by default. */
   log?: LogSink
+  /** Whether requests are traced, as the standard `OTEL_*` variables say. */
+  tracing?: boolean
 }
 
 /**
@@ -88,7 +90,7 @@ export type Observation = {
  */
 export async function buildApp(
   config: Config,
-  { log = stdoutLog }: Observation = {}
+  { log = stdoutLog, tracing = false }: Observation = {}
 ): Promise<FastifyInstance> {
   const app = Fastify({
     logger: { level: config.LOG_LEVEL, stream: log },
@@ -116,6 +118,8 @@ export async function buildApp(
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setErrorHandler(sendError)
+  // Before all that it traces.
+  if (tracing) await app.register((await import('./plugins/tracing.ts')).tracingPlugin)
   await app.register(metricsPlugin, { countLostLines: () => log.lost })
   await app.register(requestsPlugin)
   await app.register(strictRequestsPlugin)

@@ -34,3 +34,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     `${name} ${environment[name] ? 'is not valid' : 'is not set'}: it must be ${expected}`
   )
 }
+
+/** Whether OpenTelemetry's standard variables ask for traces, which its packages then read. */
+export function wantsTracing(environment: NodeJS.ProcessEnv): boolean {
+  const endpoint = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT
+  const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true'
+  return Boolean(endpoint) && !disabled && environment.OTEL_TRACES_EXPORTER !== 'none'
+}

@@ -1,6 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { ConfigError, loadEnvironment, readConfig } from './config.ts'
+import { ConfigError, loadEnvironment, readConfig, wantsTracing } from './config.ts'
 import { stdoutLog } from './stdout-log.ts'
 
 /** Milliseconds for requests in flight and reports in progress when the process is told to end. */
@@ -27,8 +27,9 @@ function describeListenError(error: unknown, host: string, port: number): string
 
 /** Serves until the process is told to end. Returns the address it listens on. */
 async function serve(): Promise<string> {
-  const config = readConfig(loadEnvironment())
-  const app = await buildApp(config)
+  const environment = loadEnvironment()
+  const config = readConfig(environment)
+  const app = await buildApp(config, { tracing: wantsTracing(environment) })
   closeWithGrace({ delay: SHUTDOWN_TIMEOUT_MS, logger: app.log }, async ({ err, signal }) => {
     if (err) app.log.fatal({ err }, 'unexpected error, shutting down')
     else app.log.info({ signal }, 'shutting down')
