@@ -1,23 +1,28 @@
+import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
-import { RequestLog } from './logging.ts'
+import { RequestLog, takeRequestId } from './logging.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
 import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
 import { loadPlugin } from './plugins/load.ts'
+import { metricsPlugin } from './plugins/metrics.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
+import { refuseRequest, requestsPlugin } from './plugins/requests.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
 import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
 import { membershipRoutes } from './routes/memberships/index.ts'
+import { metricsRoutes } from './routes/metrics/index.ts'
 import { reportRoutes } from './routes/reports/index.ts'
 import { segmentRoutes } from './routes/segments/index.ts'
+import { type LogSink, stdoutLog } from './stdout-log.ts'
 
 /** Milliseconds for a request to arrive with its whole body. */
 const RECEIVE_TIMEOUT_MS = 10_000
@@ -50,17 +55,24 @@ const parserErrors: Record<string, [status: string, code: string, message: strin
 }
 const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request is not valid HTTP'] as const
 
-function refuseMalformedRequest(error: Error & { code?: string }, socket: Socket): void {
+function refuseMalformedRequest(
+  this: FastifyInstance,
+  error: Error & { code?: string },
+  socket: Socket
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const [status, code, message] = parserErrors[error.code ?? ''] ?? malformedRequest
+  const requestId = randomUUID()
   const body = JSON.stringify({ message, code })
   socket.end(
     `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${body.length}\r\n\r\n${body}`
+      `x-request-id: ${requestId}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   )
+  const line = { request_id: requestId, status: Number.parseInt(status, 10), code, cause: error.code }
+  this.log.info(line, 'malformed request')
 }
 
 const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (app, { publicUrl }) => {
@@ -74,15 +86,26 @@ const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (
   await app.register(reportRoutes, { publicUrl })
 }
 
+export type Observation = {
+  /** Where the lines of the log go; stdout by default. */
+  log?: LogSink
+  /** Whether requests are traced, as the standard `OTEL_*` variables say. */
+  tracing?: boolean
+}
+
 /**
  * Builds the service, as production and tests run it. Connects to the database when it listens, or on the first request.
  *
  * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, or DATABASE_URL no URL.
  */
-export async function buildApp(config: Config): Promise<FastifyInstance> {
+export async function buildApp(
+  config: Config,
+  { log = stdoutLog, tracing = false }: Observation = {}
+): Promise<FastifyInstance> {
   const app = Fastify({
-    logger: { level: config.LOG_LEVEL },
+    logger: { level: config.LOG_LEVEL, stream: log },
     logController: new RequestLog(),
+    genReqId: takeRequestId,
     // For a request to arrive whole; its answer has a deadline of its own.
     requestTimeout: RECEIVE_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
@@ -103,11 +126,15 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
         formats: { 'user-id': (text: string) => text.length < 19 || BigInt(text) <= MAX_USER_ID }
       }
     },
-    frameworkErrors: sendError,
+    frameworkErrors: refuseRequest,
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setErrorHandler(sendError)
+  // Before all that it traces.
+  if (tracing) await app.register((await import('./plugins/tracing.ts')).tracingPlugin)
+  await app.register(metricsPlugin, { countLostLines: () => log.lost })
+  await app.register(requestsPlugin)
   await app.register(strictRequestsPlugin)
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)
@@ -123,6 +150,7 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   await app.register(backgroundJobsPlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(openapiPlugin)
   await app.register(healthRoutes, { prefix: '/health' })
+  await app.register(metricsRoutes, { databaseUrl: config.DATABASE_URL })
   await app.register(apiRoutes, { prefix: '/api/v1', publicUrl: config.PUBLIC_URL })
   await app.ready()
   return app

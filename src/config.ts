@@ -41,3 +41,10 @@ const secondsOfUnit: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400
 export function toSeconds(duration: string): number {
   return Number(duration.slice(0, -1)) * (secondsOfUnit[duration.slice(-1)] ?? Number.NaN)
 }
+
+/** Whether OpenTelemetry's standard variables ask for traces, which its packages then read. */
+export function wantsTracing(environment: NodeJS.ProcessEnv): boolean {
+  const endpoint = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT
+  const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true'
+  return Boolean(endpoint) && !disabled && environment.OTEL_TRACES_EXPORTER !== 'none'
+}

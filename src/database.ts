@@ -18,7 +18,12 @@ type DatabaseOptions = {
   idleTimeout?: number
   /** Further settings of PostgreSQL, for these connections. */
   settings?: Record<string, string>
+  /** Is told of each statement. */
+  observer?: StatementObserver
 }
+
+/** Called when a statement is ordered; what it returns is called when that statement has ended. */
+export type StatementObserver = () => () => void
 
 const CONNECT_TIMEOUT_SECONDS = 5
 const MAX_BACKOFF_SECONDS = 1
@@ -91,7 +96,7 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
       openWatchedSocket(target, attempts++, options.statementTimeout + ANSWER_MARGIN_MS)
   }
   try {
-    return postgres(url, {
+    const sql = postgres(url, {
       ...untyped,
       max: options.connections,
       keep_alive: KEEP_ALIVE_SECONDS,
@@ -107,10 +112,53 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
         ...options.settings
       }
     })
+    return options.observer ? watchStatements(sql, options.observer) : sql
   } catch {
     // The error itself shows the URL, and with it the password.
     throw new ConfigError('DATABASE_URL is not valid: its parts must be URL-encoded, its port a number')
   }
+}
+
+/**
+ * postgres.js tells nobody what its connections do. But a statement is sent when its result is first asked for, which
+ * that of a fragment never is.
+ */
+function watchStatements(sql: Sql, observer: StatementObserver): Sql {
+  const origins = new WeakMap<object, { stack?: string }>()
+
+  /** postgres.js keeps four frames to say where a failed statement stands, of which `call` would be the last. */
+  function originOf(template: object): { stack?: string } {
+    const known = origins.get(template)
+    if (known) return known
+    const origin = {}
+    Error.captureStackTrace(origin, call)
+    origins.set(template, origin)
+    return origin
+  }
+
+  function call(target: Sql, self: unknown, parameters: [object]): unknown {
+    const query: unknown = Reflect.apply(target, self, parameters)
+    if (query instanceof Promise) {
+      const origin = originOf(parameters[0])
+      Reflect.defineProperty(query, 'origin', { get: () => origin.stack ?? '' })
+      watchQuery(query, observer)
+    }
+    return query
+  }
+
+  return new Proxy(sql, { apply: call })
+}
+
+function watchQuery(query: Promise<unknown>, observer: StatementObserver): void {
+  const then = query.then.bind(query)
+  const order: typeof query.then = (...listeners) => {
+    Reflect.deleteProperty(query, 'then')
+    const end = observer()
+    then(end, end)
+    return then(...listeners)
+  }
+  // Shadows the method of its class until it is called for the first time.
+  Reflect.defineProperty(query, 'then', { configurable: true, value: order })
 }
 
 /** A column's time as answers and reports show it: RFC 3339 in UTC, with microseconds. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { Piscina } from 'piscina'
+import type { Histogram } from 'prom-client'
 import type { HistoryReportTask } from '../workers/history-report.ts'
 import { isDatabaseUnavailable, type Sql } from './database.ts'
 import { ReportFailure, toReportFailure } from './report-failure.ts'
@@ -28,6 +29,8 @@ type ReportMakerOptions = {
   timeToLive: number
   /** Seconds for which a report stays with an instance that gives no sign of life. */
   lease: number
+  /** Seconds from an order to its end; the outcome is `made` or `failed`. */
+  durations: Histogram<'outcome'>
   log: FastifyBaseLogger
 }
 
@@ -45,6 +48,10 @@ const IDLE_TIMEOUT_MS = 10_000
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
 /** A report that takes longer has lost its database without a word: its thread is ended. */
 const REPORT_TIMEOUT_MS = 1_800_000
+
+function secondsSince(time: Date): number {
+  return Math.max(0, (Date.now() - time.getTime()) / 1000)
+}
 
 /**
  * Makes the reports that are queued, in worker threads. Each attempt has a token, under which it holds a lease and
@@ -103,7 +110,7 @@ export class ReportMaker {
   async #make(job: ReportJob, end: AbortController): Promise<void> {
     const { filename, token, attempt, request_id } = job
     const { sql, storage, log: parentLog } = this.#options
-    const log = parentLog.child({ report: filename, attempt, order: request_id })
+    const log = parentLog.child({ report: filename, attempt, request_id })
     const progress = new SharedArrayBuffer(8)
     const overdue = setTimeout(() => end.abort('overdue' satisfies End), REPORT_TIMEOUT_MS)
     const done = new AbortController()
@@ -120,6 +127,8 @@ export class ReportMaker {
         (error) => isDatabaseUnavailable(error) && !end.signal.aborted
       )
       const seconds = (performance.now() - started) / 1000
+      if (status === 'ready')
+        this.#options.durations.observe({ outcome: 'made' }, secondsSince(job.created_at))
       if (status) log.info({ rows: made.rows, bytes: made.bytes, seconds, status }, 'report made')
       else log.warn('report was lost to another attempt')
       if (status !== 'ready') await storage.remove(storedName(filename, token))
@@ -136,6 +145,7 @@ export class ReportMaker {
       userId: job.user_id,
       from: job.from_date,
       to: job.to_date,
+      requestId: job.request_id ?? '',
       databaseUrl,
       directory,
       name: storedName(job.filename, job.token),
@@ -145,7 +155,7 @@ export class ReportMaker {
   }
 
   async #giveUp(
-    { filename, token }: ReportJob,
+    { filename, token, created_at }: ReportJob,
     { aborted, reason }: AbortSignal,
     error: unknown,
     log: FastifyBaseLogger
@@ -162,6 +172,8 @@ export class ReportMaker {
     } else {
       const failure = end === 'overdue' ? new ReportFailure('overdue') : toReportFailure(error)
       const status = await failReport(sql, token, failure.message, timeToLive)
+      if (status === 'failed')
+        this.#options.durations.observe({ outcome: 'failed' }, secondsSince(created_at))
       log.error({ err: failure, status }, 'report failed')
     }
   }

@@ -1,11 +1,14 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { ConfigError, loadEnvironment, readConfig, toSeconds } from './config.ts'
+import { ConfigError, loadEnvironment, readConfig, toSeconds, wantsTracing } from './config.ts'
+import { stdoutLog } from './stdout-log.ts'
 
 /** Milliseconds for requests in flight and reports in progress when the process is told to end. */
 const DRAIN_TIMEOUT_MS = 20_000
 /** Milliseconds after which, beyond SHUTDOWN_DELAY, the process ends whatever is unfinished: below the 30 s that orchestrators wait. */
 const SHUTDOWN_TIMEOUT_MS = 28_000
+/** Milliseconds for the last lines of the log to be read. */
+const LOG_TIMEOUT_MS = 2_000
 
 /** What the operator can mend, by the code of the error that `listen` failed with. */
 function describeListenError(error: unknown, host: string, port: number): string | undefined {
@@ -24,8 +27,9 @@ function describeListenError(error: unknown, host: string, port: number): string
 
 /** Serves until the process is told to end. Returns the address it listens on. */
 async function serve(): Promise<string> {
-  const config = readConfig(loadEnvironment())
-  const app = await buildApp(config)
+  const environment = loadEnvironment()
+  const config = readConfig(environment)
+  const app = await buildApp(config, { tracing: wantsTracing(environment) })
   const delay = toSeconds(config.SHUTDOWN_DELAY) * 1000
   closeWithGrace({ delay: delay + SHUTDOWN_TIMEOUT_MS, logger: app.log }, async ({ err, signal }) => {
     if (err) app.log.fatal({ err }, 'unexpected error, shutting down')
@@ -36,6 +40,7 @@ async function serve(): Promise<string> {
       app.reportJobs.close(delay + DRAIN_TIMEOUT_MS)
     ])
     await app.close()
+    await stdoutLog.flush(LOG_TIMEOUT_MS)
   })
   try {
     return await app.listen({ host: config.HOST, port: config.PORT })

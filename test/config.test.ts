@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { ConfigSchema } from '../schemas/config.ts'
-import { ConfigError, readConfig, toSeconds } from '../src/config.ts'
+import { ConfigError, readConfig, toSeconds, wantsTracing } from '../src/config.ts'
 
 const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
 
@@ -78,3 +78,23 @@ t.test('.env.example names every variable with its default, and no other', async
     if (value !== undefined) t.equal(Object.fromEntries(named)[name], String(value), name)
   }
 })
+
+t.test(
+  'traces are wanted where the standard variables say where to and do not switch them off',
+  async (t) => {
+    const OTEL_EXPORTER_OTLP_ENDPOINT = 'http://127.0.0.1:4318'
+    for (const [environment, wanted] of [
+      [{}, false],
+      [{ OTEL_SERVICE_NAME: 'segments' }, false],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }, false],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT }, true],
+      [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }, true],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'false', OTEL_TRACES_EXPORTER: 'otlp' }, true],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'true' }, false],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }, false],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }, false]
+    ] as const) {
+      t.equal(wantsTracing(environment), wanted, JSON.stringify(environment))
+    }
+  }
+)

@@ -38,6 +38,7 @@ t.test('the OpenAPI document', async (t) => {
       'get /api/v1/segments/user/{user_id}/csv',
       'get /health/live',
       'get /health/ready',
+      'get /metrics',
       'get /openapi.json',
       'post /api/v1/segment',
       'post /api/v1/segments/user/{user_id}',

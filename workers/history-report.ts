@@ -14,6 +14,8 @@ import { type ReportRequest, selectNow, selectUserHistory } from '../src/routes/
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
   directory: string
+  /** Of the order, so that PostgreSQL's views and logs show whose report a connection is reading. */
+  requestId: string
   /** What the report is stored as. */
   name: string
   /** Holds the number of rows made so far. */
@@ -109,7 +111,7 @@ class Digest extends Transform {
  */
 export default async function makeHistoryReport(task: HistoryReportTask): Promise<MadeReport> {
   const sql = connectDatabase(task.databaseUrl, {
-    name: 'user-segments report',
+    name: `user-segments report ${task.requestId}`,
     connections: 1,
     statementTimeout: 600_000,
     lockTimeout: 60_000

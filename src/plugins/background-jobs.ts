@@ -17,6 +17,8 @@ declare module 'fastify' {
 
 /** Milliseconds after which an instance looks for work that it wasn't told of. */
 const POLL_MS = 5_000
+/** One for each job. */
+const CONNECTIONS = 2
 /** Users who are put in by one step: adding users to the same segment by request waits for it. */
 const ASSIGNMENT_CHUNK_SIZE = 2_000
 /** Periods that are closed by one step. */
@@ -26,7 +28,8 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
     const sql = connectDatabase(databaseUrl, {
       name: 'user-segments background',
-      connections: 2,
+      connections: CONNECTIONS,
+      observer: app.metrics.watchPool('background', CONNECTIONS),
       statementTimeout: BULK_STATEMENT_TIMEOUT,
       lockTimeout: 60_000
     })
@@ -66,5 +69,5 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
       await stopped
     })
   },
-  { name: 'background-jobs' }
+  { name: 'background-jobs', dependencies: ['metrics'] }
 )

@@ -18,6 +18,7 @@ export const BULK_STATEMENT_TIMEOUT = 600_000
 const READ_CONNECTIONS = 10
 /** Writes wait for the disk, and are committed in groups. */
 const WRITE_CONNECTIONS = 16
+const BULK_CONNECTIONS = 8
 const BULK_IDLE_TIMEOUT_SECONDS = 60
 const CLOSE_TIMEOUT_SECONDS = 5
 
@@ -34,6 +35,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       connectDatabase(databaseUrl, {
         name: 'user-segments',
         connections: READ_CONNECTIONS,
+        observer: app.metrics.watchPool('read', READ_CONNECTIONS),
         statementTimeout: 5_000,
         lockTimeout: 4_000,
         settings: HOT_SETTINGS
@@ -44,6 +46,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       connectDatabase(databaseUrl, {
         name: 'user-segments write',
         connections: WRITE_CONNECTIONS,
+        observer: app.metrics.watchPool('write', WRITE_CONNECTIONS),
         statementTimeout: 5_000,
         lockTimeout: 4_000,
         settings: HOT_SETTINGS
@@ -53,7 +56,8 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       'bulkSql',
       connectDatabase(databaseUrl, {
         name: 'user-segments bulk',
-        connections: 8,
+        connections: BULK_CONNECTIONS,
+        observer: app.metrics.watchPool('bulk', BULK_CONNECTIONS),
         statementTimeout: BULK_STATEMENT_TIMEOUT,
         lockTimeout: 60_000,
         idleTimeout: BULK_IDLE_TIMEOUT_SECONDS
@@ -65,5 +69,5 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       )
     })
   },
-  { name: 'database' }
+  { name: 'database', dependencies: ['metrics'] }
 )

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { isDatabaseUnavailable } from '../database.ts'
 import { ApiError, databaseUnavailable, internalError, invalidRequest } from '../errors.ts'
+import { errorCode } from '../logging.ts'
 
 const places: Record<string, string> = {
   body: 'body field',
@@ -61,11 +62,18 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   return internalError(error)
 }
 
+/** Logs the cause of a refusal. The refused requests that follow have its code in their lines, which will do. */
+function logFault(cause: Error, { server, log }: FastifyRequest): void {
+  if (server.faultLog.isDue(errorCode(cause) ?? cause.name)) log.error({ err: cause }, 'requests are refused')
+}
+
 /** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
 export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode, code, message, retryAfter, cause } = toApiError(error, request)
+  const causeCode = errorCode(cause)
+  reply.failure = causeCode === undefined ? { code } : { code, cause: causeCode }
   if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
-  else if (statusCode > 500) request.log.warn({ err: cause, code }, 'request refused')
+  else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // Routes that stream another media type may have set it before they failed.
   reply.status(statusCode).type('application/json; charset=utf-8').send({ message, code })

@@ -23,6 +23,7 @@ import {
   reportFilename,
   selectReport
 } from '../routes/reports/queries.ts'
+import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -66,6 +67,7 @@ export class ReportJobs {
   constructor(
     pools: { sql: Sql; writeSql: Sql },
     log: FastifyBaseLogger,
+    durations: Metrics['reportDuration'],
     { databaseUrl, directory, timeToLive, lease }: ReportJobsOptions
   ) {
     this.#pools = pools
@@ -80,6 +82,7 @@ export class ReportJobs {
       directory,
       timeToLive,
       lease,
+      durations,
       log
     })
     this.#maker = maker
@@ -194,11 +197,11 @@ export const reportJobsPlugin = fp<ReportJobsOptions>(
         cause: error
       })
     }
-    const reportJobs = new ReportJobs(app, app.log, { ...options, directory })
+    const reportJobs = new ReportJobs(app, app.log, app.metrics.reportDuration, { ...options, directory })
     app.decorate('reportJobs', reportJobs)
     // Not before: an app that only answers for its documentation needs no database.
     app.addHook('onListen', async () => reportJobs.start())
     app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
   },
-  { name: 'report-jobs', dependencies: ['database'] }
+  { name: 'report-jobs', dependencies: ['database', 'metrics'] }
 )

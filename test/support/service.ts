@@ -7,7 +7,7 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import type { Config } from '../../schemas/config.ts'
-import { buildApp } from '../../src/app.ts'
+import { buildApp, type Observation } from '../../src/app.ts'
 
 export type TestDatabase = { url: string; sql: postgres.Sql }
 
@@ -145,19 +145,24 @@ export class TestService {
 }
 
 /** The service as production runs it, on a database and a folder of the test's own. */
-export async function startService(t: Test, config: Partial<Config> = {}): Promise<TestService> {
+export async function startService(
+  t: Test,
+  config: Partial<Config> = {},
+  observation: Observation = {}
+): Promise<TestService> {
   const database = await createDatabase(t)
-  return startServiceOn(t, database, config)
+  return startServiceOn(t, database, config, observation)
 }
 
 /** One more instance of the service, on a database that is there already. */
 export async function startServiceOn(
   t: Test,
   database: TestDatabase,
-  config: Partial<Config> = {}
+  config: Partial<Config> = {},
+  observation: Observation = {}
 ): Promise<TestService> {
   const reportsDirectory = await createFolder(t)
-  const app = await buildApp({
+  const settings = {
     DATABASE_URL: database.url,
     HOST: '127.0.0.1',
     PORT: 0,
@@ -167,7 +172,8 @@ export async function startServiceOn(
     SHUTDOWN_DELAY: '0s',
     LOG_LEVEL: 'silent',
     ...config
-  })
+  }
+  const app = await buildApp(settings, observation)
   t.teardown(() => app.close())
   return new TestService(app, database, reportsDirectory)
 }

@@ -16,6 +16,7 @@ const createTask = (databaseUrl: string, directory: string) => ({
   from: '2023-08-01',
   to: '2023-08-31',
   directory,
+  requestId: 'test',
   name,
   progress: new SharedArrayBuffer(8)
 })
@@ -116,7 +117,7 @@ t.test('a report whose database is lost while its disk keeps it waiting is not p
   })
   const selectReader = () => sql<{ pid: number; waiting: boolean }[]>`
     select pid, state = 'active' and wait_event = 'ClientRead' as waiting from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments report'`
+    where datname = current_database() and application_name = 'user-segments report test'`
   const [reader] = await waitUntil(selectReader, ([reader]) => reader?.waiting === true)
   await sql`select pg_terminate_backend(${reader?.pid ?? 0})`
   await waitUntil(selectReader, ({ length }) => length === 0)

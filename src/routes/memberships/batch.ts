@@ -12,6 +12,8 @@ type BatchOptions = {
   enough: number
   /** Milliseconds that reads are gathered at the most, however many queries are under way. */
   maxWait: number
+  /** Is told of each query's number of users. */
+  sizes?: { observe(users: number): void }
 }
 
 /**
@@ -24,13 +26,14 @@ type BatchOptions = {
  */
 export function batchActiveSegments(
   sql: Sql,
-  { enough, maxWait }: BatchOptions
+  { enough, maxWait, sizes }: BatchOptions
 ): DataLoader<UserId, ActiveSegmentsText | undefined> {
   let underWay = 0
   const waiting = new Set<() => void>()
 
   async function load(userIds: readonly UserId[]): Promise<(ActiveSegmentsText | undefined)[]> {
     underWay += 1
+    sizes?.observe(userIds.length)
     try {
       const segmentsOfUsers = await retryIdempotent(() => selectActiveSegments(sql, userIds))
       return userIds.map((userId) => segmentsOfUsers.get(userId))

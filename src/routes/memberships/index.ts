@@ -17,7 +17,7 @@ import { changeUserSegments, selectSegmentsOfUsers } from './queries.ts'
 const READ_BATCHES = { enough: 2, maxWait: 5 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.sql, READ_BATCHES)
+  const activeSegments = batchActiveSegments(app.sql, { ...READ_BATCHES, sizes: app.metrics.readBatchUsers })
 
   app.get(
     '/segments/user/:user_id',

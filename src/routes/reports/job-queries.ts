@@ -17,6 +17,7 @@ export type ReportJob = {
   attempt: number
   /** Of the order. */
   request_id: string | null
+  created_at: Date
 }
 
 /** What an attempt has made. */
@@ -51,7 +52,7 @@ export async function claimReport(sql: Sql, token: string, lease: number): Promi
       limit 1
       for update skip locked
     )
-    returning filename, token, user_id, from_date::text, to_date::text, attempt, request_id`
+    returning filename, token, user_id, from_date::text, to_date::text, attempt, request_id, created_at`
   return job
 }
 

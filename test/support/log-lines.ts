@@ -1,0 +1,31 @@
+import type { LogSink } from '../../src/stdout-log.ts'
+
+export type LogLine = {
+  level: number
+  msg: string
+  request_id?: string
+  err?: { message: string; stack: string; code?: string }
+  [field: string]: unknown
+}
+
+/** pino's numbers. */
+export const levels = { info: 30, warn: 40, error: 50 }
+
+/** The log of a service in a test. */
+export class LogLines implements LogSink {
+  readonly lines: LogLine[] = []
+  readonly lost = 0
+
+  write(line: string): void {
+    this.lines.push(JSON.parse(line))
+  }
+
+  /** The lines of one message. */
+  of(message: string): LogLine[] {
+    return this.lines.filter(({ msg }) => msg === message)
+  }
+
+  clear(): void {
+    this.lines.length = 0
+  }
+}

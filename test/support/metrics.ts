@@ -1,0 +1,34 @@
+import type { TestService } from './service.ts'
+
+/** The samples of a scrape, by name and labels as they are written. */
+export class Scrape {
+  readonly #samples: Map<string, number>
+
+  constructor(text: string) {
+    this.#samples = new Map(
+      text
+        .split('\n')
+        .filter((line) => line !== '' && !line.startsWith('#'))
+        .map((line) => {
+          const at = line.lastIndexOf(' ')
+          return [line.slice(0, at), Number(line.slice(at + 1))]
+        })
+    )
+  }
+
+  /** The value of a sample, such as `up` or `up{job="x"}`; undefined where there is none. */
+  value(sample: string): number | undefined {
+    return this.#samples.get(sample)
+  }
+
+  /** The samples whose name and labels begin so. */
+  startingWith(start: string): string[] {
+    return [...this.#samples.keys()].filter((sample) => sample.startsWith(start))
+  }
+}
+
+export async function scrape({ app }: TestService): Promise<Scrape> {
+  const { statusCode, body } = await app.inject('/metrics')
+  if (statusCode !== 200) throw new Error(`/metrics answered ${statusCode}: ${body}`)
+  return new Scrape(body)
+}

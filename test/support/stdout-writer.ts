@@ -1,0 +1,13 @@
+/** Writes more to the log than may wait for its reader, then, once told to, one line more. */
+import { stdoutLog } from '../../src/stdout-log.ts'
+
+const LINES = 30_000
+const padding = 'x'.repeat(1_000)
+
+for (let line = 0; line < LINES; line += 1) stdoutLog.write(`${JSON.stringify({ line, padding })}\n`)
+process.send?.({ written: LINES, lost: stdoutLog.lost })
+process.once('message', async () => {
+  stdoutLog.write(`${JSON.stringify({ line: LINES })}\n`)
+  await stdoutLog.flush(30_000)
+  process.exit()
+})
