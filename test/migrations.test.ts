@@ -125,3 +125,20 @@ t.test('the views derive when a period ended', async (t) => {
     )
   }
 })
+
+t.test('a reader sees all of a change or nothing, however long ago its transaction began', async (t) => {
+  const { sql } = await createDatabase(t)
+  await sql`insert into segments (slug) values ('A'), ('B')`
+  await sql`select change_user_segments(1, '{A}', '{}')`
+  const reader = await sql.reserve()
+  await reader`begin`
+  await reader`select now()`
+  await sql`select change_user_segments(1, '{B}', '{A}')`
+  t.same(await reader`select slug, operation from history order by happened_at, rank`, [
+    { slug: 'A', operation: 'add' },
+    { slug: 'A', operation: 'delete' },
+    { slug: 'B', operation: 'add' }
+  ])
+  await reader`commit`
+  reader.release()
+})
