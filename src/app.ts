@@ -111,7 +111,7 @@ export async function buildApp(
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit: MAX_BODY_BYTES,
-    http: { connectionsCheckingInterval: 1_000 },
+    http: { connectionsCheckingInterval: 1_000, requireHostHeader: false },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
     // Requests on open connections are answered until the last one has closed.
@@ -130,6 +130,8 @@ export async function buildApp(
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  // An expectation that Node.js doesn't know is passed over: by itself it answers 417, with nothing in it.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.setErrorHandler(sendError)
   // Before all that it traces.
   if (tracing) await app.register((await import('./plugins/tracing.ts')).tracingPlugin)

@@ -218,6 +218,14 @@ t.test('the conventions of every answer', async (t) => {
     const malformed = await speak('NONSENSE\r\n\r\n')
     t.match(malformed, /^HTTP\/1\.1 400 /)
     t.match(malformed, '{"message":"the request is not valid HTTP","code":"MALFORMED_REQUEST"}')
+    const homeless = await speak('GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n')
+    t.match(homeless, /^HTTP\/1\.1 400 /)
+    t.match(homeless, '{"message":"header (host) is missing","code":"INVALID_REQUEST"}')
+    t.match(
+      await speak('GET /health/live HTTP/1.1\r\nhost: x\r\nexpect: much\r\nconnection: close\r\n\r\n'),
+      /^HTTP\/1\.1 200 /,
+      'what is expected besides makes no difference'
+    )
     const oversized = await speak(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`)
     t.match(oversized, /^HTTP\/1\.1 431 /)
     t.match(oversized, '"code":"HEADERS_TOO_LARGE"')

@@ -9,6 +9,12 @@ function refuseBody(request: FastifyRequest, _reply: FastifyReply, done: HookHan
   done(isEmpty ? undefined : invalidRequest(`${request.method} takes no body here`))
 }
 
+/** By itself Node.js answers 400 with nothing in it. */
+function requireHost({ raw }: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void {
+  const isMissing = raw.headers.host === undefined && raw.httpVersion !== '1.0'
+  done(isMissing ? invalidRequest('header (host) is missing') : undefined)
+}
+
 function closeRoute(route: RouteOptions): void {
   if (route.schema?.hide) return
   route.schema = { querystring: closedObject({}), ...route.schema }
@@ -19,6 +25,7 @@ function closeRoute(route: RouteOptions): void {
 export const strictRequestsPlugin = fp(
   async (app) => {
     app.addHook('onRoute', closeRoute)
+    app.addHook('onRequest', requireHost)
 
     const parseJson = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
