@@ -80,6 +80,28 @@ function openWatchedSocket({ host, port, path }: Target, attempt: number, timeou
   return socket
 }
 
+/** A type of arrays as statements' parameters, by its object id: none comes back in a result. */
+function arrayParameter(id: number, writeElement: (element: string) => string): postgres.PostgresType {
+  return {
+    to: id,
+    from: [id],
+    serialize: (elements: string[]) => `{${elements.map(writeElement).join()}}`,
+    parse: (text: string) => text
+  }
+}
+
+/**
+ * What statements have arrays of. By itself postgres.js asks each new connection for the array types there are, and
+ * nobody hears of it when that fails: a connection that is lost just then ended the process.
+ */
+const ARRAY_TYPES = {
+  fetch_types: false,
+  types: {
+    bigints: arrayParameter(1016, (id) => id),
+    texts: arrayParameter(1009, (text) => `"${text.replace(/["\\]/g, '\\$&')}"`)
+  }
+}
+
 /**
  * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
  * bigint comes back as text, so that ids stay exact.
@@ -99,6 +121,7 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
     const sql = postgres(url, {
       ...untyped,
       max: options.connections,
+      ...ARRAY_TYPES,
       keep_alive: KEEP_ALIVE_SECONDS,
       idle_timeout: options.idleTimeout ?? 0,
       connect_timeout: CONNECT_TIMEOUT_SECONDS,
@@ -184,12 +207,12 @@ const connectionFailures = new Set([
 
 /**
  * SQLSTATE classes and codes of faults that pass, by themselves or when the operator has mended them: connection
- * (08), authorization (28), unknown database (3D), resources (53), operator intervention (57), lock not available
- * (55P03), serialization failure and deadlock (40), read-only after a failover (25006).
+ * (08), authorization (28), unknown database (3D), one that is closed (55000), resources (53), operator intervention
+ * (57), lock not available (55P03), serialization failure and deadlock (40), read-only after a failover (25006).
  *
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const passingFault = /^(08|28|3D|53|57|40|55P03|25006)/
+const passingFault = /^(08|28|3D|53|57|40|55000|55P03|25006)/
 
 /** Whether the same request may succeed later, because the database could not answer now. */
 export function isDatabaseUnavailable(error: unknown): boolean {

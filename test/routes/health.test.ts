@@ -1,3 +1,4 @@
+import postgres from 'postgres'
 import t from 'tap'
 import { listMigrations, migrate } from '../../src/migrate.ts'
 import { holdTable } from '../support/locks.ts'
@@ -81,6 +82,19 @@ t.test(
     )
   }
 )
+
+t.test('a database that is closed to connections is one that cannot answer now', async (t) => {
+  const service = await startService(t)
+  const name = new URL(service.database.url).pathname.slice(1)
+  // From outside: a database is not closed from within.
+  const outside = postgres(new URL('/postgres', service.database.url).href, { max: 1 })
+  t.teardown(() => outside.end())
+  await outside`alter database ${outside(name)} allow_connections false`
+  for (const answer of [await service.request(ready), await service.getSegments(1)])
+    t.match(answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  await outside`alter database ${outside(name)} allow_connections true`
+  t.equal((await service.request(ready)).status, 200)
+})
 
 t.test('a wrong database or password is a service that is not ready, not a failure of ours', async (t) => {
   const { database } = await startService(t)

@@ -207,7 +207,7 @@ export async function expireReports(
 export async function selectUnknownTokens(sql: Sql, tokens: string[]): Promise<string[]> {
   const rows = await sql<{ token: string }[]>`
     select token
-    from unnest(${tokens}::uuid[]) as unknown (token)
+    from unnest(${tokens}::text[]::uuid[]) as unknown (token)
     where not exists (select from reports where reports.token = unknown.token)`
   return rows.map(({ token }) => token)
 }
