@@ -4,17 +4,16 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
-import { RequestLog, takeRequestId } from './logging.ts'
+import { FaultLog, RequestLog, takeRequestId } from './logging.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
 import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
 import { loadPlugin } from './plugins/load.ts'
-import { metricsPlugin } from './plugins/metrics.ts'
+import { Metrics } from './plugins/metrics.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
-import { refuseRequest, requestsPlugin } from './plugins/requests.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
 import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
@@ -102,9 +101,10 @@ export async function buildApp(
   config: Config,
   { log = stdoutLog, tracing = false }: Observation = {}
 ): Promise<FastifyInstance> {
+  const metrics = new Metrics(() => log.lost)
   const app = Fastify({
     logger: { level: config.LOG_LEVEL, stream: log },
-    logController: new RequestLog(),
+    logController: new RequestLog((request, reply) => metrics.observeRequest(request, reply)),
     genReqId: takeRequestId,
     // For a request to arrive whole; its answer has a deadline of its own.
     requestTimeout: RECEIVE_TIMEOUT_MS,
@@ -126,17 +126,17 @@ export async function buildApp(
         formats: { 'user-id': (text: string) => text.length < 19 || BigInt(text) <= MAX_USER_ID }
       }
     },
-    frameworkErrors: refuseRequest,
+    frameworkErrors: sendError,
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   // An expectation that Node.js doesn't know is passed over: by itself it answers 417, with nothing in it.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.decorate('metrics', metrics)
+  app.decorate('faultLog', new FaultLog())
   app.setErrorHandler(sendError)
   // Before all that it traces.
   if (tracing) await app.register((await import('./plugins/tracing.ts')).tracingPlugin)
-  await app.register(metricsPlugin, { countLostLines: () => log.lost })
-  await app.register(requestsPlugin)
   await app.register(strictRequestsPlugin)
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)

@@ -149,20 +149,13 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
 function watchStatements(sql: Sql, observer: StatementObserver): Sql {
   const origins = new WeakMap<object, { stack?: string }>()
 
-  /** postgres.js keeps four frames to say where a failed statement stands, of which `call` would be the last. */
-  function originOf(template: object): { stack?: string } {
-    const known = origins.get(template)
-    if (known) return known
-    const origin = {}
-    Error.captureStackTrace(origin, call)
-    origins.set(template, origin)
-    return origin
-  }
-
   function call(target: Sql, self: unknown, parameters: [object]): unknown {
     const query: unknown = Reflect.apply(target, self, parameters)
     if (query instanceof Promise) {
-      const origin = originOf(parameters[0])
+      const [template] = parameters
+      const origin = origins.get(template) ?? captureCaller(call)
+      origins.set(template, origin)
+      // postgres.js keeps four frames to say where a failed statement stands. `call` would be the last of them.
       Reflect.defineProperty(query, 'origin', { get: () => origin.stack ?? '' })
       watchQuery(query, observer)
     }
@@ -170,6 +163,16 @@ function watchStatements(sql: Sql, observer: StatementObserver): Sql {
   }
 
   return new Proxy(sql, { apply: call })
+}
+
+/** The frame of whoever called a function that is running. */
+function captureCaller(called: (...parameters: never[]) => unknown): { stack?: string } {
+  const caller = {}
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 1
+  Error.captureStackTrace(caller, called)
+  Error.stackTraceLimit = stackTraceLimit
+  return caller
 }
 
 function watchQuery(query: Promise<unknown>, observer: StatementObserver): void {

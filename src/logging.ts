@@ -3,6 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    faultLog: FaultLog
+  }
   interface FastifyReply {
     /** Why the request failed, for its line in the log. */
     failure?: Failure
@@ -45,15 +48,28 @@ function logRequest({ method, url }: FastifyRequest, reply: FastifyReply): void 
   else reply.log.info(line, status === BROKEN_OFF ? 'request broken off' : 'request')
 }
 
-/** One line a request, when it has ended. Errors have their own line, from the error handler. */
+/**
+ * One line a request, when it has ended. Errors have their own line, from the error handler.
+ *
+ * Fastify tells this of every request before anything else, also of those that it refuses itself and that pass no hook.
+ * So here is where an answer gets the request's id.
+ */
 export class RequestLog extends LogController {
-  constructor() {
+  readonly #onEnd: (request: FastifyRequest, reply: FastifyReply) => void
+
+  /** @param onEnd is told of each request that has ended. */
+  constructor(onEnd: (request: FastifyRequest, reply: FastifyReply) => void = () => {}) {
     super({ requestIdLogLabel: 'request_id' })
+    this.#onEnd = onEnd
   }
 
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
-    // Not requestCompleted, which never comes when the client has gone.
-    reply.raw.once('close', () => logRequest(request, reply))
+    reply.header('x-request-id', request.id)
+    // Neither requestCompleted nor onResponse, which never come when the client has gone.
+    reply.raw.once('close', () => {
+      logRequest(request, reply)
+      this.#onEnd(request, reply)
+    })
   }
 
   override requestCompleted(): void {}

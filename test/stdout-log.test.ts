@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { startServerProcess } from './support/server-process.ts'
@@ -67,18 +69,23 @@ t.test('a log whose reader has gone does not end the process', async (t) => {
   t.equal(server.stderr, '')
 })
 
-function startWriter(t: Test): ChildProcess {
-  const writer = fork(fileURLToPath(new URL('support/stdout-writer.ts', import.meta.url)), { silent: true })
+function startWriter(t: Test, ...parameters: string[]): { writer: ChildProcess; stdout: Readable } {
+  const script = fileURLToPath(new URL('support/stdout-writer.ts', import.meta.url))
+  const writer = fork(script, parameters, { silent: true })
   t.teardown(() => writer.kill('SIGKILL'))
-  return writer
+  if (!writer.stdout) throw new Error('The writer has no stdout')
+  return { writer, stdout: writer.stdout }
 }
 
+t.test('a line that is written in the last moment of a process is read', async (t) => {
+  const { stdout } = startWriter(t, 'suddenly')
+  t.equal(await text(stdout), '{"line":0}\n')
+})
+
 t.test('lines past what may wait are lost, counted and told of; all others are read', async (t) => {
-  const writer = startWriter(t)
+  const { writer, stdout } = startWriter(t)
   const [{ written, lost }] = await once(writer, 'message')
   t.ok(lost > 0 && lost < written)
-  const { stdout } = writer
-  if (!stdout) throw new Error('The writer has no stdout')
   const lines: { line?: number }[] = []
   for await (const line of createInterface(stdout)) {
     lines.push(JSON.parse(line))

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import t, { type Test } from 'tap'
 import { startServerProcess } from './support/server-process.ts'
-import { createDatabase, createFolder, startService } from './support/service.ts'
+import { createDatabase, createFolder, startService, waitUntil } from './support/service.ts'
 import { startTraceCollector } from './support/trace-collector.ts'
 
 async function startTraced(t: Test, environment: NodeJS.ProcessEnv) {
@@ -54,9 +54,19 @@ t.test('the standard variables name the service and the address', async (t) => {
   t.match(collector.spans, [{ service: 'another' }])
 })
 
-t.test('a collector that is gone neither holds up requests nor the end', async (t) => {
-  const { server, address } = await startTraced(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
-  t.equal((await fetch(`${address}/api/v1/segments/user/1`)).status, 404)
+t.test('a collector that is gone is told of, and holds up neither requests nor the end', async (t) => {
+  const { server, address } = await startTraced(t, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '100',
+    OTEL_BSP_SCHEDULE_DELAY: '10'
+  })
+  const read = () => fetch(`${address}/api/v1/segments/user/1`)
+  t.equal((await read()).status, 404)
+  await waitUntil(
+    async () => server.stdout,
+    (log) => /"level":40,.*ECONNREFUSED.*"msg":"traces are not sent"/.test(log)
+  )
+  t.equal((await read()).status, 404)
   server.process.kill('SIGTERM')
   t.equal(await server.exitCode(), 0)
   t.notMatch(server.stdout, 'killed by timeout')

@@ -69,5 +69,5 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
       await stopped
     })
   },
-  { name: 'background-jobs', dependencies: ['metrics'] }
+  { name: 'background-jobs' }
 )

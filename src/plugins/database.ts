@@ -69,5 +69,5 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       )
     })
   },
-  { name: 'database', dependencies: ['metrics'] }
+  { name: 'database' }
 )

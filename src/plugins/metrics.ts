@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import fp from 'fastify-plugin'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { StatementObserver } from '../database.ts'
 import { finalStatus } from '../logging.ts'
@@ -172,10 +171,3 @@ export class Metrics {
     }
   }
 }
-
-export const metricsPlugin = fp<{ countLostLines: () => number }>(
-  async (app, { countLostLines }) => {
-    app.decorate('metrics', new Metrics(countLostLines))
-  },
-  { name: 'metrics' }
-)

@@ -29,7 +29,8 @@ export const openapiPlugin = fp(
           description:
             'Which user is in which segment, since when and until when. A failed request answers ' +
             '`{"message", "code"}`: the message is for people, the code for programs. Unknown body fields and ' +
-            'query parameters are refused. Times are in UTC.',
+            'query parameters are refused. Times are in UTC. Each answer has the id of its request in ' +
+            '`x-request-id`: the one that the request came with, or a new one.',
           version: packageJson.version,
           license: { name: 'MIT', identifier: 'MIT' }
         },

@@ -203,5 +203,5 @@ export const reportJobsPlugin = fp<ReportJobsOptions>(
     app.addHook('onListen', async () => reportJobs.start())
     app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
   },
-  { name: 'report-jobs', dependencies: ['database', 'metrics'] }
+  { name: 'report-jobs', dependencies: ['database'] }
 )

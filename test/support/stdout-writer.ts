@@ -1,8 +1,16 @@
-/** Writes more to the log than may wait for its reader, then, once told to, one line more. */
+/**
+ * Writes to the log. `suddenly`: a line, and ends in the same moment. Otherwise more than may wait for its reader, then,
+ * once told to, one line more.
+ */
 import { stdoutLog } from '../../src/stdout-log.ts'
 
 const LINES = 30_000
 const padding = 'x'.repeat(1_000)
+
+if (process.argv[2] === 'suddenly') {
+  stdoutLog.write('{"line":0}\n')
+  process.exit(1)
+}
 
 for (let line = 0; line < LINES; line += 1) stdoutLog.write(`${JSON.stringify({ line, padding })}\n`)
 process.send?.({ written: LINES, lost: stdoutLog.lost })
