@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
+import { authenticationPlugin } from './plugins/authentication.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
 import { databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
@@ -67,7 +68,8 @@ const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (
 /**
  * Builds the service, as production and tests run it. Connects to the database when it listens, or on the first request.
  *
- * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, or DATABASE_URL no URL.
+ * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, DATABASE_URL no URL, or API_KEYS
+ * wrong or missing.
  */
 export async function buildApp(config: Config): Promise<FastifyInstance> {
   const app = Fastify({
@@ -99,6 +101,7 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   await app.register(deadlinePlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
+  await app.register(authenticationPlugin, config)
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(reportJobsPlugin, { databaseUrl: config.DATABASE_URL, directory: config.REPORTS_DIR })
   await app.register(backgroundJobsPlugin, { databaseUrl: config.DATABASE_URL })

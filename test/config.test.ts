@@ -10,6 +10,7 @@ t.test('the defaults', async (t) => {
     DATABASE_URL,
     HOST: '127.0.0.1',
     PORT: 8080,
+    OPEN_ROUTES: 'docs',
     REPORTS_DIR: '.data/reports',
     LOG_LEVEL: 'info'
   })
@@ -26,16 +27,23 @@ t.test('values are taken over', async (t) => {
     HOST: '::',
     PORT: '0',
     PUBLIC_URL: 'https://example.com/base',
+    API_KEYS: 'checked where it is used',
+    AUTH: 'off',
+    OPEN_ROUTES: 'docs,metrics',
+    RATE_LIMIT: '1000',
     REPORTS_DIR: '/reports',
     LOG_LEVEL: 'silent'
   }
-  t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0 })
+  t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0, RATE_LIMIT: 1000 })
 })
 
 t.test('what is missing or wrong is named in one line that shows no secret', async (t) => {
   const port = 'PORT is not valid: it must be a port from 0 to 65535'
   const database = 'it must be a URL such as postgres://user:password@host:5432/database'
   const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
+  const auth = 'AUTH is not valid: it must be off, or unset'
+  const open = 'OPEN_ROUTES is not valid: it must be docs, metrics, both with a comma between them, or none'
+  const rate = 'RATE_LIMIT is not valid: it must be a number of requests a second, from 1'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
   for (const [environment, message] of [
     [{}, `DATABASE_URL is not set: ${database}`],
@@ -46,7 +54,14 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
     [{ DATABASE_URL, PORT: '80.5' }, port],
     [{ DATABASE_URL, LOG_LEVEL: 'loud' }, level],
     [{ DATABASE_URL, PUBLIC_URL: 'example.com' }, publicUrl],
-    [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl]
+    [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl],
+    [{ DATABASE_URL, AUTH: 'on' }, auth],
+    [{ DATABASE_URL, AUTH: 'false' }, auth],
+    [{ DATABASE_URL, OPEN_ROUTES: 'docs,api' }, open],
+    [{ DATABASE_URL, OPEN_ROUTES: 'none,docs' }, open],
+    [{ DATABASE_URL, OPEN_ROUTES: 'all' }, open],
+    [{ DATABASE_URL, RATE_LIMIT: '0' }, rate],
+    [{ DATABASE_URL, RATE_LIMIT: 'off' }, rate]
   ] as const) {
     t.throws(() => readConfig(environment), new ConfigError(message), message)
   }

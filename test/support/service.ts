@@ -157,6 +157,7 @@ export async function startServiceOn(
     DATABASE_URL: database.url,
     HOST: '127.0.0.1',
     PORT: 0,
+    OPEN_ROUTES: 'docs',
     REPORTS_DIR: reportsDirectory,
     LOG_LEVEL: 'silent',
     ...config

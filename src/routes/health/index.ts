@@ -15,6 +15,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/live',
     {
+      config: { role: 'open' },
       schema: {
         operationId: 'getLiveness',
         summary: 'Whether the process runs',
@@ -29,7 +30,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/ready',
     {
-      config: { deadline: PROBE_TIMEOUT_MS },
+      config: { role: 'open', deadline: PROBE_TIMEOUT_MS },
       schema: {
         operationId: 'getReadiness',
         summary: 'Whether the service can serve',

@@ -36,6 +36,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
   app.get(
     '/segments/user/:user_id/csv',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'orderUserReport',
         summary: "Order a report of a user's history",
@@ -82,6 +83,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
   app.get(
     '/segments/user/history/:filename',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'getUserReport',
         summary: 'Fetch a report',
