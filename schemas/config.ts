@@ -34,6 +34,13 @@ export const ConfigSchema = Type.Object({
   RATE_LIMIT: Type.Optional(
     Type.Integer({ minimum: 1, description: 'a number of requests a second, from 1' })
   ),
+  /** Whose pages may call the service from a browser. Unset: its own alone. */
+  CORS_ORIGINS: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^/?#\\s,*]+(,https?://[^/?#\\s,*]+)*$',
+      description: 'comma-separated origins such as https://admin.example.com'
+    })
+  ),
   /** Where reports lie. Made where it is missing. */
   REPORTS_DIR: Type.String({ default: '.data/reports', minLength: 1, description: 'a folder' }),
   /** How much is logged: pino's levels. */

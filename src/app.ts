@@ -5,12 +5,14 @@ import type { Config } from '../schemas/config.ts'
 import { RequestLog } from './logging.ts'
 import { authenticationPlugin } from './plugins/authentication.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
+import { corsPlugin } from './plugins/cors.ts'
 import { databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
+import { securityHeadersPlugin } from './plugins/security-headers.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
 import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
@@ -97,6 +99,8 @@ export async function buildApp(config: Config): Promise<FastifyInstance> {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setErrorHandler(sendError)
+  await app.register(securityHeadersPlugin)
+  await app.register(corsPlugin, { origins: config.CORS_ORIGINS })
   await app.register(strictRequestsPlugin)
   await app.register(deadlinePlugin)
   await app.register(shutdownPlugin)

@@ -31,6 +31,7 @@ t.test('values are taken over', async (t) => {
     AUTH: 'off',
     OPEN_ROUTES: 'docs,metrics',
     RATE_LIMIT: '1000',
+    CORS_ORIGINS: 'https://a.example,http://127.0.0.1:3000',
     REPORTS_DIR: '/reports',
     LOG_LEVEL: 'silent'
   }
@@ -44,6 +45,8 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
   const auth = 'AUTH is not valid: it must be off, or unset'
   const open = 'OPEN_ROUTES is not valid: it must be docs, metrics, both with a comma between them, or none'
   const rate = 'RATE_LIMIT is not valid: it must be a number of requests a second, from 1'
+  const cors =
+    'CORS_ORIGINS is not valid: it must be comma-separated origins such as https://admin.example.com'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
   for (const [environment, message] of [
     [{}, `DATABASE_URL is not set: ${database}`],
@@ -61,7 +64,11 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
     [{ DATABASE_URL, OPEN_ROUTES: 'none,docs' }, open],
     [{ DATABASE_URL, OPEN_ROUTES: 'all' }, open],
     [{ DATABASE_URL, RATE_LIMIT: '0' }, rate],
-    [{ DATABASE_URL, RATE_LIMIT: 'off' }, rate]
+    [{ DATABASE_URL, RATE_LIMIT: 'off' }, rate],
+    [{ DATABASE_URL, CORS_ORIGINS: '*' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://*.example.com' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example, https://b.example' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example/' }, cors]
   ] as const) {
     t.throws(() => readConfig(environment), new ConfigError(message), message)
   }

@@ -1,3 +1,4 @@
+import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { Type } from '@sinclair/typebox'
@@ -6,6 +7,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { ErrorSchema } from '../../schemas/common.ts'
 import { requestErrors } from '../routes/common-errors.ts'
 import { BEARER_SCHEME } from './authentication.ts'
+import { pageHeaders } from './security-headers.ts'
 
 const swaggerPath = '/swagger'
 
@@ -58,6 +60,7 @@ export const openapiPlugin = fp(
     })
     await app.register(async (page) => {
       page.undeclaredRole = app.roleOf('docs')
+      await page.register(helmet, pageHeaders)
       await page.register(swaggerUi, {
         routePrefix: swaggerPath,
         // Secrets that are typed in last as long as the page: by default they are kept nowhere.
