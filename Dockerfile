@@ -4,6 +4,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:24-bookworm-slim
+# On all addresses, so it starts with API_KEYS alone; or with AUTH=off, which lets everybody in.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 REPORTS_DIR=/var/lib/user-segments/reports
 # A volume that is mounted here takes its owner from the folder.
 RUN install -d -o node -g node /var/lib/user-segments/reports

@@ -21,6 +21,29 @@ export const ConfigSchema = Type.Object({
       description: 'a URL such as https://segments.example.com'
     })
   ),
+  /** Who may call the service. Unset, everybody may, on a loopback address. */
+  API_KEYS: Type.Optional(
+    Type.String({ description: 'comma-separated name:role:sha256-of-secret, as `npm run key` prints them' })
+  ),
+  /** Lets everybody in on other addresses too, where there are no keys. */
+  AUTH: Type.Optional(Type.Literal('off', { description: 'off, or unset' })),
+  /** What needs no key of the routes that are not the API's. */
+  OPEN_ROUTES: Type.String({
+    default: 'docs',
+    pattern: '^(none|(docs|metrics)(,(docs|metrics))*)$',
+    description: 'docs, metrics, both with a comma between them, or none'
+  }),
+  /** Requests a second that each key may send to an instance. Unset: as many as it likes. */
+  RATE_LIMIT: Type.Optional(
+    Type.Integer({ minimum: 1, description: 'a number of requests a second, from 1' })
+  ),
+  /** Whose pages may call the service from a browser. Unset: its own alone. */
+  CORS_ORIGINS: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^/?#\\s,*]+(,https?://[^/?#\\s,*]+)*$',
+      description: 'comma-separated origins such as https://admin.example.com'
+    })
+  ),
   /** Where reports lie. Made where it is missing. */
   REPORTS_DIR: Type.String({ default: '.data/reports', minLength: 1, description: 'a folder' }),
   /** How long a finished report is kept. */

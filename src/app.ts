@@ -5,7 +5,9 @@ import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
 import { FaultLog, RequestLog, takeRequestId } from './logging.ts'
+import { authenticationPlugin } from './plugins/authentication.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
+import { corsPlugin } from './plugins/cors.ts'
 import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
@@ -14,6 +16,7 @@ import { Metrics } from './plugins/metrics.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
 import { openapiPlugin, rewriteSwaggerIndex } from './plugins/openapi.ts'
 import { reportJobsPlugin } from './plugins/report-jobs.ts'
+import { securityHeadersPlugin } from './plugins/security-headers.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
 import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
@@ -95,7 +98,8 @@ export type Observation = {
 /**
  * Builds the service, as production and tests run it. Connects to the database when it listens, or on the first request.
  *
- * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, or DATABASE_URL no URL.
+ * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, DATABASE_URL no URL, or API_KEYS
+ * wrong or missing.
  */
 export async function buildApp(
   config: Config,
@@ -137,11 +141,14 @@ export async function buildApp(
   app.setErrorHandler(sendError)
   // Before all that it traces.
   if (tracing) await app.register((await import('./plugins/tracing.ts')).tracingPlugin)
+  await app.register(securityHeadersPlugin)
+  await app.register(corsPlugin, { origins: config.CORS_ORIGINS })
   await app.register(strictRequestsPlugin)
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
+  await app.register(authenticationPlugin, config)
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,

@@ -26,6 +26,16 @@ export const invalidRequest = (message: string) => new ApiError(400, 'INVALID_RE
 export const duplicateSlug = (slug: string) =>
   new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) stands more than once in the request`)
 
+export const unauthenticated = (message: string) => new ApiError(401, 'UNAUTHENTICATED', message)
+
+export const forbidden = (name: string, role: string, needed: string) =>
+  new ApiError(403, 'FORBIDDEN', `key (${name}) has the role ${role}, this needs the role ${needed}`)
+
+export const rateLimited = (name: string, limit: number) =>
+  new ApiError(429, 'RATE_LIMITED', `key (${name}) may send ${limit} requests a second`, {
+    retryAfter: RETRY_AFTER
+  })
+
 export const userNotFound = (userId: string) =>
   new ApiError(404, 'USER_NOT_FOUND', `user with id (${userId}) not found`)
 

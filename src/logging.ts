@@ -40,10 +40,12 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
 
-function logRequest({ method, url }: FastifyRequest, reply: FastifyReply): void {
+function logRequest({ method, url, actor }: FastifyRequest, reply: FastifyReply): void {
   const status = finalStatus(reply)
   const milliseconds = Math.round(reply.elapsedTime * 1000) / 1000
-  const line = { method, url, status, milliseconds, ...reply.failure }
+  // Without the query, where some callers put their secrets.
+  const [path] = url.split('?', 1)
+  const line = { method, url: path, key: actor?.name, status, milliseconds, ...reply.failure }
   if (status >= 500) reply.log.warn(line, 'request')
   else reply.log.info(line, status === BROKEN_OFF ? 'request broken off' : 'request')
 }

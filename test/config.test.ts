@@ -10,6 +10,7 @@ t.test('the defaults', async (t) => {
     DATABASE_URL,
     HOST: '127.0.0.1',
     PORT: 8080,
+    OPEN_ROUTES: 'docs',
     REPORTS_DIR: '.data/reports',
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',
@@ -29,13 +30,18 @@ t.test('values are taken over', async (t) => {
     HOST: '::',
     PORT: '0',
     PUBLIC_URL: 'https://example.com/base',
+    API_KEYS: 'checked where it is used',
+    AUTH: 'off',
+    OPEN_ROUTES: 'docs,metrics',
+    RATE_LIMIT: '1000',
+    CORS_ORIGINS: 'https://a.example,http://127.0.0.1:3000',
     REPORTS_DIR: '/reports',
     REPORT_TTL: '36h',
     REPORT_LEASE: '2m',
     SHUTDOWN_DELAY: '5s',
     LOG_LEVEL: 'silent'
   }
-  t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0 })
+  t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0, RATE_LIMIT: 1000 })
 })
 
 t.test('durations are seconds', async (t) => {
@@ -46,6 +52,11 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
   const port = 'PORT is not valid: it must be a port from 0 to 65535'
   const database = 'it must be a URL such as postgres://user:password@host:5432/database'
   const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
+  const auth = 'AUTH is not valid: it must be off, or unset'
+  const open = 'OPEN_ROUTES is not valid: it must be docs, metrics, both with a comma between them, or none'
+  const rate = 'RATE_LIMIT is not valid: it must be a number of requests a second, from 1'
+  const cors =
+    'CORS_ORIGINS is not valid: it must be comma-separated origins such as https://admin.example.com'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
   const timeToLive = 'REPORT_TTL is not valid: it must be a number with its unit (s, m, h or d) such as 7d'
   for (const [environment, message] of [
@@ -60,7 +71,18 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
       (text) => [{ DATABASE_URL, REPORT_TTL: text }, timeToLive] as const
     ),
     [{ DATABASE_URL, PUBLIC_URL: 'example.com' }, publicUrl],
-    [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl]
+    [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl],
+    [{ DATABASE_URL, AUTH: 'on' }, auth],
+    [{ DATABASE_URL, AUTH: 'false' }, auth],
+    [{ DATABASE_URL, OPEN_ROUTES: 'docs,api' }, open],
+    [{ DATABASE_URL, OPEN_ROUTES: 'none,docs' }, open],
+    [{ DATABASE_URL, OPEN_ROUTES: 'all' }, open],
+    [{ DATABASE_URL, RATE_LIMIT: '0' }, rate],
+    [{ DATABASE_URL, RATE_LIMIT: 'off' }, rate],
+    [{ DATABASE_URL, CORS_ORIGINS: '*' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://*.example.com' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example, https://b.example' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example/' }, cors]
   ] as const) {
     t.throws(() => readConfig(environment), new ConfigError(message), message)
   }

@@ -9,12 +9,17 @@ type Operation = {
   tags?: string[]
   parameters?: { name: string; in: string; description?: string; example?: unknown; examples?: unknown }[]
   requestBody?: { content: Record<string, { example?: unknown }> }
+  security?: Record<string, string[]>[]
   responses: Record<
     string,
     { description: string; content?: Record<string, { example?: unknown; examples?: unknown }> }
   >
 }
-type Document = { openapi: string; paths: Record<string, Record<string, Operation>> }
+type Document = {
+  openapi: string
+  components: { securitySchemes: Record<string, { type: string; scheme: string }> }
+  paths: Record<string, Record<string, Operation>>
+}
 
 t.test('the OpenAPI document', async (t) => {
   const service = await startService(t)
@@ -72,6 +77,32 @@ t.test('the OpenAPI document', async (t) => {
           }
         }
         t.ok(operation.responses['400'], `${name} can refuse an unknown query parameter`)
+      }
+    }
+  })
+
+  t.test('says of each whether it needs a key, of which role, and what it answers without', async (t) => {
+    t.match(document.components.securitySchemes, { key: { type: 'http', scheme: 'bearer' } })
+    const needs: Record<string, string> = {
+      '/health/live': 'open',
+      '/health/ready': 'open',
+      '/openapi.json': 'open',
+      'post /api/v1/segment': 'admin',
+      'delete /api/v1/segment/{slug}': 'admin',
+      'post /api/v1/segments/user/{user_id}': 'editor'
+    }
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, { security, description, responses }] of Object.entries(methods)) {
+        const name = `${method} ${path}`
+        const needed = needs[path] ?? needs[name] ?? /with the role `(\w+)`/.exec(description ?? '')?.[1]
+        const answers = ['401', '403', '429'].filter((status) => status in responses)
+        if (needed === 'open') {
+          t.same([security, answers], [undefined, []], name)
+        } else {
+          t.same(security, [{ key: [] }], name)
+          t.match(description, `Needs a key with the role \`${needed}\``)
+          t.same(answers, needed === 'reader' ? ['401', '429'] : ['401', '403', '429'], name)
+        }
       }
     }
   })

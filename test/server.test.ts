@@ -3,6 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeKey } from './support/keys.ts'
 import { countBlocked, holdTable } from './support/locks.ts'
 import { startServerProcess } from './support/server-process.ts'
 import { createDatabase, createFolder, type TestDatabase, waitUntil } from './support/service.ts'
@@ -146,12 +147,14 @@ t.test('bad configuration refuses the start with one line', async (t) => {
     [{ PORT: 'http' }, 'PORT is not valid: it must be a port from 0 to 65535\n'],
     [{ REPORTS_DIR: file }, 'REPORTS_DIR is not valid: it must be a folder that can be written to\n'],
     [{ PORT: String(port) }, `Port ${port} on 127.0.0.1 is already in use: set PORT to another one\n`],
-    [{ HOST: '192.0.2.1' }, 'HOST is not valid: 192.0.2.1 is no address of this machine\n']
+    [{ HOST: '192.0.2.1', AUTH: 'off' }, 'HOST is not valid: 192.0.2.1 is no address of this machine\n'],
+    [{ API_KEYS: 'billing:reader:sesame' }, /^API_KEYS is not valid: key 1 must be .*\n$/]
   ] as const) {
     const server = startServerProcess(t, { ...valid, ...environment })
     t.equal(await server.exitCode(), 1)
     t.match(server.stderr, line)
     t.equal(server.stderr.split('\n').length, 2, 'one line')
+    t.notMatch(server.stderr, /secret%|sesame/)
   }
 })
 
@@ -174,4 +177,42 @@ t.test('the image starts the service as `npm start` does', async (t) => {
   const dockerfile = await readFile(new URL('../Dockerfile', import.meta.url), 'utf8')
   const [command = '[]'] = dockerfile.match(/(?<=^CMD ).*/m) ?? []
   t.equal(`exec ${JSON.parse(command).join(' ')}`, scripts.start)
+})
+
+t.test('the image serves nobody until it is told whom', async (t) => {
+  const dockerfile = await readFile(new URL('../Dockerfile', import.meta.url), 'utf8')
+  const [settings = ''] = dockerfile.match(/(?<=^ENV ).*/m) ?? []
+  const { NODE_ENV, HOST } = Object.fromEntries(settings.split(' ').map((setting) => setting.split('=')))
+  t.equal(HOST, '0.0.0.0')
+  const image = {
+    NODE_ENV,
+    HOST,
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
+    PORT: '0',
+    REPORTS_DIR: await createFolder(t)
+  }
+  const refused = startServerProcess(t, image)
+  t.equal(await refused.exitCode(), 1)
+  t.match(refused.stderr, /^API_KEYS is not set: .*; AUTH=off lets everybody in\n$/)
+
+  for (const [environment, status, warnings] of [
+    [{ API_KEYS: makeKey('analyst', 'reader').setting }, 401, 0],
+    [{ AUTH: 'off' }, 503, 1]
+  ] as const) {
+    const server = startServerProcess(t, { ...image, ...environment })
+    const { port } = new URL(await server.address())
+    t.equal((await fetch(`http://127.0.0.1:${port}/health/live`)).status, 200, 'probes need no key')
+    t.equal((await fetch(`http://127.0.0.1:${port}/api/v1/segments/user/1`)).status, status)
+    t.equal(server.stdout.split('authentication is off').length - 1, warnings)
+  }
+})
+
+t.test('the compose file says that everybody is let in, and lets in nobody but this machine', async (t) => {
+  const compose = await readFile(new URL('../compose.yaml', import.meta.url), 'utf8')
+  t.match(compose, /^ {6}AUTH: "off"$/m)
+  const ports = [...compose.matchAll(/^ {4}ports:\n((?: {6}- .*\n)+)/gm)].flatMap(([, list = '']) =>
+    list.trim().split('\n')
+  )
+  t.ok(ports.length > 0)
+  for (const port of ports) t.match(port, /- "127\.0\.0\.1:/)
 })

@@ -148,7 +148,7 @@ function describe(
   own: EmbeddedPostgres | undefined
 ): string {
   // The password of a database that is not ours does not belong on a screen.
-  const shownUrl = own ? databaseUrl : databaseUrl.replace(/:[^:@/]*@/, ':***@')
+  const shownUrl = own ? databaseUrl : databaseUrl.replace(/:\/\/([^:@/]*):.*@/, '://$1:***@')
   return `
   user-segments is up. Ctrl-C ends it.
 

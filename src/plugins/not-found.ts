@@ -1,6 +1,7 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import findMyWay from 'find-my-way'
-import { methodNotAllowed, routeNotFound } from '../errors.ts'
+import { type ApiError, methodNotAllowed, routeNotFound } from '../errors.ts'
 
 type Path = { methods: Set<string> }
 
@@ -24,19 +25,22 @@ export const notFoundPlugin = fp<{ maxParamLength: number }>(
       for (const name of [method].flat()) path.methods.add(name)
     })
 
-    // What is missing below a path that exists, such as a file of Swagger UI.
-    app.setNotFoundHandler((request) => {
-      throw routeNotFound(request.url)
+    function describeMissing({ method, url }: FastifyRequest, reply: FastifyReply): ApiError {
+      const [pathname = '/'] = url.split('?', 1)
+      const path = paths.find('GET', pathname)?.store as Path | undefined
+      if (!path || path.methods.has(method)) return routeNotFound(pathname)
+      reply.header('allow', [...path.methods].join(', '))
+      return methodNotAllowed(method, pathname)
+    }
+
+    // What a route itself finds missing, such as a file of Swagger UI.
+    app.setNotFoundHandler((request, reply) => {
+      throw describeMissing(request, reply)
     })
 
     // Hooks that every request passes are callbacks: a promise a hook would cost the hot path more than they do.
     app.addHook('onRequest', (request, reply, done) => {
-      if (!request.is404) return done()
-      const [pathname = '/'] = request.url.split('?', 1)
-      const path = paths.find('GET', pathname)?.store as Path | undefined
-      if (!path) return done(routeNotFound(pathname))
-      reply.header('allow', [...path.methods].join(', '))
-      done(methodNotAllowed(request.method, pathname))
+      done(request.is404 ? describeMissing(request, reply) : undefined)
     })
   },
   { name: 'not-found' }

@@ -1,3 +1,4 @@
+import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { Type } from '@sinclair/typebox'
@@ -5,6 +6,8 @@ import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
 import { ErrorSchema } from '../../schemas/common.ts'
 import { requestErrors } from '../routes/common-errors.ts'
+import { BEARER_SCHEME } from './authentication.ts'
+import { pageHeaders } from './security-headers.ts'
 
 const swaggerPath = '/swagger'
 
@@ -40,17 +43,35 @@ export const openapiPlugin = fp(
           { name: 'memberships', description: 'Read and change the segments of a user' },
           { name: 'reports', description: "The history of a user's segments as CSV" },
           { name: 'operation', description: 'For those who run the service' }
-        ]
+        ],
+        components: {
+          securitySchemes: {
+            [BEARER_SCHEME]: {
+              type: 'http',
+              scheme: 'bearer',
+              description:
+                'The secret of an API key. Its role says what it may do: a `reader` reads and orders reports, an ' +
+                "`editor` also changes a user's segments, an `admin` also creates and deletes segments. Where the " +
+                'service runs without keys, none is needed.'
+            }
+          }
+        }
       },
       refResolver: { buildLocalReference: (schema) => String(schema.$id) }
     })
-    await app.register(swaggerUi, {
-      routePrefix: swaggerPath,
-      uiConfig: { displayOperationId: true, displayRequestDuration: true, tryItOutEnabled: false }
+    await app.register(async (page) => {
+      page.undeclaredRole = app.roleOf('docs')
+      await page.register(helmet, pageHeaders)
+      await page.register(swaggerUi, {
+        routePrefix: swaggerPath,
+        // Secrets that are typed in last as long as the page: by default they are kept nowhere.
+        uiConfig: { displayOperationId: true, displayRequestDuration: true, tryItOutEnabled: false }
+      })
     })
     app.get(
       '/openapi.json',
       {
+        config: { role: app.roleOf('docs') },
         schema: {
           operationId: 'getOpenApiDocument',
           summary: 'Get this document',

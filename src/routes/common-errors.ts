@@ -1,4 +1,5 @@
 import { errorResponse, passingErrorResponse } from '../../schemas/common.ts'
+import type { Role } from '../api-keys.ts'
 
 /** What every route may answer. */
 export const requestErrors = {
@@ -33,4 +34,27 @@ export const commonBodyErrors = {
   415: errorResponse('The body is not JSON by its content type.', {
     UNSUPPORTED_MEDIA_TYPE: 'the content type must be application/json'
   })
+}
+
+const keyErrors = {
+  401: {
+    ...errorResponse('No valid key came with the request.', {
+      UNAUTHENTICATED: 'header (authorization) has the secret of no key'
+    }),
+    headers: { 'WWW-Authenticate': { type: 'string', examples: ['Bearer realm="user-segments"'] } }
+  },
+  429: passingErrorResponse('The key has sent more requests than it may.', {
+    RATE_LIMITED: 'key (billing) may send 1000 requests a second'
+  })
+}
+
+/** What every route that needs a key may answer. A key has the role `reader` at the least. */
+export function roleErrors(needed: Role) {
+  if (needed === 'reader') return keyErrors
+  return {
+    ...keyErrors,
+    403: errorResponse('The role of the key does not reach. Nothing has changed.', {
+      FORBIDDEN: `key (billing) has the role reader, this needs the role ${needed}`
+    })
+  }
 }

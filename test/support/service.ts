@@ -169,6 +169,7 @@ export async function startServiceOn(
     DATABASE_URL: database.url,
     HOST: '127.0.0.1',
     PORT: 0,
+    OPEN_ROUTES: 'docs',
     REPORTS_DIR: reportsDirectory,
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',

@@ -16,7 +16,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/live',
     {
       // It says that the process runs, not that it runs well.
-      config: { pressureHandler: () => undefined, maxInFlight: Number.POSITIVE_INFINITY },
+      config: { role: 'open', pressureHandler: () => undefined, maxInFlight: Number.POSITIVE_INFINITY },
       schema: {
         operationId: 'getLiveness',
         summary: 'Whether the process runs',
@@ -31,7 +31,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/ready',
     {
-      config: { deadline: PROBE_TIMEOUT_MS },
+      config: { role: 'open', deadline: PROBE_TIMEOUT_MS },
       schema: {
         operationId: 'getReadiness',
         summary: 'Whether the service can serve',

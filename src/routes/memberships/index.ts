@@ -22,6 +22,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/segments/user/:user_id',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'getUserSegments',
         summary: "Get a user's active segments",
@@ -48,6 +49,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/segments/users/query',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'queryUsersSegments',
         summary: 'Get the active segments of many users',
@@ -69,6 +71,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/segments/user/:user_id',
     {
+      config: { role: 'editor' },
       schema: {
         operationId: 'changeUserSegments',
         summary: "Change a user's segments",

@@ -51,6 +51,7 @@ export const metricsRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
   app.get(
     '/metrics',
     {
+      config: { role: app.roleOf('metrics') },
       schema: {
         operationId: 'getMetrics',
         summary: 'Get metrics for Prometheus',

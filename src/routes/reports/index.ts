@@ -41,6 +41,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
   app.get(
     '/segments/user/:user_id/csv',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'orderUserReport',
         summary: "Order a report of a user's history",
@@ -86,6 +87,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
   app.get(
     '/segments/user/history/:filename',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'getUserReport',
         summary: 'Fetch a report',
@@ -121,6 +123,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
   app.get(
     '/segments/user/history/:filename/status',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'getUserReportStatus',
         summary: 'Get how far a report is',

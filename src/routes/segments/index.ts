@@ -26,7 +26,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segment',
     {
       // An assignment answers when its users are in the segment, which takes as long as there are users.
-      config: { deadline: BULK_STATEMENT_TIMEOUT + 10_000 },
+      config: { role: 'admin', deadline: BULK_STATEMENT_TIMEOUT + 10_000 },
       schema: {
         operationId: 'createSegment',
         summary: 'Create a segment',
@@ -80,6 +80,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/segment/:slug',
     {
+      config: { role: 'reader' },
       schema: {
         operationId: 'getSegment',
         summary: 'Get a segment',
@@ -106,6 +107,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete(
     '/segment/:slug',
     {
+      config: { role: 'admin' },
       schema: {
         operationId: 'deleteSegment',
         summary: 'Delete a segment',

@@ -1,0 +1,24 @@
+/** Makes an API key: `npm run key -- --name billing --role reader`. */
+import { parseArgs } from 'node:util'
+import { createApiKey, isRole } from './api-keys.ts'
+
+function readArguments(): { name?: string; role?: string } {
+  try {
+    return parseArgs({ options: { name: { type: 'string' }, role: { type: 'string' } } }).values
+  } catch {
+    return {}
+  }
+}
+
+const { name = '', role } = readArguments()
+const key = isRole(role) ? createApiKey(name, role) : undefined
+if (!key) {
+  console.error(
+    'Usage: npm run key -- --name <1 to 64 letters, digits, "_", "-" or "."> --role <reader, editor or admin>'
+  )
+  process.exit(1)
+}
+console.log(`Secret, for the caller; it is shown this once and kept nowhere:
+${key.secret}
+Add to API_KEYS, after a comma where it holds others:
+${key.setting}`)

@@ -1,0 +1,89 @@
+import t from 'tap'
+import { makeKey } from '../support/keys.ts'
+import { startService } from '../support/service.ts'
+
+const origin = 'https://admin.example.com'
+const asks = {
+  origin,
+  'access-control-request-method': 'DELETE',
+  'access-control-request-headers': 'authorization'
+}
+
+t.test('by default no page of another origin is let in', async (t) => {
+  const service = await startService(t)
+  await service.sql`insert into users (id) values (1)`
+  const read = await service.app.inject({ url: '/api/v1/segments/user/1', headers: { origin } })
+  t.equal(read.statusCode, 200)
+  t.match(read.headers, { 'access-control-allow-origin': undefined, vary: undefined })
+  const preflight = await service.app.inject({ method: 'OPTIONS', url: '/api/v1/segment/A', headers: asks })
+  t.equal(preflight.statusCode, 405)
+  t.match(preflight.headers, { 'access-control-allow-origin': undefined })
+})
+
+t.test('configured origins are let in, and no others', async (t) => {
+  const key = makeKey('marketing', 'admin')
+  const service = await startService(t, {
+    API_KEYS: key.setting,
+    CORS_ORIGINS: `${origin},http://127.0.0.1:3000`
+  })
+  await service.createSegment('A')
+  const ask = (headers: object) =>
+    service.app.inject({ method: 'OPTIONS', url: '/api/v1/segment/A', headers: { ...headers } })
+
+  t.test('a preflight needs no key', async (t) => {
+    for (const allowed of [origin, 'http://127.0.0.1:3000']) {
+      const { statusCode, headers, body } = await ask({ ...asks, origin: allowed })
+      t.same([statusCode, body], [204, ''])
+      t.match(headers, {
+        'access-control-allow-origin': allowed,
+        'access-control-allow-methods': /\bDELETE\b/,
+        'access-control-allow-headers': 'authorization',
+        'access-control-allow-credentials': undefined
+      })
+    }
+  })
+
+  t.test('another origin is told nothing', async (t) => {
+    for (const other of [
+      'https://example.com',
+      'http://admin.example.com',
+      `${origin}.evil.example`,
+      'null',
+      '*'
+    ]) {
+      const { headers } = await ask({ ...asks, origin: other })
+      t.equal(headers['access-control-allow-origin'], undefined, other)
+    }
+  })
+
+  t.test('answers can be read, refusals too, and are kept apart by origin', async (t) => {
+    const url = '/api/v1/segments/user/404'
+    const refused = await service.app.inject({ url, headers: { origin } })
+    t.equal(refused.statusCode, 401)
+    const missing = await service.app.inject({ url, headers: { origin, ...key.headers } })
+    t.equal(missing.statusCode, 404)
+    for (const { headers } of [refused, missing]) {
+      t.match(headers, { 'access-control-allow-origin': origin, vary: /origin/i })
+      t.match(headers['access-control-expose-headers'], /retry-after/)
+    }
+  })
+
+  t.test('an OPTIONS that is no preflight is answered as any method that a path lacks', async (t) => {
+    for (const headers of [{}, { origin }, { 'access-control-request-method': 'GET' }, key.headers]) {
+      const { statusCode, headers: answered, ...answer } = await ask(headers)
+      t.same([statusCode, answered.allow?.toString().split(', ').sort()], [405, ['DELETE', 'GET', 'HEAD']])
+      t.equal(answer.json().code, 'METHOD_NOT_ALLOWED')
+    }
+    const unknown = await service.app.inject({ method: 'OPTIONS', url: '/nowhere' })
+    t.same([unknown.statusCode, unknown.json().code], [404, 'ROUTE_NOT_FOUND'])
+  })
+
+  t.test('other paths and methods are as they are without', async (t) => {
+    const request = async (method: 'GET' | 'PUT', url: string) => {
+      const { statusCode, headers } = await service.app.inject({ method, url })
+      return [statusCode, headers.allow]
+    }
+    t.same(await request('GET', '/nowhere'), [404, undefined])
+    t.same(await request('PUT', '/api/v1/segment'), [405, 'POST'])
+  })
+})

@@ -1,0 +1,38 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { FastifyInstance, InjectOptions, RouteOptions } from 'fastify'
+import type { Test } from 'tap'
+
+type ExampleSchema = { properties?: Record<string, { examples?: unknown[] }>; examples?: unknown[] }
+
+/**
+ * Collects the routes of every app that is built from now on: whichever plugin registers them, and whatever it does
+ * to those it knows of. HEAD twins are among them.
+ */
+export function collectRoutes(t: Test): RouteOptions[] {
+  const routes: RouteOptions[] = []
+  const collect = (message: unknown) => {
+    const { fastify } = message as { fastify: FastifyInstance }
+    fastify.addHook('onRoute', (route) => void routes.push(route))
+  }
+  subscribe('fastify.initialization', collect)
+  t.teardown(() => unsubscribe('fastify.initialization', collect))
+  return routes
+}
+
+export function describeRoute({ method, url }: RouteOptions): string {
+  return `${method} ${url}`
+}
+
+/** A request that the route takes, made of the examples in its schema. */
+export function exampleRequest({ method, url, schema }: RouteOptions): InjectOptions {
+  const { params, querystring, body } = (schema ?? {}) as Record<string, ExampleSchema | undefined>
+  const example = (name: string, from = params) => String(from?.properties?.[name]?.examples?.[0])
+  const path = url.replace(/:(\w+)/g, (_, name) => example(name)).replace('*', 'index.css')
+  const parameters = Object.keys(querystring?.properties ?? {})
+  const query = parameters.map((name) => `${name}=${encodeURIComponent(example(name, querystring))}`)
+  return {
+    method: method as 'GET',
+    url: query.length === 0 ? path : `${path}?${query.join('&')}`,
+    ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body.examples?.[0]) })
+  }
+}
