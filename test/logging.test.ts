@@ -66,7 +66,7 @@ t.test('a request is one line, with what failed where it failed', async (t) => {
       status: 404,
       code: 'USER_NOT_FOUND'
     },
-    { level: levels.info, msg: 'request', method: 'PUT', url: '/health/live?x=1', code: 'METHOD_NOT_ALLOWED' }
+    { level: levels.info, msg: 'request', method: 'PUT', url: '/health/live', code: 'METHOD_NOT_ALLOWED' }
   ])
   t.ok(log.lines.every(({ milliseconds }) => typeof milliseconds === 'number'))
   t.equal(log.lines.length, 4)

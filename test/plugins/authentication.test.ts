@@ -228,6 +228,6 @@ t.test('without a limit, as many requests as one likes', async (t) => {
   const service = await startService(t, { API_KEYS: key.setting })
   await service.sql`insert into users (id) values (1)`
   const request = { method: 'GET', url: '/api/v1/segments/user/1', headers: key.headers } as const
-  const answers = await Promise.all(Array.from({ length: 2000 }, () => service.app.inject(request)))
+  const answers = await Promise.all(Array.from({ length: 200 }, () => service.app.inject(request)))
   t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
 })

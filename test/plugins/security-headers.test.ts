@@ -13,7 +13,8 @@ t.test('every answer of the API has the headers it needs, and no others', async 
     'content-length',
     'content-type',
     'date',
-    'x-content-type-options'
+    'x-content-type-options',
+    'x-request-id'
   ])
   t.match(headers, { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
 })

@@ -198,7 +198,7 @@ t.test('a database that does not answer holds no scrape up, and scrapes ask it o
 t.test('what a scrape has found is gone when the database is', async (t) => {
   const service = await startService(t)
   t.equal((await scrape(service)).startingWith('user_segments_queue').length, 8)
-  await migrate(service.database.url, { direction: 'down' })
+  await migrate(service.database.url, { direction: 'down', count: 100 })
   const outdated = await scrape(service)
   t.equal(outdated.value('user_segments_database_up'), 1, 'it is there')
   t.same(outdated.startingWith('user_segments_queue'), [], 'without its queues')
