@@ -69,10 +69,13 @@ t.test("reading a user's segments", async (t) => {
       insert into memberships (user_id, segment_id)
       select u, s.id from generate_series(1000, 1999, 2) u, segments s where s.slug = 'PROMO_5'`
     const ids = Array.from({ length: 1200 }, (_, n) => 1000 + n)
-    const answers = await Promise.all([...ids, ...ids].map((id) => service.getSegments(id)))
     const expected = (id: number) =>
       id >= 2000 ? unknown(String(id)) : { status: 200, body: id % 2 === 0 ? ['PROMO_5'] : [] }
-    t.same(answers, [...ids, ...ids].map(expected))
+    // As many as a route has in flight at the most, each user twice.
+    for (let start = 0; start < ids.length; start += 120) {
+      const asked = [...ids.slice(start, start + 120), ...ids.slice(start, start + 120)]
+      t.same(await Promise.all(asked.map((id) => service.getSegments(id))), asked.map(expected))
+    }
   })
 })
 
