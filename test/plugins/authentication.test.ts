@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import t from 'tap'
 import { ConfigError } from '../../src/config.ts'
 import { authenticationPlugin } from '../../src/plugins/authentication.ts'
@@ -44,11 +44,12 @@ t.test('a scope can say what routes need that declare nothing; it holds there al
   const key = makeKey('analyst', 'reader')
   const { app } = await build({ API_KEYS: key.setting })
   const schema = { hide: true }
-  await app.register(async (scope) => {
+  const pages: FastifyPluginAsync = async (scope) => {
     scope.undeclaredRole = 'reader'
     scope.get('/undeclared', { schema }, async () => 'shown')
     scope.get('/declared', { schema, config: { role: 'open' } }, async () => 'shown')
-  })
+  }
+  await app.register(pages)
   t.throws(() => app.get('/outside', { schema }, async () => 'shown'), /declares no role/)
   t.equal((await app.inject('/undeclared')).statusCode, 401)
   t.equal((await app.inject({ url: '/undeclared', headers: key.headers })).body, 'shown')
