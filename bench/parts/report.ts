@@ -27,10 +27,10 @@ export const report: Part = async (bench) => {
     })
 
   for (const warmUp of [service, copy]) await warmUp()
-  const [made, expected] = await Promise.all(
-    [join(directory, `user-${userId}_${from}_${to}.csv`), copied].map(async (file) => (await stat(file)).size)
-  )
-  if (made !== expected) throw new Error(`the report has ${made} bytes, COPY's ${expected}`)
+  const [made] = await sql<{ bytes: string }[]>`
+    select bytes from reports where filename = ${`user-${userId}_${from}_${to}.csv`}`
+  const { size } = await stat(copied)
+  if (Number(made?.bytes) !== size) throw new Error(`the report has ${made?.bytes} bytes, COPY's ${size}`)
   const results = await comparePairs(options.pairs, ['service', service], ['COPY', copy])
   await settle(sql)
   return [
