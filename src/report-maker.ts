@@ -109,7 +109,7 @@ export class ReportMaker {
 
   async #make(job: ReportJob, end: AbortController): Promise<void> {
     const { filename, token, attempt, request_id } = job
-    const { sql, storage, log: parentLog } = this.#options
+    const { sql, log: parentLog } = this.#options
     const log = parentLog.child({ report: filename, attempt, request_id })
     const progress = new SharedArrayBuffer(8)
     const overdue = setTimeout(() => end.abort('overdue' satisfies End), REPORT_TIMEOUT_MS)
@@ -117,6 +117,7 @@ export class ReportMaker {
     const renewing = this.#renew(token, progress, end, done.signal)
     const started = performance.now()
     try {
+      if (job.lost_token) await this.#removeStored(filename, job.lost_token)
       const made = await this.#run(job, progress, end.signal).catch((error) =>
         this.#giveUp(job, end.signal, error, log)
       )
@@ -131,7 +132,7 @@ export class ReportMaker {
         this.#options.durations.observe({ outcome: 'made' }, secondsSince(job.created_at))
       if (status) log.info({ rows: made.rows, bytes: made.bytes, seconds, status }, 'report made')
       else log.warn('report was lost to another attempt')
-      if (status !== 'ready') await storage.remove(storedName(filename, token))
+      if (status !== 'ready') await this.#removeStored(filename, token)
     } finally {
       clearTimeout(overdue)
       done.abort()
@@ -160,10 +161,9 @@ export class ReportMaker {
     error: unknown,
     log: FastifyBaseLogger
   ): Promise<undefined> {
-    const { sql, storage, timeToLive } = this.#options
+    const { sql, timeToLive } = this.#options
     const end: End | undefined = aborted ? reason : undefined
-    // What can't be removed now is swept up later.
-    await storage.remove(storedName(filename, token)).catch(() => {})
+    await this.#removeStored(filename, token)
     if (end === 'lease lost') {
       log.warn('report was lost to another attempt')
     } else if (end === 'closing') {
@@ -174,8 +174,14 @@ export class ReportMaker {
       const status = await failReport(sql, token, failure.message, timeToLive)
       if (status === 'failed')
         this.#options.durations.observe({ outcome: 'failed' }, secondsSince(created_at))
-      log.error({ err: failure, status }, 'report failed')
+      if (status) log.error({ err: failure, status }, 'report failed')
+      else log.warn('report was lost to another attempt')
     }
+  }
+
+  /** What can't be removed now is swept up later. */
+  async #removeStored(filename: string, token: string): Promise<void> {
+    await this.#options.storage.remove(storedName(filename, token)).catch(() => {})
   }
 
   /** Keeps the lease until `done`; ends the attempt when it is lost, or could not be renewed for as long as it is. */

@@ -1,6 +1,6 @@
 /** Instances that end without a word, or stand still, at each step of making a report. */
 import { createHash } from 'node:crypto'
-import { readdir, stat, utimes } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
@@ -76,17 +76,10 @@ class Scene {
     return report
   }
 
-  /** Leftovers are as old as they have to be for the next instance to sweep them up. */
-  async ageFiles(): Promise<void> {
-    const hourAgo = Date.now() / 1000 - 3600
-    for (const name of await this.files()) await utimes(join(this.folder, name), hourAgo, hourAgo)
-  }
-
   /** Kills the instance, and sees another one finish its work and tidy up. */
   async checkTakeover(killed: ServerProcess): Promise<void> {
     killed.process.kill('SIGKILL')
     await killed.exitCode()
-    await this.ageFiles()
     await this.checkReady(this.startInstance())
     const { token } = (await this.row()) ?? {}
     const names = await waitUntil(

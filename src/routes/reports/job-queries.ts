@@ -18,6 +18,8 @@ export type ReportJob = {
   /** Of the order. */
   request_id: string | null
   created_at: Date
+  /** Of the attempt that this one takes over from: what it has stored belongs to nobody. */
+  lost_token: string | null
 }
 
 /** What an attempt has made. */
@@ -37,14 +39,8 @@ export type MadeReport = {
  */
 export async function claimReport(sql: Sql, token: string, lease: number): Promise<ReportJob | undefined> {
   const [job] = await sql<ReportJob[]>`
-    update reports
-    set status = 'running',
-      attempt = attempt + 1,
-      token = ${token},
-      lease_until = now() + make_interval(secs => ${lease / 1000}),
-      rows = 0
-    where filename = (
-      select filename
+    with next as (
+      select filename, token as lost_token
       from reports
       where (status = 'queued' and run_at <= now())
         or (status = 'running' and lease_until < now() and attempt < ${MAX_ATTEMPTS})
@@ -52,7 +48,16 @@ export async function claimReport(sql: Sql, token: string, lease: number): Promi
       limit 1
       for update skip locked
     )
-    returning filename, token, user_id, from_date::text, to_date::text, attempt, request_id, created_at`
+    update reports r
+    set status = 'running',
+      attempt = attempt + 1,
+      token = ${token},
+      lease_until = now() + make_interval(secs => ${lease / 1000}),
+      rows = 0
+    from next
+    where r.filename = next.filename
+    returning
+      r.filename, token, user_id, from_date::text, to_date::text, attempt, request_id, created_at, lost_token`
   return job
 }
 
