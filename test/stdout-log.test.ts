@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { startServerProcess } from './support/server-process.ts'
-import { createDatabase, createFolder } from './support/service.ts'
+import { createDatabase, createFolder, waitUntil } from './support/service.ts'
 
 /** The service in a process of its own, whose log nobody reads any more. */
 async function startUnread(t: Test) {
@@ -32,6 +32,10 @@ t.test('a log that nobody reads holds no request up, and is whole when it is rea
     await answer.body?.cancel()
   }
   server.process.kill('SIGTERM')
+  await waitUntil(
+    () => fetch(address).catch(() => 'closed'),
+    (answer) => answer === 'closed'
+  )
   server.process.stdout?.resume()
   t.equal(await server.exitCode(), 0)
   const ids = [...server.stdout.matchAll(/"request_id":"request-(\d+)"/g)].map(([, id]) => Number(id))

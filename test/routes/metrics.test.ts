@@ -4,26 +4,37 @@ import t, { type Test } from 'tap'
 import { migrate } from '../../src/migrate.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { scrape } from '../support/metrics.ts'
-import { createDatabase, startService, startServiceOn, waitUntil } from '../support/service.ts'
+import {
+  createDatabase,
+  startService,
+  startServiceOn,
+  type TestDatabase,
+  waitUntil
+} from '../support/service.ts'
 
 const read = 'method="GET",route="/api/v1/segments/user/:user_id"'
 const requests = (labels: string) => `http_request_duration_seconds_count{${labels}}`
 
-/** Something that lets anybody in and never says a word, as a server behind a broken network. */
-async function startSilentServer(t: Test) {
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(
-      socket
-        .on('error', () => {})
-        .on('close', () => sockets.delete(socket))
-        .resume()
-    )
-    server.emit('let in')
+/** The way to a database that says no word more once it has been asked for its queues. */
+async function startFailingWay(t: Test, database: TestDatabase) {
+  const { hostname, port } = new URL(database.url)
+  const open = new Set<Socket>()
+  let connections = 0
+  const server = createServer((client) => {
+    connections += 1
+    const upstream = connect(Number(port), hostname)
+    for (const socket of [client, upstream]) {
+      open.add(socket.on('error', () => {}).on('close', () => open.delete(socket)))
+    }
+    client.on('data', (chunk) => chunk.includes('assignments') || upstream.write(chunk))
+    client.on('close', () => upstream.destroy())
+    upstream.pipe(client)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
-  return { server, sockets, port: (server.address() as AddressInfo).port }
+  const url = new URL(database.url)
+  url.port = String((server.address() as AddressInfo).port)
+  return { url: url.href, open, connections: () => connections }
 }
 
 t.test('a scrape is in the text form of Prometheus, with what each process shows', async (t) => {
@@ -181,16 +192,14 @@ t.test('without its database a scrape says so, and has all that needs none', asy
 })
 
 t.test('a database that does not answer holds no scrape up, and scrapes ask it one at a time', async (t) => {
-  const { server, sockets, port } = await startSilentServer(t)
   const database = await createDatabase(t)
-  const silent = await startServiceOn(t, { ...database, url: `postgres://postgres@127.0.0.1:${port}/none` })
-  let letIn = 0
-  server.on('let in', () => (letIn += 1))
-  const scrapes = await Promise.all(Array.from({ length: 5 }, () => scrape(silent)))
+  const way = await startFailingWay(t, database)
+  const service = await startServiceOn(t, { ...database, url: way.url })
+  const scrapes = await Promise.all(Array.from({ length: 5 }, () => scrape(service)))
   t.ok(scrapes.every((samples) => samples.value('user_segments_database_up') === 0))
-  t.equal(letIn, 1)
+  t.equal(way.connections(), 1)
   await waitUntil(
-    async () => sockets.size,
+    async () => way.open.size,
     (open) => open === 0
   )
 })

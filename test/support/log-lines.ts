@@ -1,3 +1,4 @@
+import type { Test } from 'tap'
 import type { LogSink } from '../../src/stdout-log.ts'
 
 export type LogLine = {
@@ -28,4 +29,10 @@ export class LogLines implements LogSink {
   clear(): void {
     this.lines.length = 0
   }
+}
+
+/** Asserts that there are these lines and no others; `t.match` alone minds none that come after. */
+export function matchLines(t: Test, lines: LogLine[], patterns: object[]): void {
+  t.equal(lines.length, patterns.length, JSON.stringify(lines))
+  t.match(lines, patterns)
 }
