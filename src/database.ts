@@ -46,38 +46,77 @@ function endsAnswer(chunk: Buffer): boolean {
 }
 
 /**
- * A socket that is given up when what was sent on it has had no whole answer for `timeout` milliseconds. PostgreSQL
- * ends each statement by its own time-out, so the connection is dead then, though nobody has said so: a firewall has
- * forgotten it, or its other end is gone. Without this its place in the pool would be lost for as long.
+ * A connection's socket, given up when what was sent on it has had no whole answer for `timeout` milliseconds.
+ * PostgreSQL ends each statement by its own time-out, so the connection is dead then, though nobody has said so: a
+ * firewall has forgotten it, or its other end is gone. Without this its place in the pool would be lost for as long.
  *
  * On an encrypted connection the end of an answer can't be seen: there, any answer counts as a whole one.
  */
-function openWatchedSocket({ host, port, path }: Target, attempt: number, timeout: number): Socket {
-  const index = attempt % host.length
-  const socket = path ? connect(path) : connect(port[index] ?? 5432, host[index])
-  // By this name postgres.js checks a certificate.
-  Object.assign(socket, { host: host[index], port: port[index] })
-  let answered = 0
-  let read = 0
-  let waitingSince: number | undefined
-  const answer = () => {
-    answered = socket.bytesWritten
-    waitingSince = undefined
+class WatchedSocket {
+  /** Those that are open, of all pools. */
+  static readonly #open = new Set<WatchedSocket>()
+
+  readonly socket: Socket
+  readonly #target: string
+  /** By performance.now(), as the other times. Being opened counts as an answer. */
+  #answeredAt = performance.now()
+  #waitingSince = Number.POSITIVE_INFINITY
+  #written = 0
+  #read = 0
+
+  constructor({ host, port, path }: Target, attempt: number, timeout: number) {
+    const index = attempt % host.length
+    const socket = path ? connect(path) : connect(port[index] ?? 5432, host[index])
+    // By this name postgres.js checks a certificate.
+    Object.assign(socket, { host: host[index], port: port[index] })
+    this.socket = socket
+    this.#target = path ?? `${host[index]}:${port[index]}`
+    WatchedSocket.#open.add(this)
+    const watch = setInterval(() => this.#check(timeout), WATCH_INTERVAL_MS).unref()
+    socket.on('data', (chunk) => {
+      this.#read = socket.bytesRead
+      if (endsAnswer(chunk)) this.#answer()
+    })
+    socket.once('close', () => {
+      clearInterval(watch)
+      WatchedSocket.#open.delete(this)
+    })
   }
-  socket.on('data', (chunk) => {
-    read = socket.bytesRead
-    if (endsAnswer(chunk)) answer()
-  })
-  const watch = setInterval(() => {
-    if (socket.destroyed) clearInterval(watch)
-    if (socket.bytesRead > read) {
-      read = socket.bytesRead
-      answer()
+
+  #check(timeout: number): void {
+    this.#look()
+    const since = this.#waitingSince
+    if (performance.now() - since < timeout) return
+    this.socket.destroy()
+    for (const other of WatchedSocket.#open)
+      if (other.#isLostWith(this.#target, since)) other.socket.destroy()
+  }
+
+  /**
+   * Whether it is taken for lost with one that fell silent at that time: it has not answered since then. Found out one
+   * after the other, each would cost a statement, and hold it up for as long as its pool allows. One that had been
+   * waiting before may have a long statement in hand.
+   */
+  #isLostWith(target: string, since: number): boolean {
+    this.#look()
+    return this.#target === target && this.#answeredAt < since && this.#waitingSince >= since
+  }
+
+  #look(): void {
+    const { bytesRead, bytesWritten } = this.socket
+    // What comes encrypted is not in its 'data'.
+    if (bytesRead > this.#read) {
+      this.#read = bytesRead
+      this.#answer()
     }
-    if (socket.bytesWritten > answered) waitingSince ??= performance.now()
-    if (waitingSince !== undefined && performance.now() - waitingSince > timeout) socket.destroy()
-  }, WATCH_INTERVAL_MS).unref()
-  return socket
+    if (bytesWritten > this.#written) this.#waitingSince = Math.min(this.#waitingSince, performance.now())
+  }
+
+  #answer(): void {
+    this.#written = this.socket.bytesWritten
+    this.#answeredAt = performance.now()
+    this.#waitingSince = Number.POSITIVE_INFINITY
+  }
 }
 
 /** A type of arrays as statements' parameters, by its object id: none comes back in a result. */
@@ -109,13 +148,13 @@ const ARRAY_TYPES = {
  * @throws {ConfigError} where the URL is none.
  */
 export function connectDatabase(url: string, options: DatabaseOptions): Sql {
+  const timeout = options.statementTimeout + ANSWER_MARGIN_MS
   let attempts = 0
   // postgres.js knows these, its types don't.
   const untyped = {
     // A statement waits for a free connection, never on a busy one behind a statement that may wait for a lock.
     max_pipeline: 0,
-    socket: (target: Target) =>
-      openWatchedSocket(target, attempts++, options.statementTimeout + ANSWER_MARGIN_MS)
+    socket: (target: Target) => new WatchedSocket(target, attempts++, timeout).socket
   }
   try {
     const sql = postgres(url, {
@@ -135,7 +174,7 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
         ...options.settings
       }
     })
-    return options.observer ? watchStatements(sql, options.observer) : sql
+    return wrapStatements(sql, options.observer)
   } catch {
     // The error itself shows the URL, and with it the password.
     throw new ConfigError('DATABASE_URL is not valid: its parts must be URL-encoded, its port a number')
@@ -143,15 +182,17 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
 }
 
 /**
- * postgres.js tells nobody what its connections do. But a statement is sent when its result is first asked for, which
- * that of a fragment never is.
+ * Mends the results of statements, and tells the observer of them. postgres.js tells nobody what its connections do;
+ * but a statement is sent when its result is first asked for, which that of a fragment never is.
  */
-function watchStatements(sql: Sql, observer: StatementObserver): Sql {
+function wrapStatements(sql: Sql, observer: StatementObserver | undefined): Sql {
   const origins = new WeakMap<object, { stack?: string }>()
 
   function call(target: Sql, self: unknown, parameters: [object]): unknown {
     const query: unknown = Reflect.apply(target, self, parameters)
-    if (query instanceof Promise) {
+    if (!(query instanceof Promise)) return query
+    mendOutcome(query as Statement)
+    if (observer) {
       const [template] = parameters
       const origin = origins.get(template) ?? captureCaller(call)
       origins.set(template, origin)
@@ -163,6 +204,37 @@ function watchStatements(sql: Sql, observer: StatementObserver): Sql {
   }
 
   return new Proxy(sql, { apply: call })
+}
+
+/** What the types of postgres.js don't show: how it settles a statement, and the connection it was sent on. */
+type Statement = Promise<unknown> & {
+  resolve: (result: unknown[]) => void
+  reject: (error: unknown) => void
+  state: object | null
+}
+
+/** Errors of statements that were never sent. */
+const unsent = new WeakSet<object>()
+
+/**
+ * What postgres.js knows of a statement outlives its connection. Where one failed, or was lost, after it had sent
+ * rows, the next result on that connection begins with as many holes; and where a server has said why it ends a
+ * connection, that is the error of the statement for which there is a new one, before it was sent.
+ *
+ * @see https://github.com/porsager/postgres/issues/1119
+ */
+function mendOutcome(statement: Statement): void {
+  const { resolve, reject } = statement
+  statement.resolve = (result) => {
+    let holes = 0
+    while (holes < result.length && !(holes in result)) holes += 1
+    if (holes > 0) result.splice(0, holes)
+    resolve(result)
+  }
+  statement.reject = (error) => {
+    if (statement.state === null && error instanceof Error) unsent.add(error)
+    reject(error)
+  }
 }
 
 /** The frame of whoever called a function that is running. */
@@ -235,14 +307,15 @@ const MAX_ATTEMPTS = 4
 /** Milliseconds after which nothing is tried again: a caller waits for it. */
 const LAST_RETRY_MS = 2_000
 
-function mayRetry(codes: Set<string>[]) {
+/** @param isHarmless whether what has failed may be done once more. */
+function mayRetry(isHarmless: (code: string, error: Error) => boolean) {
   const started = performance.now()
   return (error: unknown, attempts: number): boolean =>
     attempts < MAX_ATTEMPTS &&
     performance.now() - started < LAST_RETRY_MS &&
     error instanceof Error &&
     'code' in error &&
-    codes.some((set) => set.has(String(error.code)))
+    isHarmless(String(error.code), error)
 }
 
 /**
@@ -250,7 +323,10 @@ function mayRetry(codes: Set<string>[]) {
  * four times, within 2 s.
  */
 export function retryIdempotent<T>(statement: () => Promise<T>): Promise<T> {
-  return retry(statement, mayRetry([withoutEffect, connectionLost]))
+  return retry(
+    statement,
+    mayRetry((code) => withoutEffect.has(code) || connectionLost.has(code))
+  )
 }
 
 /**
@@ -258,5 +334,8 @@ export function retryIdempotent<T>(statement: () => Promise<T>): Promise<T> {
  * connection was lost under way may have been done, and is left to the caller, who gets 503.
  */
 export function retryWrite<T>(write: () => Promise<T>): Promise<T> {
-  return retry(write, mayRetry([withoutEffect]))
+  return retry(
+    write,
+    mayRetry((code, error) => withoutEffect.has(code) || (connectionLost.has(code) && unsent.has(error)))
+  )
 }
