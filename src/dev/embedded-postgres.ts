@@ -20,6 +20,8 @@ export type EmbeddedPostgresOptions = {
   directory: string
   /** PostgreSQL settings, such as `{ fsync: 'off' }`. */
   settings?: Record<string, string>
+  /** The port on 127.0.0.1; one that is free by default. */
+  port?: number
 }
 
 export type EmbeddedPostgres = {
@@ -56,7 +58,7 @@ const ENVIRONMENT = { ...process.env, LC_ALL: 'C', TZ: 'UTC', NODE_OPTIONS: unde
  * fails.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { settings = {} } = options
+  const { settings = {}, port } = options
   const place = await findPlace(resolve(options.directory))
   const data = join(place.directory, 'data')
   await removeOldDrafts(place.directory)
@@ -65,7 +67,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const password = await fs.readFile(join(data, 'password'), 'utf8')
   await settlePidFile(data)
 
-  const server = await launchOnFreePort(place, settings)
+  const server = await (port ? launchServer(place, settings, port) : launchOnFreePort(place, settings))
   let stopping: Promise<void> | undefined
   return {
     directory: place.directory,
