@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import { dayFromNow } from '../../support/service.ts'
+
+/** Milliseconds between two attempts. */
+const PAUSE_MS = 50
+
+/** A slug that nobody has used: the outcome of an earlier attempt may be unknown. */
+const freshSlug = () => `PROBE_${randomBytes(8).toString('hex')}`
+
+async function makeReport(http: HttpClient): Promise<HttpAnswer> {
+  const order = await http.orderReport(1, dayFromNow(0), dayFromNow(1))
+  if (order.status !== 202) return order
+  for (;;) {
+    const report = await http.fetchReport(order)
+    if (report.code !== 'REPORT_PENDING') return report
+    await sleep(PAUSE_MS)
+  }
+}
+
+/** Each thing the service does, of the user 1 and the segment S0, which are there. Answers 200 or 202 if it is done. */
+const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
+  readiness: (http) => http.get('/health/ready'),
+  read: (http) => http.getSegments(1),
+  'read many': (http) => http.querySegments([1, 2, 3]),
+  change: (http) => http.changeSegments(1, [], []),
+  'get segment': (http) => http.getSegment('S0'),
+  'create segment': (http) => http.createSegment(freshSlug()),
+  'create segment with a share': (http) => http.createSegment(freshSlug(), 0.01),
+  'create segment later': (http) => http.createSegment(freshSlug(), 0.01, { prefer: 'respond-async' }),
+  'delete segment': async (http) => {
+    const slug = freshSlug()
+    const created = await http.createSegment(slug)
+    return created.status === 200 ? http.deleteSegment(slug) : created
+  },
+  report: makeReport
+}
+
+const isDone = (answer: HttpAnswer | undefined) => answer?.status === 200 || answer?.status === 202
+
+/** Calls everything a few times at once, so that all connections there may be are made. */
+export async function useEverything(http: HttpClient): Promise<void> {
+  const calls = Object.values(endpoints).flatMap((call) => Array.from({ length: 6 }, () => call(http)))
+  for (const answer of await Promise.all(calls))
+    if (!isDone(answer)) throw new Error(`${answer.status} ${answer.text}`)
+}
+
+/**
+ * Tries everything until it is done once.
+ *
+ * @returns what is not done, and how it was answered last, so many milliseconds from now.
+ */
+export async function findWhatFails(http: HttpClient, limit: number): Promise<string[]> {
+  const failing = new Map(Object.keys(endpoints).map((name) => [name, 'no answer']))
+  const { promise: overdue, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, limit)
+  let isOver = false
+  const attempts = Object.entries(endpoints).map(async ([name, call]) => {
+    while (!isOver) {
+      const answer = await call(http).catch((error: Error) => error.message)
+      if (typeof answer !== 'string' && isDone(answer)) {
+        failing.delete(name)
+        return
+      }
+      if (!isOver) failing.set(name, typeof answer === 'string' ? answer : `${answer.status} ${answer.text}`)
+      await sleep(PAUSE_MS)
+    }
+  })
+  await Promise.race([Promise.all(attempts), overdue])
+  isOver = true
+  clearTimeout(timer)
+  return [...failing].map(([name, last]) => `${name}: ${last}`)
+}
