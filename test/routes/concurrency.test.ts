@@ -1,17 +1,6 @@
 import t from 'tap'
-import { startService, startServiceOn, type TestService } from '../support/service.ts'
-
-/** Replays a history: the slugs the user is in at its end. Throws where two periods of one segment overlap. */
-function replay(history: string[][]): string[] {
-  const active = new Set<string>()
-  for (const [, slug = '', operation] of history) {
-    if (operation === 'add' ? active.has(slug) : !active.has(slug))
-      throw new Error(`${operation} ${slug} twice`)
-    if (operation === 'add') active.add(slug)
-    else active.delete(slug)
-  }
-  return [...active].sort()
-}
+import { parseHistory, replay } from '../support/history.ts'
+import { dayFromNow, startService, startServiceOn, type TestService } from '../support/service.ts'
 
 async function activeSlugs(service: TestService, userId: number): Promise<string[]> {
   const { body } = await service.getSegments(userId)
@@ -37,7 +26,8 @@ t.test(
     })
     await Promise.all(clients)
 
-    const history = await first.history(1)
+    const { body } = await first.makeReport(1, '1970-01-01', dayFromNow(1))
+    const history = parseHistory(String(body))
     t.ok(history.length > 100, `${history.length} entries`)
     t.same(replay(history), await activeSlugs(first, 1))
     const overlaps = await first.sql`

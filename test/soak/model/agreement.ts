@@ -1,0 +1,158 @@
+/** Each function throws where the service and the model disagree. What they agree on, they agree on for ever. */
+import assert from 'node:assert/strict'
+import { type HistoryRow, parseHistory, replay } from '../../support/history.ts'
+import type { UserId } from './filling.ts'
+import type { ActiveSegments, Model } from './model.ts'
+import { dayOf, MICROSECONDS_OF_A_DAY, parseTime } from './moment.ts'
+import { userIds, type World } from './world.ts'
+
+/** The slugs are what the user is in, but for those of which it is not known yet. */
+function checkActive(active: ActiveSegments | undefined, slugs: unknown): void {
+  assert.ok(Array.isArray(slugs), `${slugs} are no slugs`)
+  assert.deepEqual(
+    slugs.filter((slug) => !active?.open.includes(slug)),
+    active?.certain
+  )
+}
+
+export async function agreeOnActiveSegments({ service, model }: World): Promise<void> {
+  const answers = await Promise.all(userIds.map((userId) => service.getSegments(userId)))
+  for (const [index, answer] of answers.entries()) {
+    const userId = userIds[index] ?? ''
+    const active = model.activeSegments(userId)
+    if (active) {
+      assert.equal(answer.status, 200, `user ${userId}`)
+      checkActive(active, answer.body)
+    } else {
+      const message = `user with id (${userId}) not found`
+      assert.deepEqual(answer, { status: 404, body: { message, code: 'USER_NOT_FOUND' } })
+    }
+  }
+}
+
+/** @param asked users, of whom some may stand there more than once. */
+export async function agreeOnUsers({ service, model }: World, asked: UserId[]): Promise<void> {
+  const { status, body } = await service.post('/api/v1/segments/users/query', { user_ids: asked })
+  assert.equal(status, 200, JSON.stringify(body))
+  const { segments, unknown } = body as { segments: Record<string, string[]>; unknown: string[] }
+  const once = [...new Set(asked)]
+  assert.deepEqual(
+    unknown,
+    once.filter((userId) => !model.users.has(userId))
+  )
+  assert.deepEqual(Object.keys(segments).sort(), once.filter((userId) => model.users.has(userId)).sort())
+  for (const [userId, slugs] of Object.entries(segments)) checkActive(model.activeSegments(userId), slugs)
+}
+
+export async function agreeOnSegment({ service, model }: World, slug: string): Promise<void> {
+  const { status, body } = await service.getSegment(slug)
+  const segment = model.segments.get(slug)
+  if (!segment) {
+    assert.deepEqual(
+      [status, body],
+      [404, { message: `segment with slug (${slug}) not found`, code: 'SEGMENT_NOT_FOUND' }]
+    )
+    return
+  }
+  assert.equal(status, 200, JSON.stringify(body))
+  const { created_at, deleted_at, members, assignment, ...rest } = body as Record<string, unknown>
+  assert.deepEqual(rest, { slug, selection: segment.selection })
+  segment.created.see(String(created_at), `creation of ${slug}`)
+  if (segment.deleted) segment.deleted.see(String(deleted_at), `deletion of ${slug}`)
+  else assert.equal(deleted_at, null)
+  if (segment.filling) return
+  assert.equal(members, segment.deleted ? 0 : model.countMembers(slug))
+  assert.deepEqual(assignment, segment.assignment)
+}
+
+/** The user's whole history; undefined where the user is unknown. */
+export async function agreeOnHistory(
+  { service, model }: World,
+  userId: UserId
+): Promise<HistoryRow[] | undefined> {
+  const tomorrow = dayOf(BigInt(Date.now()) * 1000n + MICROSECONDS_OF_A_DAY)
+  const { status, body } = await service.makeReport(userId, '1970-01-01', tomorrow)
+  const active = model.activeSegments(userId)
+  if (!active) {
+    assert.equal(status, 404, JSON.stringify(body))
+    return undefined
+  }
+  assert.equal(status, 200, JSON.stringify(body))
+  const rows = parseHistory(String(body)).filter(({ slug }) => !model.segments.get(slug)?.filling)
+  checkOrder(model, rows)
+  checkRows(model, userId, rows)
+  const isSettled = (slug: string) => !model.segment(slug).filling
+  assert.deepEqual(replay(rows), active.certain.filter(isSettled).sort(), 'what the history leads to')
+  return rows
+}
+
+/** Oldest first; at one moment what ends before what begins, and those in the order of the segments' creation. */
+function checkOrder(model: Model, rows: HistoryRow[]): void {
+  const slugs = [...model.segments.keys()]
+  const place = ({ date, operation, slug }: HistoryRow) =>
+    `${date} ${operation === 'delete' ? 0 : 1} ${String(slugs.indexOf(slug)).padStart(3, '0')}`
+  assert.deepEqual(rows.map(place), rows.map(place).sort())
+}
+
+/** Each segment's rows are the user's periods in it, and were when they can have been. */
+function checkRows(model: Model, userId: UserId, rows: HistoryRow[]): void {
+  const periods = model.users.get(userId) ?? []
+  for (const slug of new Set([...model.segments.keys(), ...rows.map((row) => row.slug)])) {
+    const expected = periods
+      .filter((period) => period.slug === slug)
+      .flatMap(({ added, ended }) => [
+        { operation: 'add', at: added },
+        ...(ended ? [{ operation: 'delete', at: ended }] : [])
+      ])
+    const actual = rows.filter((row) => row.slug === slug)
+    assert.deepEqual(
+      actual.map((row) => [row.userId, row.operation]),
+      expected.map(({ operation }) => [userId, operation]),
+      `history of user ${userId} in ${slug}`
+    )
+    for (const [index, { operation, at }] of expected.entries())
+      at.see(actual[index]?.date ?? '', `${operation} of user ${userId} in ${slug}`)
+  }
+}
+
+/** A report of an interval is that part of the whole history, to the microsecond. */
+export async function agreeOnInterval(world: World, userId: UserId, from: string, to: string): Promise<void> {
+  const all = await agreeOnHistory(world, userId)
+  if (all) return agreeOnPart(world, all, userId, from, to)
+  const message = `user with id (${userId}) not found`
+  assert.deepEqual(await world.service.orderReport(userId, from, to), {
+    status: 404,
+    body: { message, code: 'USER_NOT_FOUND' }
+  })
+}
+
+async function agreeOnPart(
+  { service, model }: World,
+  all: HistoryRow[],
+  userId: UserId,
+  from: string,
+  to: string
+): Promise<void> {
+  const { status, body } = await service.makeReport(userId, from, to)
+  assert.equal(status, 200, JSON.stringify(body))
+  const [first, last] = [parseTime(`${from}T00:00:00.000000Z`), parseTime(`${to}T00:00:00.000000Z`)]
+  assert.deepEqual(
+    parseHistory(String(body)).filter(({ slug }) => !model.segments.get(slug)?.filling),
+    all.filter(({ date }) => first <= parseTime(date) && parseTime(date) < last),
+    `report of user ${userId} from ${from} to ${to}`
+  )
+}
+
+/** Everything that can be asked of the service. */
+export async function agreeOnEverything(world: World): Promise<void> {
+  await agreeOnActiveSegments(world)
+  await agreeOnUsers(world, [...userIds])
+  for (const slug of world.model.segments.keys()) await agreeOnSegment(world, slug)
+  const histories = userIds.map(async (userId) => {
+    const all = (await agreeOnHistory(world, userId)) ?? []
+    const last = all.at(-1)?.date.slice(0, 10)
+    // What lies at midnight belongs to the day that begins.
+    if (last) await agreeOnPart(world, all, userId, '1970-01-01', last)
+  })
+  await Promise.all(histories)
+}

@@ -1,0 +1,195 @@
+/**
+ * What can be done to the service and its model. A further feature is a further command here, and what it changes a
+ * further method of the model. Commands have no conditions: each may come at any time, and the model knows what the
+ * service has to answer then.
+ */
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import type { Answer } from '../../support/service.ts'
+import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
+import { settleFillings } from './settle.ts'
+import { letTimePass } from './time.ts'
+import { userIds, type World } from './world.ts'
+
+/** A command with its input. Printed as it would be written, where a sequence fails. */
+export type Step = { run: (world: World) => Promise<void>; toString: () => string }
+
+type Command<T> = {
+  /** The command with one input. */
+  of: (input: T) => Step
+  /** The command with any input. */
+  any: fc.Arbitrary<Step>
+}
+
+function command<T>(
+  name: string,
+  input: fc.Arbitrary<T>,
+  run: (world: World, input: T) => Promise<void>
+): Command<T> {
+  const of = (value: T): Step => ({
+    run: (world) => run(world, value),
+    toString: () => `${name}(${fc.stringify(value)})`
+  })
+  return { of, any: input.map(of) }
+}
+
+/** As they are printed best. */
+function inputs<T>(fields: { [name in keyof T]: fc.Arbitrary<T[name]> }) {
+  return fc.record(fields, { noNullPrototype: true })
+}
+
+/** Few, so that they are used again and again, in either case. */
+const slug = fc
+  .tuple(fc.constantFrom('A', 'B-1', 'C.C', 'D_', '5E'), fc.boolean())
+  .map(([name, isLower]) => (isLower ? name.toLowerCase() : name))
+const slugs = fc.oneof(
+  { weight: 5, arbitrary: fc.uniqueArray(slug, { maxLength: 2 }) },
+  { weight: 1, arbitrary: fc.array(slug, { maxLength: 3 }) }
+)
+const userId = fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...userIds))
+
+const refused = (status: number, code: string, message: string): Answer => ({
+  status,
+  body: { message, code }
+})
+const done: Answer = { status: 200, body: '' }
+
+const createSegment = command(
+  'createSegment',
+  inputs({
+    slug,
+    thousandths: fc.option(fc.integer({ min: 0, max: 1000 }), { freq: 4 }),
+    later: fc.boolean()
+  }),
+  async (world, { slug, thousandths, later }) => {
+    const { service, model } = world
+    const selection = thousandths === null ? null : thousandths / 1000
+    const name = slug.toUpperCase()
+    const [answer, at] = await world.during(() =>
+      service.request({
+        method: 'POST',
+        url: '/api/v1/segment',
+        headers: later ? { prefer: 'respond-async' } : {},
+        body: selection === null ? { slug } : { slug, selection }
+      })
+    )
+    if (!model.createSegment(name, selection, at)) {
+      const message = `segment with slug (${name}) already exists`
+      assert.deepEqual(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message))
+      return
+    }
+    assert.deepEqual(answer, { status: later ? 202 : 200, body: '' })
+    if (thousandths === null) return
+    const target = model.shareOfUsers(thousandths)
+    if (later) {
+      model.beginFilling(name, target)
+      return
+    }
+    const drawn: string[] = []
+    for (const userId of model.users.keys()) {
+      const { body } = await service.getSegments(userId)
+      if ((body as string[]).includes(name)) drawn.push(userId)
+    }
+    assert.equal(drawn.length, target, `drawn into ${name}`)
+    for (const userId of drawn) model.putIn(userId, name, at)
+    model.segment(name).assignment = { status: 'done', assigned: target, target }
+  }
+)
+
+const deleteSegment = command('deleteSegment', slug, async (world, slug) => {
+  const { service, model } = world
+  const name = slug.toUpperCase()
+  const [answer, at] = await world.during(() => service.deleteSegment(slug))
+  const expected = model.deleteSegment(name, at)
+    ? done
+    : refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) is not found for delete`)
+  assert.deepEqual(answer, expected)
+})
+
+const changeSegments = command(
+  'changeSegments',
+  inputs({
+    userId,
+    add: fc.option(slugs, { nil: undefined }),
+    remove: fc.option(slugs, { nil: undefined })
+  }),
+  async (world, { userId, add, remove }) => {
+    const { service, model } = world
+    const [answer, at] = await world.during(() => service.changeSegments(userId, add, remove))
+    const toAdd = (add ?? []).map((name) => name.toUpperCase())
+    const toRemove = (remove ?? []).map((name) => name.toUpperCase())
+    const all = [...toAdd, ...toRemove]
+    const twice = all.find((name, index) => all.indexOf(name) < index)
+    if (twice) {
+      const message = `segment with slug (${twice}) stands more than once in the request`
+      assert.deepEqual(answer, refused(400, 'DUPLICATE_SLUG', message))
+    } else if (model.changeSegments(userId, toAdd, toRemove, at)) {
+      assert.deepEqual(answer, done)
+    } else {
+      assert.deepEqual(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found'))
+    }
+  }
+)
+
+const readUsers = command('readUsers', fc.array(userId, { minLength: 1, maxLength: 8 }), agreeOnUsers)
+
+const readSegment = command('readSegment', slug, (world, slug) => agreeOnSegment(world, slug.toUpperCase()))
+
+/** Days from today. */
+const day = fc.integer({ min: -5, max: 1 })
+
+const orderReport = command(
+  'orderReport',
+  inputs({
+    userId,
+    from: day,
+    to: fc.oneof({ weight: 9, arbitrary: day }, { weight: 1, arbitrary: fc.constant(3) })
+  }),
+  async (world, { userId, from, to }) => {
+    const [first, last] = [await world.day(from), await world.day(to)]
+    if (from < to && to <= 1) return agreeOnInterval(world, userId, first, last)
+    const answer = await world.service.orderReport(userId, first, last)
+    const message =
+      from < to
+        ? `query parameter (to) must be tomorrow at the latest: ${last} is later`
+        : `query parameter (from) must be before (to): ${first} is not before ${last}`
+    assert.deepEqual(answer, refused(400, 'INVALID_REQUEST', message))
+  }
+)
+
+const timePasses = command(
+  'timePasses',
+  inputs({ days: fc.integer({ min: 1, max: 2 }), toMidnight: fc.boolean() }),
+  letTimePass
+)
+
+const fill = command('fill', fc.integer({ min: 1, max: 3 }), async (world, users) => {
+  await world.fill(users)
+})
+
+const close = command('close', fc.integer({ min: 1, max: 3 }), (world, periods) => world.close(periods))
+
+const settle = command('settle', fc.constant(null), settleFillings)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: changeSegments.any },
+  { weight: 4, arbitrary: createSegment.any },
+  { weight: 2, arbitrary: deleteSegment.any },
+  { weight: 1, arbitrary: readUsers.any },
+  { weight: 1, arbitrary: readSegment.any },
+  { weight: 2, arbitrary: orderReport.any },
+  { weight: 2, arbitrary: timePasses.any },
+  { weight: 2, arbitrary: fill.any },
+  { weight: 2, arbitrary: close.any },
+  { weight: 1, arbitrary: settle.any }
+)
+
+/** Some segments and users there may be from the beginning: among few, most commands would be refused. */
+const beginning = fc.subarray([
+  ...['A', 'B-1'].map((slug) => createSegment.of({ slug, thousandths: null, later: false })),
+  ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [] }))
+])
+
+/** Any sequence of commands. */
+export const sequence = (maxLength: number): fc.Arbitrary<Step[]> =>
+  fc.tuple(beginning, fc.array(step, { minLength: 1, maxLength, size: 'max' })).map((steps) => steps.flat())

@@ -1,0 +1,132 @@
+import { Filling, type Period, type UserId } from './filling.ts'
+import type { Moment } from './moment.ts'
+
+export type Assignment = { status: string; assigned: number; target: number | null }
+
+export type ModelSegment = {
+  slug: string
+  selection: number | null
+  created: Moment
+  deleted?: Moment
+  assignment: Assignment | null
+  /** While it is not known yet who was drawn. */
+  filling?: Filling
+}
+
+/** Slugs the user is in for certain, and those of which it is not known yet. Both in the order of creation. */
+export type ActiveSegments = { certain: string[]; open: string[] }
+
+/** What the service should know, in memory: the simplest thing that could be right. */
+export class Model {
+  /** In the order of creation. */
+  readonly segments = new Map<string, ModelSegment>()
+  /** The known users' periods, in the order in which they began. */
+  readonly users = new Map<UserId, Period[]>()
+  readonly #moments = new Set<Moment>()
+
+  /** @returns false where the slug is taken. */
+  createSegment(slug: string, selection: number | null, at: Moment): boolean {
+    if (this.segments.has(slug)) return false
+    this.segments.set(slug, { slug, selection, created: at, assignment: null })
+    this.#moments.add(at)
+    return true
+  }
+
+  /** Exactly ceil(share of the known users), in whole thousandths so that nothing is rounded. */
+  shareOfUsers(thousandths: number): number {
+    return Math.ceil((thousandths * this.users.size) / 1000)
+  }
+
+  /** From now on the segment is being filled with some of the users who are known now. */
+  beginFilling(slug: string, target: number): void {
+    const segment = this.segment(slug)
+    segment.filling = new Filling(segment.created, target, [...this.users.keys()])
+  }
+
+  /** The filling is over, and who was drawn is known. */
+  endFilling(slug: string, assignment: Assignment, periods: Map<UserId, Period[]>): void {
+    const segment = this.segment(slug)
+    delete segment.filling
+    segment.assignment = assignment
+    for (const [userId, added] of periods) for (const period of added) this.#begin(userId, period)
+  }
+
+  putIn(userId: UserId, slug: string, at: Moment): void {
+    this.#begin(userId, { slug, added: at })
+  }
+
+  /** @returns false where there is no such segment. */
+  deleteSegment(slug: string, at: Moment): boolean {
+    const segment = this.#live(slug)
+    if (!segment) return false
+    segment.deleted = at
+    this.#moments.add(at)
+    for (const periods of this.users.values()) this.#end(periods, slug, at)
+    return true
+  }
+
+  /** @returns false where a slug names no segment. */
+  changeSegments(userId: UserId, add: string[], remove: string[], at: Moment): boolean {
+    if (![...add, ...remove].every((slug) => this.#live(slug))) return false
+    this.#moments.add(at)
+    const periods = this.users.get(userId) ?? []
+    this.users.set(userId, periods)
+    for (const slug of remove) {
+      this.segment(slug).filling?.decide(userId, 'delete', at)
+      this.#end(periods, slug, at)
+    }
+    for (const slug of add) {
+      const { filling } = this.segment(slug)
+      if (filling) filling.decide(userId, 'add', at)
+      else if (!periods.some((period) => period.slug === slug && !period.ended))
+        this.#begin(userId, { slug, added: at })
+    }
+    return true
+  }
+
+  /** Undefined where the user is unknown. */
+  activeSegments(userId: UserId): ActiveSegments | undefined {
+    const periods = this.users.get(userId)
+    if (!periods) return undefined
+    const active: ActiveSegments = { certain: [], open: [] }
+    for (const { slug, filling, deleted } of this.segments.values()) {
+      if (deleted) continue
+      const state = filling ? filling.stateOf(userId) : periods.some((p) => p.slug === slug && !p.ended)
+      if (state === 'open') active.open.push(slug)
+      else if (state) active.certain.push(slug)
+    }
+    return active
+  }
+
+  /** How many are in the segment; undefined while it is being filled. */
+  countMembers(slug: string): number | undefined {
+    if (this.segment(slug).filling) return undefined
+    return [...this.users.values()].flat().filter((period) => period.slug === slug && !period.ended).length
+  }
+
+  segment(slug: string): ModelSegment {
+    const segment = this.segments.get(slug)
+    if (!segment) throw new Error(`the model has no segment ${slug}`)
+    return segment
+  }
+
+  /** All that has happened was that much earlier. */
+  moveBack(by: bigint): void {
+    for (const moment of this.#moments) moment.moveBack(by)
+  }
+
+  #live(slug: string): ModelSegment | undefined {
+    const segment = this.segments.get(slug)
+    return segment?.deleted ? undefined : segment
+  }
+
+  #begin(userId: UserId, period: Period): void {
+    this.#moments.add(period.added)
+    this.users.get(userId)?.push(period)
+  }
+
+  #end(periods: Period[], slug: string, at: Moment): void {
+    const open = periods.find((period) => period.slug === slug && !period.ended)
+    if (open) open.ended = at
+  }
+}

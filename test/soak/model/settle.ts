@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { parseHistory } from '../../support/history.ts'
+import type { Period, UserId } from './filling.ts'
+import type { Assignment, ModelSegment } from './model.ts'
+import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, parseTime } from './moment.ts'
+import type { World } from './world.ts'
+
+/** Users who are put in at once. */
+const CHUNK_SIZE = 2
+
+type SlugRow = { operation: string; date: string }
+
+/** Fills every segment that is being filled, and takes over who was drawn. */
+export async function settleFillings(world: World): Promise<void> {
+  while (await world.fill(CHUNK_SIZE));
+  for (const segment of world.model.segments.values()) if (segment.filling) await settle(world, segment)
+}
+
+async function settle(world: World, { slug, filling, deleted }: ModelSegment): Promise<void> {
+  if (!filling) return
+  const { body } = await world.service.getSegment(slug)
+  const { assignment } = body as { assignment: Assignment }
+  const { status, assigned, target } = assignment
+  // One that was deleted before its users were drawn never had a number of them.
+  assert.ok(target === filling.target || (status === 'cancelled' && target === null), JSON.stringify(body))
+  assert.ok(status === 'done' ? assigned === target : deleted, JSON.stringify(body))
+
+  const now = await world.now()
+  const periods = new Map<UserId, Period[]>()
+  let putIn = 0
+  for (const userId of world.model.users.keys()) {
+    const rows = await readRows(world, userId, slug, now)
+    const possible = filling.possiblePeriods(slug, userId, deleted, now)
+    const actual = possible.findIndex((candidate) => isHistory(candidate, rows))
+    assert.notEqual(actual, -1, `history of user ${userId} in ${slug} cannot be: ${JSON.stringify(rows)}`)
+    putIn += actual
+    periods.set(userId, possible[actual] ?? [])
+  }
+  assert.ok(putIn <= filling.target, `${putIn} instead of ${filling.target} were put into ${slug}`)
+  // Those who were decided on may have been passed over.
+  if (status === 'done')
+    assert.ok(putIn >= filling.target - filling.countDecided(), `${putIn} were put into ${slug}`)
+  world.model.endFilling(slug, assignment, periods)
+}
+
+async function readRows(world: World, userId: UserId, slug: string, now: Microseconds): Promise<SlugRow[]> {
+  const { body } = await world.service.makeReport(userId, '1970-01-01', dayOf(now + MICROSECONDS_OF_A_DAY))
+  return parseHistory(String(body)).filter((row) => row.slug === slug)
+}
+
+function isHistory(periods: Period[], rows: SlugRow[]): boolean {
+  const events = periods.flatMap(({ added, ended }) => [
+    { operation: 'add', at: added },
+    ...(ended ? [{ operation: 'delete', at: ended }] : [])
+  ])
+  return (
+    events.length === rows.length &&
+    events.every(({ operation, at }, index) => {
+      const row = rows[index]
+      return row?.operation === operation && at.allows(parseTime(row.date))
+    })
+  )
+}

@@ -1,0 +1,40 @@
+import { settleFillings } from './settle.ts'
+import type { World } from './world.ts'
+
+/**
+ * Lets days pass: all that has happened so far has happened that much earlier.
+ *
+ * @param toMidnight so much more that the last change of a membership was at midnight, to the microsecond.
+ */
+export async function letTimePass(
+  world: World,
+  { days, toMidnight }: { days: number; toMidnight: boolean }
+): Promise<void> {
+  await settleFillings(world)
+  const passed = await world.rewrite(async (sql) => {
+    const [{ microseconds }] = await sql<[{ microseconds: string }]>`
+      select
+        ${days}::bigint * 86400000000
+          + case when ${toMidnight} then coalesce((extract(epoch from last) * 1000000)::bigint % 86400000000, 0) else 0 end
+          as microseconds
+      from (select max(greatest(added_at, removed_at)) as last from memberships) changes`
+    const columns = await sql<{ table: string; column: string }[]>`
+      select table_name as "table", column_name as "column"
+      from information_schema.columns
+      join information_schema.tables using (table_schema, table_name)
+      where table_schema = 'public'
+        and table_type = 'BASE TABLE'
+        and data_type = 'timestamp with time zone'`
+    // Far back and forth again: on the direct way a period could come to lie on another, which a key forbids.
+    for (const by of [
+      `- interval '24000 hours' - interval '1 microsecond' * ${microseconds}`,
+      `+ interval '24000 hours'`
+    ])
+      for (const [table, times] of Map.groupBy(columns, (column) => column.table))
+        await sql.unsafe(
+          `update ${table} set ${times.map(({ column }) => `${column} = ${column} ${by}`).join()}`
+        )
+    return BigInt(microseconds)
+  })
+  world.model.moveBack(passed)
+}
