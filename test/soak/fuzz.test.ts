@@ -1,0 +1,86 @@
+/**
+ * Whatever is sent to a route of the OpenAPI document is answered as the document says. A request that is not is made
+ * as small as it can be and printed with its seed; `SOAK_SEED` sends the same requests again.
+ */
+import * as fc from 'fast-check'
+import t from 'tap'
+import { HttpClient } from '../support/http-client.ts'
+import { startServerProcess } from '../support/server-process.ts'
+import { createDatabase, createFolder, waitUntil } from '../support/service.ts'
+import { seed, sized, summarize } from './form.ts'
+import { Document, type OpenApi } from './fuzz/document.ts'
+import { requestOf } from './fuzz/inputs.ts'
+import { findFault } from './fuzz/judge.ts'
+import { exchange, findRawFault, rawRequest } from './fuzz/raw-http.ts'
+
+const REQUESTS = sized(200, 10_000)
+
+/** The segments, users and reports that the document's examples name. */
+async function makeExamples(http: HttpClient): Promise<void> {
+  for (const slug of ['AVITO_VOICE_MESSAGES', 'VOICE_MSG', 'PROMO_5']) await http.createSegment(slug)
+  await http.changeSegments(10, ['VOICE_MSG'], [])
+  const order = await http.orderReport(10, '2023-08-01', '2023-08-31')
+  await waitUntil(
+    () => http.fetchReport(order),
+    ({ status }) => status === 200
+  )
+}
+
+t.test('every request is answered as the document says', async (t) => {
+  const database = await createDatabase(t)
+  const server = startServerProcess(t, {
+    DATABASE_URL: database.url,
+    PORT: '0',
+    REPORTS_DIR: await createFolder(t)
+  })
+  const address = await server.address()
+  const http = new HttpClient(address)
+  t.teardown(() => http.close())
+  const document = new Document((await http.get('/openapi.json')).json<OpenApi>())
+  await makeExamples(http)
+  const statuses = new Map<number, number>()
+
+  for (const operation of document.operations)
+    await t.test(operation.id, async (t) => {
+      let successes = 0
+      const requests = fc.asyncProperty(requestOf(operation), async (request) => {
+        const answer = await http.send(request)
+        statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+        const fault = findFault(document, request, answer)
+        if (fault) throw new Error(`${fault}: ${answer.status} ${answer.text.slice(0, 500)}`)
+        if (answer.status < 300 && document.find(request.method, request.path) === operation) successes += 1
+        // One at a time, so that none is refused for there being too many.
+        if (answer.status === 202 && answer.text.includes('link'))
+          await waitUntil(
+            () => http.fetchReport(answer),
+            ({ code }) => code !== 'REPORT_PENDING'
+          )
+      })
+      await fc.assert(requests, { seed, numRuns: REQUESTS, includeErrorInReport: true })
+      t.ok(successes > 0, 'not only its validation was reached')
+    })
+
+  t.test('what is not quite HTTP', async (t) => {
+    const raw = fc.asyncProperty(rawRequest, async (request) => {
+      const answer = await exchange(address, request)
+      const fault = findRawFault(answer)
+      if (fault) throw new Error(`${fault}: ${answer.slice(0, 500)}`)
+    })
+    await fc.assert(raw, { seed, numRuns: REQUESTS, includeErrorInReport: true })
+    t.pass()
+  })
+
+  t.test('the process lives, and ends cleanly', async (t) => {
+    server.process.kill('SIGTERM')
+    t.equal(await server.exitCode(), 0)
+    t.equal(server.stderr, '')
+  })
+  summarize(t, {
+    requests: [...statuses.values()].reduce((sum, count) => sum + count),
+    routes: document.operations.length,
+    'by status': [...statuses]
+      .toSorted()
+      .map(([status, count]) => `${status}: ${count}`)
+      .join('; ')
+  })
+})

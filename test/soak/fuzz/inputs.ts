@@ -1,0 +1,210 @@
+/** Requests made from what the document says of an operation: some that fit, most that nearly do. */
+import * as fc from 'fast-check'
+import type { Operation, Parameter, Schema } from './document.ts'
+import { contentTypes, encodeWhole, hostileJson, hostileText, strangeHeaders } from './hostile.ts'
+
+const MIB = 2 ** 20
+
+export class FuzzRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: Record<string, string>
+  readonly body: string | undefined
+
+  constructor(method: string, path: string, headers: Record<string, string>, body: string | undefined) {
+    this.method = method
+    this.path = path
+    this.headers = headers
+    this.body = body
+  }
+
+  toString(): string {
+    const body = this.body === undefined ? '' : ` ${this.body.length} bytes: ${shorten(this.body)}`
+    return `${this.method} ${shorten(this.path)} ${shorten(JSON.stringify(this.headers))}${body}`
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 500 ? `${text.slice(0, 500)}…` : text
+}
+
+/** Mostly the one, now and then the other. */
+function mostly<T>(usual: fc.Arbitrary<T>, strange: fc.Arbitrary<T>, weight = 8): fc.Arbitrary<T> {
+  return fc.oneof({ weight, arbitrary: usual }, { weight: 1, arbitrary: strange })
+}
+
+/** Strings that fit a schema, as far as one can be made. */
+function textOf(
+  { format, pattern, examples = [], minLength, maxLength }: Schema,
+  example?: unknown
+): fc.Arbitrary<string> {
+  const known = [...examples, example].filter((text) => typeof text === 'string')
+  const fitting: fc.Arbitrary<string>[] = known.map((text) => fc.constant(text))
+  if (format === 'date') fitting.push(fc.integer({ min: -200, max: 21_000 }).map(dayAfterEpoch))
+  else if (pattern && !pattern.includes('(?')) {
+    const length = { minLength: minLength ?? 0, maxLength: maxLength ?? 100 }
+    const matching = fc.stringMatching(new RegExp(pattern), { maxLength: length.maxLength })
+    fitting.push(matching)
+  } else if (known.length === 0) fitting.push(fc.string({ maxLength: maxLength ?? 20 }))
+  return fc.oneof(...fitting)
+}
+
+function dayAfterEpoch(days: number): string {
+  return new Date(days * 86_400_000).toISOString().slice(0, 10)
+}
+
+/** JSON text of values that nearly fit a schema: any part of them may be something else. */
+function jsonOf(schema: Schema): fc.Arbitrary<string> {
+  return mostly(fittingJson(schema), hostileJson, 15)
+}
+
+function fittingJson(schema: Schema): fc.Arbitrary<string> {
+  const constants = schema.enum ?? (schema.const === undefined ? undefined : [schema.const])
+  if (constants) return fc.constantFrom(...constants.map((value) => JSON.stringify(value)))
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map(jsonOf))
+  switch (schema.type) {
+    case 'string':
+      return textOf(schema).map((text) => JSON.stringify(text))
+    case 'integer':
+      return fc
+        .integer({ min: schema.minimum ?? -(2 ** 31), max: schema.maximum ?? 2 ** 31 })
+        .map((value) => JSON.stringify(value))
+    case 'number':
+      return fc
+        .double({ min: schema.minimum ?? -1e9, max: schema.maximum ?? 1e9, noNaN: true })
+        .map((value) => JSON.stringify(value))
+    case 'boolean':
+      return fc.constantFrom('true', 'false')
+    case 'array':
+      return arrayJson(schema)
+    case 'object':
+      return objectJson(schema)
+    default:
+      return hostileJson
+  }
+}
+
+function arrayJson({ items = {}, minItems = 0, maxItems = 10_000 }: Schema): fc.Arbitrary<string> {
+  const few = fc.array(jsonOf(items), { minLength: minItems, maxLength: Math.min(maxItems, 6) })
+  const tooMany = fittingJson(items).map((item) => Array.from({ length: maxItems + 1 }, () => item))
+  return mostly(few, tooMany, 30).map((elements) => `[${elements.join()}]`)
+}
+
+function objectJson({ properties = {}, required = [] }: Schema): fc.Arbitrary<string> {
+  const fields = Object.entries(properties).map(([name, schema]) => {
+    const field = jsonOf(schema).map((json) => [`${JSON.stringify(name)}:${json}`])
+    const twice = fc.tuple(field, field).map((two) => two.flat())
+    const present = mostly(field, twice, 20)
+    return required.includes(name)
+      ? mostly(present, fc.constant([]), 15)
+      : mostly(present, fc.constant([]), 3)
+  })
+  const unknown = fc
+    .tuple(
+      fc.constantFrom('"x"', '"__proto__"', '"constructor"', '""', '"slug "', '"toString"', '"id"'),
+      hostileJson
+    )
+    .map(([name, json]) => [`${name}:${json}`])
+  return fc
+    .tuple(...fields, mostly(fc.constant<string[]>([]), unknown, 15))
+    .map((parts) => `{${parts.flat().join()}}`)
+}
+
+/** What becomes of a body on its way. */
+const spoilings: ((json: string) => string)[] = [
+  () => '',
+  () => ' ',
+  (json) => json.slice(0, -1),
+  (json) => json.slice(0, json.length / 2),
+  (json) => `${json}x`,
+  (json) => `${json}${json}`,
+  (json) => `\ufeff${json}`,
+  (json) => `${json}\0`,
+  (json) => `[${json}]`,
+  (json) => json.replaceAll('"', "'"),
+  (json) => json.replace(/^\{/, '{"__proto__":{"selection":1},'),
+  (json) => json.replace(/^\{/, '{"constructor":{"prototype":{"x":1}},'),
+  (json) => json.padEnd(MIB, ' '),
+  (json) => json.padEnd(MIB + 1, ' '),
+  () => '['.repeat(100_000),
+  () => 'slug=A&selection=1',
+  () => '\u00ff\u00fe'
+]
+
+function bodyOf({ body }: Operation): fc.Arbitrary<string | undefined> {
+  if (!body) return mostly<string | undefined>(fc.constant(undefined), hostileJson, 15)
+  const json = fc.oneof(
+    { weight: 4, arbitrary: jsonOf(body.schema) },
+    { weight: 1, arbitrary: fc.constant(JSON.stringify(body.example ?? {})) }
+  )
+  const spoilt = fc.tuple(json, fc.constantFrom(...spoilings)).map(([text, spoil]) => spoil(text))
+  return mostly<string | undefined>(json, mostly<string | undefined>(spoilt, fc.constant(undefined), 15), 5)
+}
+
+/** The value of a parameter, as it is written into the address. */
+function parameterText({ schema, example }: Parameter): fc.Arbitrary<string> {
+  const fitting = schema.type === 'string' ? textOf(schema, example) : fittingJson(schema)
+  return mostly(fitting.map(encodeWhole), hostileText, 5)
+}
+
+function queryOf(parameters: Parameter[]): fc.Arbitrary<string> {
+  const named = parameters.map((parameter) => {
+    const one = parameterText(parameter).map((text) => [`${parameter.name}=${text}`])
+    const twice = fc.tuple(one, one).map((two) => two.flat())
+    return mostly(one, fc.oneof(twice, fc.constant([]), fc.constant([parameter.name])), 12)
+  })
+  const unknown = fc
+    .tuple(fc.constantFrom('x', '__proto__', 'constructor', 'from[]', '%00', '%', ''), hostileText)
+    .map(([name, text]) => [`${name}=${text}`])
+  return fc
+    .tuple(...named, mostly(fc.constant<string[]>([]), unknown, 12))
+    .map((parts) => parts.flat())
+    .map((pairs) => (pairs.length > 0 ? `?${pairs.join('&')}` : ''))
+}
+
+function pathOf({ path, parameters }: Operation): fc.Arbitrary<string> {
+  const inPath = parameters.filter((parameter) => parameter.in === 'path')
+  return fc
+    .tuple(
+      ...inPath.map(parameterText),
+      mostly(fc.constant(''), fc.constantFrom('/', '//', '/.', '/x', '%2f'), 15)
+    )
+    .map((texts) => {
+      const filled = inPath.reduce(
+        (url, { name }, index) => url.replace(`{${name}}`, () => texts[index] ?? ''),
+        path
+      )
+      return filled + (texts.at(-1) ?? '')
+    })
+}
+
+function headersOf({ parameters, body }: Operation): fc.Arbitrary<Record<string, string>> {
+  const named = parameters
+    .filter((parameter) => parameter.in === 'header')
+    .map(({ name, schema, example }) =>
+      fc.option(textOf(schema, example)).map((text) => (text === null ? {} : { [name]: text }))
+    )
+  const type = body
+    ? mostly(fc.constant<string | undefined>('application/json'), contentTypes)
+    : mostly(fc.constant<string | undefined>(undefined), contentTypes, 15)
+  return fc
+    .tuple(
+      type.map((text) => (text === undefined ? {} : { 'content-type': text })),
+      mostly<Record<string, string>>(fc.constant({}), strangeHeaders, 10),
+      ...named
+    )
+    .map((parts) => Object.assign({}, ...parts))
+}
+
+/** Requests of one operation. */
+export function requestOf(operation: Operation): fc.Arbitrary<FuzzRequest> {
+  const query = queryOf(operation.parameters.filter((parameter) => parameter.in === 'query'))
+  const method = mostly(
+    fc.constant(operation.method),
+    fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'QUERY'),
+    40
+  )
+  return fc
+    .tuple(method, pathOf(operation), query, headersOf(operation), bodyOf(operation))
+    .map(([method, path, query, headers, body]) => new FuzzRequest(method, `${path}${query}`, headers, body))
+}

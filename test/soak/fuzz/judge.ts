@@ -1,0 +1,78 @@
+import type { HttpAnswer } from '../../support/http-client.ts'
+import type { Document, Operation } from './document.ts'
+import type { FuzzRequest } from './inputs.ts'
+
+/** What a request may be answered before it is any operation's, by status. */
+const beforeRouting: Record<number, string[]> = {
+  400: ['INVALID_URL', 'MALFORMED_REQUEST'],
+  404: ['ROUTE_NOT_FOUND'],
+  405: ['METHOD_NOT_ALLOWED'],
+  431: ['HEADERS_TOO_LARGE']
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+/** What is wrong with an answer, by the document; undefined where nothing is. */
+export function findFault(document: Document, request: FuzzRequest, answer: HttpAnswer): string | undefined {
+  const { status } = answer
+  if (status >= 500) return 'a failure of the service'
+  const operation = document.find(request.method, request.path)
+  const wrongForm = status >= 400 ? findWrongError(answer) : undefined
+  if (wrongForm) return wrongForm
+  if (beforeRouting[status]?.includes(answer.code ?? '')) return undefined
+  if (!operation) return 'answered by no operation of the document'
+  return (
+    findUndocumented(document, operation, answer) ?? findWronglyAccepted(document, operation, request, answer)
+  )
+}
+
+/** A failed request is answered in the one form there is, which shows nothing of the inside. */
+function findWrongError({ headers, text }: HttpAnswer): string | undefined {
+  if (headers['content-type'] !== JSON_TYPE) return `an error of the type ${headers['content-type']}`
+  const error: unknown = JSON.parse(text)
+  if (typeof error !== 'object' || error === null) return 'an error that is no object'
+  if (Object.keys(error).sort().join() !== 'code,message') return 'an error of another form'
+  const { message, code } = error as Record<string, unknown>
+  if (typeof code !== 'string' || !/^[A-Z_]+$/.test(code)) return 'an error without a code'
+  if (typeof message !== 'string' || message === '') return 'an error without a message'
+  if (/\n|\.ts\b|\bat .*:\d+|\bselect\b.*\bfrom\b/.test(message)) return 'a message that shows the inside'
+  return undefined
+}
+
+function findUndocumented(
+  document: Document,
+  { id, responses }: Operation,
+  answer: HttpAnswer
+): string | undefined {
+  const response = responses[answer.status]
+  if (!response) return `${id} does not name the status`
+  const type = answer.headers['content-type']
+  if (!response.content) return answer.text === '' ? undefined : `${id} names no content`
+  const [mediaType, media] = Object.entries(response.content).find(([name]) => type?.startsWith(name)) ?? []
+  if (!media) return `${id} does not name the type ${type}`
+  if (mediaType === 'application/json' && type !== JSON_TYPE) return `JSON as ${type}`
+  const content = mediaType === 'application/json' ? JSON.parse(answer.text) : answer.text
+  const misfit = document.explainMisfit(media.schema, content)
+  return misfit && `it does not fit the schema: ${misfit}`
+}
+
+/** What the document does not allow must not look like success. */
+function findWronglyAccepted(
+  document: Document,
+  operation: Operation,
+  request: FuzzRequest,
+  { status }: HttpAnswer
+): string | undefined {
+  if (status >= 400) return undefined
+  const [, query = ''] = request.path.split('#', 1)[0]?.split('?') ?? []
+  const named = new Set(
+    operation.parameters.filter(({ in: place }) => place === 'query').map(({ name }) => name)
+  )
+  for (const name of new URLSearchParams(query).keys())
+    if (name !== '' && !named.has(name)) return `unknown query parameter ${name} was accepted`
+  if (!operation.body || request.body === undefined) return undefined
+  // A byte order mark may be passed over (RFC 8259, 8.1).
+  const body: unknown = JSON.parse(request.body.replace(/^\ufeff/, ''))
+  const misfit = document.explainMisfit(operation.body.schema, body)
+  return misfit && `a body was accepted that does not fit: ${misfit}`
+}
