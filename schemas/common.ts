@@ -8,6 +8,8 @@ export function closedObject<T extends TProperties>(
   return Type.Object(properties, { ...options, additionalProperties: false })
 }
 
+export const MAX_USER_ID = 2n ** 63n - 1n
+
 /** Beyond JavaScript's exact integers (2^53), so ids are text all the way from the URL to PostgreSQL's bigint. */
 export const UserIdSchema = Type.String({
   title: 'UserId',
@@ -42,6 +44,21 @@ export const DateSchema = Type.String({
   examples: ['2023-08-01']
 })
 export type CalendarDate = Static<typeof DateSchema>
+
+/** A moment: RFC 3339, with any offset. Year 0 does not exist in PostgreSQL, nor do leap seconds. */
+export const TimeSchema = Type.String({
+  title: 'Time',
+  description: 'A time as in RFC 3339, with its offset; microseconds count.',
+  format: 'date-time',
+  pattern:
+    '^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$',
+  'x-expected': 'a time as in RFC 3339, such as 2026-11-23T08:51:00Z',
+  examples: ['2023-08-01T00:00:00Z']
+})
+export type Time = Static<typeof TimeSchema>
+
+/** A time in an answer: in UTC, with microseconds. */
+export const AnsweredTimeSchema = Type.String({ format: 'date-time' })
 
 export const ErrorSchema = Type.Object(
   {

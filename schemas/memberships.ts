@@ -1,8 +1,25 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, SlugSchema, type UserId, UserIdSchema } from './common.ts'
+import {
+  AnsweredTimeSchema,
+  closedObject,
+  SlugSchema,
+  TimeSchema,
+  type UserId,
+  UserIdSchema
+} from './common.ts'
+import { page, pageParameters } from './paging.ts'
 
 export const UserParamsSchema = closedObject({ user_id: UserIdSchema })
 export type UserParams = Static<typeof UserParamsSchema>
+
+export const UserSegmentsQuerySchema = closedObject({
+  at: Type.Optional(
+    Type.Unsafe<string>({
+      ...TimeSchema,
+      description: 'The state of that moment, not of now. Not one to come.'
+    })
+  )
+})
 
 /** The JSON text of an array of slugs, as PostgreSQL made it. */
 export type ActiveSegmentsText = string & { readonly jsonTextOf?: string[] }
@@ -55,12 +72,31 @@ export const ChangeUserSegmentsBodySchema = closedObject(
   {
     segments_to_add: Type.Optional(
       Type.Array(SlugSchema, {
-        description: 'Segments to put the user in. One the user has is left as it is.'
+        description: 'Segments to put the user in. Of one the user has, the expiry is set anew.'
       })
     ),
     segments_to_delete: Type.Optional(
       Type.Array(SlugSchema, {
         description: 'Segments to take the user out of. One the user lacks is no error.'
+      })
+    ),
+    expires_at: Type.Optional(
+      Type.Unsafe<string>({
+        ...TimeSchema,
+        examples: ['2100-01-01T00:00:00Z'],
+        description:
+          'When the memberships in `segments_to_add` end by themselves. Without it, and without ' +
+          '`ttl_seconds`, they last.'
+      })
+    ),
+    ttl_seconds: Type.Optional(
+      Type.Integer({
+        description:
+          'The same as seconds from now, up to ten years of 365 days. Only one of the two may be given.',
+        minimum: 1,
+        maximum: 315_360_000,
+        'x-expected': 'an integer from 1 to 315360000',
+        examples: [86_400]
       })
     )
   },
@@ -71,3 +107,78 @@ export const ChangeUserSegmentsBodySchema = closedObject(
   }
 )
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
+
+export const TimelineQuerySchema = closedObject({
+  from: Type.Optional(Type.Unsafe<string>({ ...TimeSchema, description: 'Entries from this time on.' })),
+  to: Type.Optional(
+    Type.Unsafe<string>({
+      ...TimeSchema,
+      examples: ['2023-09-01T00:00:00Z'],
+      description: 'Entries before this time.'
+    })
+  ),
+  ...pageParameters('WyJoaXN0b3J5IiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
+})
+
+const causes = [
+  'request',
+  'selection',
+  'enrollment',
+  'import',
+  'expiry',
+  'segment_deleted',
+  'selection_lowered'
+] as const
+
+export const TimelineEntrySchema = Type.Object(
+  {
+    slug: SlugSchema,
+    operation: Type.Union([Type.Literal('add'), Type.Literal('delete')]),
+    time: AnsweredTimeSchema,
+    cause: Type.Union(
+      causes.map((cause) => Type.Literal(cause)),
+      {
+        description:
+          '`request`: a change of this user; `import`: one of many users. `selection`: drawn for a share of the ' +
+          'users; `enrollment`: drawn when first seen. `expiry`: the time was over; `segment_deleted`; ' +
+          '`selection_lowered`: drawn for leaving when the share was made smaller.'
+      }
+    ),
+    actor: Type.Union([Type.String(), Type.Null()], {
+      description: 'The name of the API key. Null for an expiry, and where no key was needed.'
+    }),
+    expires_at: Type.Union([AnsweredTimeSchema, Type.Null()], {
+      description: 'Of an `add`, when the membership ends by itself; null where it is to last.'
+    })
+  },
+  { title: 'TimelineEntry' }
+)
+export type TimelineEntry = Static<typeof TimelineEntrySchema>
+
+export const TimelineSchema = page('entries', TimelineEntrySchema, {
+  title: 'Timeline',
+  description: 'What happened to the user, oldest first.',
+  examples: [
+    {
+      entries: [
+        {
+          slug: 'PROMO_5',
+          operation: 'add',
+          time: '2026-11-17T08:51:00.123456Z',
+          cause: 'selection',
+          actor: 'marketing',
+          expires_at: null
+        },
+        {
+          slug: 'PROMO_5',
+          operation: 'delete',
+          time: '2026-11-18T10:00:00.000000Z',
+          cause: 'segment_deleted',
+          actor: 'marketing',
+          expires_at: null
+        }
+      ],
+      next_cursor: null
+    }
+  ]
+})

@@ -1,17 +1,35 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, SlugSchema } from './common.ts'
+import { AnsweredTimeSchema, closedObject, SlugSchema } from './common.ts'
+import { page, pageParameters } from './paging.ts'
+
+const DescriptionSchema = Type.String({
+  description: 'What the segment is for, in one line for people.',
+  minLength: 1,
+  maxLength: 1_000,
+  pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]*$',
+  'x-expected': '1 to 1000 characters in one line',
+  examples: ['Half price on messages by voice']
+})
+
+const SelectionSchema = Type.Number({ minimum: 0, maximum: 1, examples: [0.2] })
 
 export const CreateSegmentBodySchema = closedObject(
   {
     slug: SlugSchema,
     selection: Type.Optional(
       Type.Number({
+        ...SelectionSchema,
         description:
           'The share of the known users, from 0 to 1, to put into the segment: exactly ' +
-          'ceil(selection × number of users) of them, chosen at random.',
-        minimum: 0,
-        maximum: 1,
-        examples: [0.2]
+          'ceil(selection × number of users) of them, chosen at random.'
+      })
+    ),
+    description: Type.Optional(DescriptionSchema),
+    enroll_new_users: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether a user who is first seen later joins, with `selection` as the probability. Whether or not, it ' +
+          'is drawn once.'
       })
     )
   },
@@ -21,6 +39,40 @@ export const CreateSegmentBodySchema = closedObject(
   }
 )
 export type CreateSegmentBody = Static<typeof CreateSegmentBodySchema>
+
+export const ChangeSegmentBodySchema = closedObject(
+  {
+    selection: Type.Optional(
+      Type.Number({
+        ...SelectionSchema,
+        description:
+          'From now on the share of the known users, from 0 to 1: of the members who were put in by chance there ' +
+          'are exactly ceil(selection × number of users) afterwards.'
+      })
+    ),
+    description: Type.Optional(
+      Type.Union([DescriptionSchema, Type.Null()], { description: 'Null takes it away.' })
+    ),
+    enroll_new_users: Type.Optional(
+      Type.Boolean({ description: 'Whether users who are first seen later join, by `selection`.' })
+    )
+  },
+  { title: 'ChangeSegment', minProperties: 1, examples: [{ selection: 0.3 }] }
+)
+export type ChangeSegmentBody = Static<typeof ChangeSegmentBodySchema>
+
+export const SegmentChangeSchema = Type.Object(
+  {
+    added: Type.Integer({ description: 'Users who were put in.' }),
+    removed: Type.Integer({ description: 'Users who were taken out.' })
+  },
+  {
+    title: 'SegmentChange',
+    description: 'What has changed of the members.',
+    examples: [{ added: 100, removed: 0 }]
+  }
+)
+export type SegmentChange = Static<typeof SegmentChangeSchema>
 
 export const CreateSegmentHeadersSchema = Type.Object({
   prefer: Type.Optional(
@@ -56,8 +108,12 @@ export const SegmentSchema = Type.Object(
     selection: Type.Union([Type.Number(), Type.Null()], {
       description: 'The share of the users that was asked for.'
     }),
-    created_at: Type.String({ format: 'date-time' }),
-    deleted_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+    description: Type.Union([Type.String(), Type.Null()]),
+    enroll_new_users: Type.Boolean({
+      description: 'Whether users who are first seen later join, by `selection`.'
+    }),
+    created_at: AnsweredTimeSchema,
+    deleted_at: Type.Union([AnsweredTimeSchema, Type.Null()]),
     members: Type.Integer({ description: 'Users who are in the segment now.' }),
     assignment: Type.Union([AssignmentSchema, Type.Null()], {
       description: 'Null where no `selection` was asked for.'
@@ -70,6 +126,8 @@ export const SegmentSchema = Type.Object(
       {
         slug: 'PROMO_5',
         selection: 0.2,
+        description: 'Five per cent off',
+        enroll_new_users: false,
         created_at: '2026-11-23T08:51:00.123456Z',
         deleted_at: null,
         members: 1500,
@@ -82,3 +140,56 @@ export type Segment = Static<typeof SegmentSchema>
 
 export const SegmentParamsSchema = closedObject({ slug: SlugSchema })
 export type SegmentParams = Static<typeof SegmentParamsSchema>
+
+export const ListSegmentsQuerySchema = closedObject({
+  ...pageParameters('WyJzZWdtZW50cyIsIlBST01PXzUiXQ'),
+  q: Type.Optional(
+    Type.String({
+      description: 'Only those with this in their slug or description, in upper or lower case.',
+      minLength: 1,
+      maxLength: 1_000,
+      pattern: '^[^\\u0000\\ud800-\\udfff]*$',
+      'x-expected': '1 to 1000 characters',
+      examples: ['promo']
+    })
+  ),
+  include_deleted: Type.Optional(
+    Type.Union([Type.Literal('true'), Type.Literal('false')], {
+      description: 'Whether deleted segments are listed too; `false` by default.',
+      'x-expected': 'true or false',
+      examples: ['true']
+    })
+  )
+})
+export type ListSegmentsQuery = Static<typeof ListSegmentsQuerySchema>
+
+export const SegmentPageSchema = page('segments', SegmentSchema, {
+  title: 'SegmentPage',
+  description: 'Segments by their slugs.',
+  examples: [{ segments: SegmentSchema.examples, next_cursor: 'WyJzZWdtZW50cyIsIlBST01PXzUiXQ' }]
+})
+
+export const ListMembersQuerySchema = closedObject(pageParameters('WyJ1c2VycyIsIjEwIl0'))
+
+export const MemberSchema = Type.Object(
+  {
+    user_id: Type.String(),
+    added_at: AnsweredTimeSchema,
+    expires_at: Type.Union([AnsweredTimeSchema, Type.Null()], {
+      description: 'When the membership ends by itself; null where it is to last.'
+    })
+  },
+  { title: 'Member' }
+)
+export type Member = Static<typeof MemberSchema>
+
+export const MemberPageSchema = page('users', MemberSchema, {
+  title: 'MemberPage',
+  description: 'The users who are in the segment, by their ids. None where the segment is deleted.',
+  examples: [
+    {
+      users: [{ user_id: '10', added_at: '2026-11-23T08:51:00.123456Z', expires_at: null }],
+      next_cursor: 'WyJ1c2VycyIsIjEwIl0'
+    }
+  ]
+})

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
 import { FaultLog, RequestLog, takeRequestId } from './logging.ts'
@@ -39,8 +40,6 @@ const MAX_BODY_BYTES = 2 ** 20
 
 /** Longer than any parameter that Node.js lets through, so that a long one is judged by its schema. */
 const MAX_PARAM_LENGTH = 65_536
-
-const MAX_USER_ID = 2n ** 63n - 1n
 
 /** What HTTP's parser gives up never becomes a request, so it is answered on the socket; by Node's error codes. */
 const parserErrors: Record<string, [status: string, code: string, message: string]> = {

@@ -26,6 +26,16 @@ export const invalidRequest = (message: string) => new ApiError(400, 'INVALID_RE
 export const duplicateSlug = (slug: string) =>
   new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) stands more than once in the request`)
 
+export const expiryPassed = () =>
+  new ApiError(400, 'EXPIRY_PASSED', 'body field (expires_at) must be a time to come')
+
+export const invalidCursor = () =>
+  new ApiError(
+    400,
+    'INVALID_CURSOR',
+    'query parameter (cursor) must be the next_cursor of an answer of this list'
+  )
+
 export const unauthenticated = (message: string) => new ApiError(401, 'UNAUTHENTICATED', message)
 
 export const forbidden = (name: string, role: string, needed: string) =>
@@ -49,6 +59,11 @@ export const segmentNotFoundForDelete = (slug: string) =>
 
 export const segmentAlreadyExists = (slug: string) =>
   new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`)
+
+export const segmentBeingFilled = (slug: string) =>
+  new ApiError(409, 'SEGMENT_BEING_FILLED', `users are still being put into segment with slug (${slug})`, {
+    retryAfter: RETRY_AFTER
+  })
 
 export const reportNotFound = (filename: string) =>
   new ApiError(404, 'REPORT_NOT_FOUND', `report (${filename}) not found: order it first`)

@@ -37,14 +37,18 @@ t.test('the OpenAPI document', async (t) => {
     t.same(operations.toSorted(), [
       'delete /api/v1/segment/{slug}',
       'get /api/v1/segment/{slug}',
+      'get /api/v1/segment/{slug}/users',
+      'get /api/v1/segments',
       'get /api/v1/segments/user/history/{filename}',
       'get /api/v1/segments/user/history/{filename}/status',
       'get /api/v1/segments/user/{user_id}',
       'get /api/v1/segments/user/{user_id}/csv',
+      'get /api/v1/segments/user/{user_id}/history',
       'get /health/live',
       'get /health/ready',
       'get /metrics',
       'get /openapi.json',
+      'patch /api/v1/segment/{slug}',
       'post /api/v1/segment',
       'post /api/v1/segments/user/{user_id}',
       'post /api/v1/segments/users/query'

@@ -2,13 +2,19 @@
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { HOT_SETTINGS } from '../src/plugins/database.ts'
-import { changeUserSegments, selectActiveSegments } from '../src/routes/memberships/queries.ts'
+import {
+  changeUserSegments,
+  selectActiveSegments,
+  selectSegmentsAt,
+  selectTimeline
+} from '../src/routes/memberships/queries.ts'
 import { selectUserHistory } from '../src/routes/reports/queries.ts'
 import {
   closePeriods,
   continueAssignment,
   createSegment,
   deleteSegment,
+  selectMembers,
   selectSegment
 } from '../src/routes/segments/queries.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
@@ -114,15 +120,24 @@ t.test('no statement but the draw goes over all users or memberships', async (t)
         sql,
         Array.from({ length: 1000 }, (_, n) => String(n + 1))
       ),
-    change: () => changeUserSegments(sql, '77', ['SEGMENT_1', 'SEGMENT_2'], ['SEGMENT_3', 'SEGMENT_40']),
+    change: () =>
+      changeUserSegments(sql, '77', {
+        add: ['SEGMENT_1', 'SEGMENT_2'],
+        remove: ['SEGMENT_3', 'SEGMENT_40'],
+        timeToLive: 60,
+        actor: 'test'
+      }),
+    'read at a moment': () => selectSegmentsAt(sql, '77', '2026-01-01T00:00:00Z'),
+    timeline: () => selectTimeline(sql, '77', { from: null, to: null, after: null, limit: 100 }),
+    'list members': () => selectMembers(sql, 'SEGMENT_5', '50', 100),
     history: () => selectUserHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
     'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
-    'delete a segment': () => deleteSegment(sql, 'SEGMENT_6'),
+    'delete a segment': () => deleteSegment(sql, 'SEGMENT_6', null),
     'close periods': () => closePeriods(sql, undefined, 500),
     'fill a segment': () => continueAssignment(sql, 2_000),
     'refuse to delete a user': () => sql`delete from users where id = 8`.catch(() => {})
   }
-  await createSegment(sql, 'FILLED', 0.5, true)
+  await createSegment(sql, { slug: 'FILLED', selection: 0.5 }, true, null)
   await continueAssignment(sql, 2_000)
   for (const [name, run] of Object.entries(statements)) {
     const before = await countScans()

@@ -24,6 +24,12 @@ export const commonErrors = {
   )
 }
 
+/** What every list may answer besides. */
+export const pageErrors = errorResponse('The request is not valid.', {
+  INVALID_REQUEST: 'query parameter (limit) must be an integer from 1 to 1000',
+  INVALID_CURSOR: 'query parameter (cursor) must be the next_cursor of an answer of this list'
+})
+
 /** What every route with a body may answer besides. */
 export const commonBodyErrors = {
   400: errorResponse('The request is not valid.', {

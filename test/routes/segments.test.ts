@@ -173,7 +173,16 @@ t.test('getting a segment', async (t) => {
   const { created_at } = plain.body as { created_at: string }
   t.same(plain, {
     status: 200,
-    body: { slug: 'PLAIN', selection: null, created_at, deleted_at: null, members: 1, assignment: null }
+    body: {
+      slug: 'PLAIN',
+      selection: null,
+      description: null,
+      enroll_new_users: false,
+      created_at,
+      deleted_at: null,
+      members: 1,
+      assignment: null
+    }
   })
   t.match(await service.getSegment('SHARE'), {
     status: 200,

@@ -89,12 +89,23 @@ export class TestService {
     return this.request({ method: 'POST', url, headers, body: JSON.stringify(body) })
   }
 
+  get(url: string): Promise<Answer> {
+    return this.request({ method: 'GET', url })
+  }
+
   createSegment(slug: string, selection?: number): Promise<Answer> {
     return this.post('/api/v1/segment', { slug, selection })
   }
 
   getSegment(slug: string): Promise<Answer> {
     return this.request({ method: 'GET', url: `/api/v1/segment/${slug}` })
+  }
+
+  /** Changes a segment's properties. */
+  patchSegment(slug: string, change: object): Promise<Answer> {
+    const headers = { 'content-type': 'application/json' }
+    const url = `/api/v1/segment/${slug}`
+    return this.request({ method: 'PATCH', url, headers, body: JSON.stringify(change) })
   }
 
   deleteSegment(slug: string): Promise<Answer> {

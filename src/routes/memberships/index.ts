@@ -5,16 +5,24 @@ import {
   ChangeUserSegmentsBodySchema,
   QueryUsersBodySchema,
   SegmentsOfUsersSchema,
-  UserParamsSchema
+  TimelineQuerySchema,
+  TimelineSchema,
+  UserParamsSchema,
+  UserSegmentsQuerySchema
 } from '../../../schemas/memberships.ts'
 import { retryIdempotent, retryWrite } from '../../database.ts'
-import { duplicateSlug, segmentsNotFound, userNotFound } from '../../errors.ts'
-import { commonBodyErrors, commonErrors } from '../common-errors.ts'
+import { duplicateSlug, expiryPassed, invalidRequest, segmentsNotFound, userNotFound } from '../../errors.ts'
+import { cutPage, decodeCursor, pageSize } from '../../paging.ts'
+import { commonBodyErrors, commonErrors, pageErrors } from '../common-errors.ts'
 import { batchActiveSegments } from './batch.ts'
-import { changeUserSegments, selectSegmentsOfUsers } from './queries.ts'
+import { changeUserSegments, selectSegmentsAt, selectSegmentsOfUsers, selectTimeline } from './queries.ts'
 
 /** Fewer queries are larger and cheaper ones. One takes 1 to 3 ms while its pages are in memory. */
 const READ_BATCHES = { enough: 2, maxWait: 5 }
+
+const positionParts = [/^\d{1,17}$/, /^[012]$/, /^\d{1,10}$/].map(
+  (pattern) => (part: string) => pattern.test(part)
+)
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const activeSegments = batchActiveSegments(app.sql, { ...READ_BATCHES, sizes: app.metrics.readBatchUsers })
@@ -26,9 +34,12 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getUserSegments',
         summary: "Get a user's active segments",
-        description: 'Always the state of now: an answered write is seen by every read that starts after it.',
+        description:
+          'Always the state of now: an answered write is seen by every read that starts after it. With `at`, that ' +
+          'of a moment that is over.',
         tags: ['memberships'],
         params: UserParamsSchema,
+        querystring: UserSegmentsQuerySchema,
         response: {
           200: ActiveSegmentsSchema,
           ...commonErrors,
@@ -40,9 +51,58 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const { user_id: userId } = request.params
-      const segments = await activeSegments.load(userId)
+      const { at } = request.query
+      const segments =
+        at === undefined
+          ? await activeSegments.load(userId)
+          : await retryIdempotent(() => selectSegmentsAt(app.sql, userId, at))
       if (segments === undefined) throw userNotFound(userId)
+      if (segments === null) throw invalidRequest('query parameter (at) must not be a time to come')
       return reply.type('application/json; charset=utf-8').send(segments)
+    }
+  )
+
+  app.get(
+    '/segments/user/:user_id/history',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'getUserHistory',
+        summary: "Get a user's history",
+        description:
+          'What happened to the user, oldest first, each entry with its cause and who caused it, a page at a time. ' +
+          'What happens meanwhile comes at the end.',
+        tags: ['memberships'],
+        params: UserParamsSchema,
+        querystring: TimelineQuerySchema,
+        response: {
+          200: TimelineSchema,
+          ...commonErrors,
+          400: pageErrors,
+          404: errorResponse('The service has never seen this user.', {
+            USER_NOT_FOUND: 'user with id (10) not found'
+          })
+        }
+      }
+    },
+    async (request) => {
+      const { user_id: userId } = request.params
+      const { from = null, to = null, limit, cursor } = request.query
+      if (from !== null && to !== null && Date.parse(from) > Date.parse(to))
+        throw invalidRequest('query parameter (from) must be before query parameter (to)')
+      const [micros = '', rank = '', segmentId = ''] =
+        cursor === undefined ? [] : decodeCursor('history', cursor, positionParts)
+      const after = cursor === undefined ? null : { micros, rank, segment_id: segmentId }
+      const size = pageSize(limit)
+      const filter = { from, to, after, limit: size + 1 }
+      const entries = await retryIdempotent(() => selectTimeline(app.sql, userId, filter))
+      if (!entries) throw userNotFound(userId)
+      const { rows, next_cursor } = cutPage('history', entries, size, (entry) => [
+        entry.micros,
+        entry.rank,
+        entry.segment_id
+      ])
+      return { entries: [...rows], next_cursor }
     }
   )
 
@@ -77,7 +137,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: "Change a user's segments",
         description:
           'Puts the user into segments and takes the user out of others, all or nothing. The user is known from ' +
-          'the first such call on. Two calls for one user take effect one after the other.',
+          'the first such call on. Two calls for one user take effect one after the other.\n\n' +
+          'With `expires_at` or `ttl_seconds` the memberships it adds end by themselves, to the moment. Of a segment ' +
+          'the user has, the end is set anew: without either, it is permanent from now on.',
         tags: ['memberships'],
         params: UserParamsSchema,
         body: ChangeUserSegmentsBodySchema,
@@ -88,6 +150,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           400: errorResponse('The request is not valid.', {
             INVALID_REQUEST: 'unknown body field (segment_to_add)',
             DUPLICATE_SLUG: 'segment with slug (VOICE_MSG) stands more than once in the request',
+            EXPIRY_PASSED: 'body field (expires_at) must be a time to come',
             INVALID_JSON: 'the body is not valid JSON'
           }),
           404: errorResponse('A slug names no segment, or a deleted one. Nothing has changed.', {
@@ -97,7 +160,12 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) => {
-      const { segments_to_add = [], segments_to_delete = [] } = request.body
+      const { body, actor } = request
+      const { segments_to_add = [], segments_to_delete = [], expires_at, ttl_seconds } = body
+      if (expires_at !== undefined && ttl_seconds !== undefined)
+        throw invalidRequest('body fields (expires_at, ttl_seconds): only one of them may be given')
+      if ((expires_at ?? ttl_seconds) !== undefined && segments_to_add.length === 0)
+        throw invalidRequest('body field (segments_to_add) must name what is to expire')
       const add = segments_to_add.map((slug) => slug.toUpperCase())
       const remove = segments_to_delete.map((slug) => slug.toUpperCase())
       const seen = new Set<string>()
@@ -106,8 +174,16 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         seen.add(slug)
       }
       const { user_id: userId } = request.params
-      const changed = await retryWrite(() => changeUserSegments(app.writeSql, userId, add, remove))
-      if (!changed) throw segmentsNotFound()
+      const change = {
+        add,
+        remove,
+        expiresAt: expires_at,
+        timeToLive: ttl_seconds,
+        actor: actor?.name ?? null
+      }
+      const outcome = await retryWrite(() => changeUserSegments(app.writeSql, userId, change))
+      if (outcome === 'not_found') throw segmentsNotFound()
+      if (outcome === 'expiry_passed') throw expiryPassed()
       return reply.send()
     }
   )

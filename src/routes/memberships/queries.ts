@@ -1,6 +1,6 @@
-import type { Slug, UserId } from '../../../schemas/common.ts'
-import type { ActiveSegmentsText, SegmentsOfUsersText } from '../../../schemas/memberships.ts'
-import type { Sql } from '../../database.ts'
+import type { Slug, Time, UserId } from '../../../schemas/common.ts'
+import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../../schemas/memberships.ts'
+import { formatTime, type Sql } from '../../database.ts'
 
 /**
  * The active segments of many users as JSON text, which is handed on as it is: slugs need no escaping.
@@ -45,17 +45,111 @@ export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promis
 }
 
 /**
- * Makes the user known and changes the user's segments, all or nothing. Slugs are in upper case, each stands once.
+ * The segments in which a user was at a moment, as JSON text.
  *
- * @returns false, with nothing changed, where a slug names no segment or a deleted one.
+ * A time goes to PostgreSQL as text: of a timestamp postgres.js makes a Date first, which has no microseconds.
+ *
+ *
+ * @returns undefined for an unknown user, null for a moment that is still to come.
+ */
+export async function selectSegmentsAt(
+  sql: Sql,
+  userId: UserId,
+  at: Time
+): Promise<ActiveSegmentsText | null | undefined> {
+  const [row] = await sql<[{ is_past: boolean; segments: ActiveSegmentsText }?]>`
+    select
+      ${at}::text::timestamptz <= now() as is_past,
+      (
+        select coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]')
+        from periods
+        where user_id = users.id
+          and added_at <= ${at}::text::timestamptz
+          and (ended_at is null or ended_at > ${at}::text::timestamptz)
+      ) as segments
+    from users
+    where id = ${userId}`
+  if (row && !row.is_past) return null
+  return row?.segments
+}
+
+/** Where an entry stands in a timeline, by which its order is total. */
+export type TimelinePosition = { micros: string; rank: string; segment_id: string }
+
+type TimelineFilter = {
+  from: Time | null
+  /** Without it. */
+  to: Time | null
+  /** The entry behind which to begin. */
+  after: TimelinePosition | null
+  /** Entries at the most. */
+  limit: number
+}
+
+/**
+ * What happened to a user, oldest first, each with its position.
+ *
+ * @returns undefined for an unknown user.
+ */
+export async function selectTimeline(
+  sql: Sql,
+  userId: UserId,
+  { from, to, after, limit }: TimelineFilter
+): Promise<(TimelineEntry & TimelinePosition)[] | undefined> {
+  const entries = await sql<(TimelineEntry & TimelinePosition)[]>`
+    select
+      slug,
+      operation,
+      ${formatTime(sql, 'happened_at')} as time,
+      cause,
+      actor,
+      ${formatTime(sql, 'expires_at')} as expires_at,
+      (extract(epoch from happened_at) * 1000000)::bigint::text as micros,
+      rank::text,
+      segment_id::text
+    from history
+    where user_id = ${userId}
+      and happened_at >= coalesce(${from}::text::timestamptz, '-infinity')
+      and happened_at < coalesce(${to}::text::timestamptz, 'infinity')
+      and (happened_at, history.rank, history.segment_id) > (
+        to_timestamp(0) + ${after?.micros ?? '0'}::bigint * interval '1 microsecond',
+        ${after?.rank ?? '-1'}::integer,
+        ${after?.segment_id ?? '0'}::bigint
+      )
+    order by happened_at, history.rank, history.segment_id
+    limit ${limit}`
+  if (entries.length > 0) return entries
+  const [user] = await sql`select from users where id = ${userId}`
+  return user && []
+}
+
+export type UserSegmentsChange = {
+  /** Slugs in upper case; each stands once, in one of the two. */
+  add: Slug[]
+  remove: Slug[]
+  /** When what is added ends. At the most one of these two. */
+  expiresAt?: Time | undefined
+  /** Seconds from now. */
+  timeToLive?: number | undefined
+  /** The name of the API key. */
+  actor: string | null
+}
+
+/**
+ * Makes the user known and changes the user's segments, all or nothing.
+ *
+ * @returns what is wrong, with nothing changed: a slug names no segment or a deleted one, or the expiry is not to come.
  */
 export async function changeUserSegments(
   sql: Sql,
   userId: UserId,
-  add: Slug[],
-  remove: Slug[]
-): Promise<boolean> {
-  const [row] = await sql<[{ changed: boolean }]>`
-    select change_user_segments(${userId}, ${add}::text[], ${remove}::text[]) as changed`
-  return row.changed
+  { add, remove, expiresAt, timeToLive, actor }: UserSegmentsChange
+): Promise<'changed' | 'not_found' | 'expiry_passed'> {
+  const [{ changed }] = await sql<[{ changed: boolean | null }]>`
+    select change_user_segments(
+      ${userId}, ${add}::text[], ${remove}::text[],
+      ${expiresAt ?? null}::text::timestamptz, ${timeToLive ?? null}, ${actor}
+    ) as changed`
+  if (changed === null) return 'expiry_passed'
+  return changed ? 'changed' : 'not_found'
 }

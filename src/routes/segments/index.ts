@@ -1,16 +1,41 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
+import { emptyResponse, errorResponse, MAX_USER_ID, passingErrorResponse } from '../../../schemas/common.ts'
 import {
+  ChangeSegmentBodySchema,
   CreateSegmentBodySchema,
   CreateSegmentHeadersSchema,
+  ListMembersQuerySchema,
+  ListSegmentsQuerySchema,
+  MemberPageSchema,
+  SegmentChangeSchema,
+  SegmentPageSchema,
   SegmentParamsSchema,
   SegmentSchema
 } from '../../../schemas/segments.ts'
 import { retryIdempotent, retryWrite } from '../../database.ts'
-import { segmentAlreadyExists, segmentNotFound, segmentNotFoundForDelete } from '../../errors.ts'
+import {
+  invalidRequest,
+  segmentAlreadyExists,
+  segmentBeingFilled,
+  segmentNotFound,
+  segmentNotFoundForDelete
+} from '../../errors.ts'
+import { cutPage, decodeCursor, pageSize } from '../../paging.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
-import { commonBodyErrors, commonErrors } from '../common-errors.ts'
-import { createSegment, deleteSegment, selectSegment } from './queries.ts'
+import { commonBodyErrors, commonErrors, pageErrors } from '../common-errors.ts'
+import {
+  changeSegment,
+  createSegment,
+  deleteSegment,
+  selectMembers,
+  selectSegment,
+  selectSegments
+} from './queries.ts'
+
+const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
+const isUserId = (text: string) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER_ID
+
+const enrollsWithoutSelection = () => invalidRequest('body field (enroll_new_users) needs a selection')
 
 /** Whether a `Prefer` header asks for an answer before the work is done (RFC 7240, 4.1). */
 function prefersAsync(prefer: string | undefined): boolean {
@@ -36,7 +61,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'not even when its segment is deleted.\n\n' +
           'With the header `Prefer: respond-async` the answer comes at once, and the users, of all who are known ' +
           'now, are put in afterwards, part by part. Whom a request puts in or takes out meanwhile stays as the ' +
-          'request left them.',
+          'request left them.\n\n' +
+          'With `enroll_new_users`, a user who is first seen later joins with `selection` as the probability.',
         tags: ['segments'],
         headers: CreateSegmentHeadersSchema,
         body: CreateSegmentBodySchema,
@@ -62,10 +88,14 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) => {
-      const slug = request.body.slug.toUpperCase()
+      const { body, actor } = request
+      if (body.enroll_new_users && body.selection === undefined) throw enrollsWithoutSelection()
+      const slug = body.slug.toUpperCase()
       const later = prefersAsync(request.headers.prefer)
       // Never on the hot paths' connections: it waits for whoever else is creating a segment of that slug.
-      const created = await retryWrite(() => createSegment(app.bulkSql, slug, request.body.selection, later))
+      const created = await retryWrite(() =>
+        createSegment(app.bulkSql, { ...body, slug }, later, actor?.name ?? null)
+      )
       if (!created) throw segmentAlreadyExists(slug)
       if (!later) return reply.send()
       app.backgroundJobs.assignments.wake()
@@ -104,6 +134,105 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   )
 
+  app.get(
+    '/segments',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'listSegments',
+        summary: 'List segments',
+        description: 'By their slugs, with the number of their members now, a page at a time.',
+        tags: ['segments'],
+        querystring: ListSegmentsQuerySchema,
+        response: { 200: SegmentPageSchema, ...commonErrors, 400: pageErrors }
+      }
+    },
+    async (request) => {
+      const { limit, cursor, q: text = '', include_deleted } = request.query
+      const [after = ''] = cursor === undefined ? [] : decodeCursor('segments', cursor, [isSlug])
+      const size = pageSize(limit)
+      const filter = { after, text, includeDeleted: include_deleted === 'true', limit: size + 1 }
+      const segments = await retryIdempotent(() => selectSegments(app.bulkSql, filter))
+      const { rows, next_cursor } = cutPage('segments', segments, size, ({ slug }) => [slug])
+      return { segments: [...rows], next_cursor }
+    }
+  )
+
+  app.get(
+    '/segment/:slug/users',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'listSegmentUsers',
+        summary: "List a segment's users",
+        description:
+          'Who is in it now, by their ids, a page at a time. Each page is of its own moment: who joins behind the ' +
+          'cursor meanwhile is listed, nobody is listed twice.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        querystring: ListMembersQuerySchema,
+        response: {
+          200: MemberPageSchema,
+          ...commonErrors,
+          400: pageErrors,
+          404: errorResponse('There is and was no such segment.', {
+            SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) not found'
+          })
+        }
+      }
+    },
+    async (request) => {
+      const slug = request.params.slug.toUpperCase()
+      const { limit, cursor } = request.query
+      const [after = '0'] = cursor === undefined ? [] : decodeCursor('users', cursor, [isUserId])
+      const size = pageSize(limit)
+      const members = await retryIdempotent(() => selectMembers(app.bulkSql, slug, after, size + 1))
+      if (!members) throw segmentNotFound(slug)
+      const { rows, next_cursor } = cutPage('users', members, size, ({ user_id }) => [user_id])
+      return { users: [...rows], next_cursor }
+    }
+  )
+
+  app.patch(
+    '/segment/:slug',
+    {
+      config: { role: 'admin', deadline: BULK_STATEMENT_TIMEOUT + 10_000 },
+      schema: {
+        operationId: 'changeSegment',
+        summary: 'Change a segment',
+        description:
+          'With `selection` the share of the users changes at once, and all or nothing: of the members who were put ' +
+          'in by chance there are exactly ceil(selection × number of known users) afterwards. Random users who are ' +
+          'not in it join, but for those whom a request has once taken out; or random ones leave of those who were ' +
+          'put in by chance. Whom a request put in stays, and does not count. Meanwhile changes of this segment’s ' +
+          'users wait.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        body: ChangeSegmentBodySchema,
+        response: {
+          200: SegmentChangeSchema,
+          ...commonErrors,
+          ...commonBodyErrors,
+          404: errorResponse('There is no such segment, or it is deleted.', {
+            SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) not found'
+          }),
+          409: passingErrorResponse('The segment is not ready for it. Nothing has changed.', {
+            SEGMENT_BEING_FILLED: 'users are still being put into segment with slug (AVITO_VOICE_MESSAGES)'
+          })
+        }
+      }
+    },
+    async (request) => {
+      const slug = request.params.slug.toUpperCase()
+      const { body, actor } = request
+      const change = await retryWrite(() => changeSegment(app.bulkSql, slug, body, actor?.name ?? null))
+      if (change === 'not_found') throw segmentNotFound(slug)
+      if (change === 'filling') throw segmentBeingFilled(slug)
+      if (change === 'no_selection') throw enrollsWithoutSelection()
+      return change
+    }
+  )
+
   app.delete(
     '/segment/:slug',
     {
@@ -126,7 +255,9 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      if (!(await retryWrite(() => deleteSegment(app.writeSql, slug)))) throw segmentNotFoundForDelete(slug)
+      const actor = request.actor?.name ?? null
+      if (!(await retryWrite(() => deleteSegment(app.writeSql, slug, actor))))
+        throw segmentNotFoundForDelete(slug)
       app.backgroundJobs.closing.wake()
       return reply.send()
     }

@@ -1,44 +1,138 @@
-import type { Slug } from '../../../schemas/common.ts'
-import type { Segment } from '../../../schemas/segments.ts'
+import type { Slug, UserId } from '../../../schemas/common.ts'
+import type {
+  ChangeSegmentBody,
+  CreateSegmentBody,
+  Member,
+  Segment,
+  SegmentChange
+} from '../../../schemas/segments.ts'
 import { formatTime, type Sql } from '../../database.ts'
 
 /**
  * Creates a segment, with as many random users in it as `selection` asks for: exactly
  * ceil(selection × number of users), in decimal arithmetic, of the users known at this moment.
  *
- * @param selection a share from 0 to 1.
+ * @param segment its slug in upper case; `selection` is a share from 0 to 1.
  * @param later whether the users are put in by and by, after this (see `continueAssignment`), not with the segment.
+ * @param actor the name of the API key.
  * @returns false where the slug is taken, by a deleted segment too.
  */
 export async function createSegment(
   sql: Sql,
-  slug: Slug,
-  selection: number | undefined,
-  later: boolean
+  { slug, selection, description, enroll_new_users = false }: CreateSegmentBody,
+  later: boolean,
+  actor: string | null
 ): Promise<boolean> {
   const share = selection === undefined ? null : String(selection)
   const [row] = await sql<[{ created: boolean }]>`
-    select create_segment(${slug}, ${share}::numeric, ${later}) as created`
+    select create_segment(
+      ${slug}, ${share}::numeric, ${later}, ${description ?? null}, ${enroll_new_users}, ${actor}
+    ) as created`
   return row.created
 }
 
-/** The segment of a slug, a deleted one too. Its members are counted, which takes a second for ten million. */
+/**
+ * Changes a segment, and with a new share its members: at random, users are put in or those taken out who were put in
+ * by chance, until there are exactly ceil(selection × number of users) of these. No request's decision is touched.
+ *
+ * @param change null as the description takes it away; what is not named stays.
+ * @returns how many users were put in and taken out, or why nothing has changed.
+ */
+export async function changeSegment(
+  sql: Sql,
+  slug: Slug,
+  { selection, description, enroll_new_users }: ChangeSegmentBody,
+  actor: string | null
+): Promise<SegmentChange | 'not_found' | 'no_selection' | 'filling'> {
+  const share = selection === undefined ? null : String(selection)
+  const text = description === null ? '' : (description ?? null)
+  const [row] = await sql<
+    [SegmentChange & { outcome: 'changed' | 'not_found' | 'no_selection' | 'filling' }]
+  >`
+    select outcome, added::double precision, removed::double precision
+    from change_segment(${slug}, ${share}::numeric, ${text}, ${enroll_new_users ?? null}, ${actor})`
+  const { outcome, added, removed } = row
+  return outcome === 'changed' ? { added, removed } : outcome
+}
+
+/** What is answered of a segment. Its members are counted, which takes a second for ten million. */
+function segmentColumns(sql: Sql) {
+  return sql`
+    slug,
+    selection::double precision,
+    description,
+    enroll_new_users,
+    ${formatTime(sql, 'created_at')} as created_at,
+    ${formatTime(sql, 'deleted_at')} as deleted_at,
+    (select count(*) from periods where segment_id = segments.id and active)::double precision as members,
+    (
+      select json_build_object('status', status, 'assigned', assigned, 'target', target)
+      from assignments
+      where segment_id = segments.id
+    ) as assignment`
+}
+
+/** The segment of a slug, a deleted one too. */
 export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | undefined> {
-  const [segment] = await sql<Segment[]>`
-    select
-      slug,
-      selection::double precision,
-      ${formatTime(sql, 'created_at')} as created_at,
-      ${formatTime(sql, 'deleted_at')} as deleted_at,
-      (select count(*) from periods where segment_id = segments.id and active)::double precision as members,
-      (
-        select json_build_object('status', status, 'assigned', assigned, 'target', target)
-        from assignments
-        where segment_id = segments.id
-      ) as assignment
-    from segments
-    where slug = ${slug}`
+  const [segment] = await sql<Segment[]>`select ${segmentColumns(sql)} from segments where slug = ${slug}`
   return segment
+}
+
+type SegmentFilter = {
+  /** The slug behind which to begin. */
+  after: Slug
+  /** What their slug or description has in it, in upper or lower case. */
+  text: string
+  includeDeleted: boolean
+  /** Segments at the most. */
+  limit: number
+}
+
+/** Segments by their slugs, in the order of their characters' codes. */
+export function selectSegments(
+  sql: Sql,
+  { after, text, includeDeleted, limit }: SegmentFilter
+): Promise<Segment[]> {
+  return sql<Segment[]>`
+    select ${segmentColumns(sql)}
+    from (
+      select *
+      from segments
+      where slug collate "C" > ${after}
+        and (${includeDeleted} or deleted_at is null)
+        and (strpos(slug, upper(${text})) > 0 or strpos(lower(description), lower(${text})) > 0)
+      order by slug collate "C"
+      limit ${limit}
+    ) segments
+    order by slug collate "C"`
+}
+
+/**
+ * The members of a segment by their ids: none of a deleted one.
+ *
+ * @param after the id behind which to begin.
+ * @param limit members at the most.
+ * @returns undefined where there is and was no such segment.
+ */
+export async function selectMembers(
+  sql: Sql,
+  slug: Slug,
+  after: UserId,
+  limit: number
+): Promise<Member[] | undefined> {
+  const [segment] = await sql<[{ id: number }?]>`select id from segments where slug = ${slug}`
+  if (!segment) return undefined
+  return sql<Member[]>`
+    select
+      user_id::text,
+      ${formatTime(sql, 'added_at')} as added_at,
+      ${formatTime(sql, 'expires_at')} as expires_at
+    from periods
+    where segment_id = ${segment.id}
+      and active
+      and user_id > ${after}
+    order by periods.user_id
+    limit ${limit}`
 }
 
 /**
@@ -46,8 +140,8 @@ export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | und
  *
  * @returns false where there is no such segment, or it is deleted already.
  */
-export async function deleteSegment(sql: Sql, slug: Slug): Promise<boolean> {
-  const [row] = await sql<[{ deleted: boolean }]>`select delete_segment(${slug}) as deleted`
+export async function deleteSegment(sql: Sql, slug: Slug, actor: string | null): Promise<boolean> {
+  const [row] = await sql<[{ deleted: boolean }]>`select delete_segment(${slug}, ${actor}) as deleted`
   return row.deleted
 }
 

@@ -1,0 +1,297 @@
+import t from 'tap'
+import { makeKey } from '../support/keys.ts'
+import { startService, startServiceOn, type TestService } from '../support/service.ts'
+
+type Page = { next_cursor: string | null }
+
+/** Everything in a list, page by page, under the name it stands under. */
+async function readAll<T>(service: TestService, url: string, name: string, between = async () => {}) {
+  const items: T[] = []
+  let cursor: string | null = null
+  let pages = 0
+  do {
+    const separator = url.includes('?') ? '&' : '?'
+    const { status, body } = await service.get(cursor === null ? url : `${url}${separator}cursor=${cursor}`)
+    t.equal(status, 200)
+    items.push(...((body as Record<string, T[]>)[name] ?? []))
+    cursor = (body as Page).next_cursor
+    pages += 1
+    await between()
+  } while (cursor !== null)
+  return { items, pages }
+}
+
+/** A microsecond before a time. */
+function justBefore(time: string): string {
+  const micros = BigInt(Date.parse(time)) * 1_000n + BigInt(time.slice(23, 26)) - 1n
+  const seconds = new Date(Number(micros / 1_000n)).toISOString().slice(0, 23)
+  return `${seconds}${String(micros % 1_000n).padStart(3, '0')}Z`
+}
+
+const slugsOf = (items: { slug: string }[]) => items.map(({ slug }) => slug)
+
+t.test('segments are listed by their slugs, with their members', async (t) => {
+  const service = await startService(t)
+  t.same(await service.get('/api/v1/segments'), { status: 200, body: { segments: [], next_cursor: null } })
+  for (const slug of ['PROMO_10', 'B', 'A-1', 'A.1', 'A_1', '0', 'PROMO_5']) await service.createSegment(slug)
+  await service.patchSegment('B', { description: '50% of all_promos' })
+  await service.changeSegments(1, ['PROMO_5'])
+  await service.changeSegments(2, ['PROMO_5', 'B'])
+  await service.deleteSegment('PROMO_10')
+  const { body } = await service.get('/api/v1/segments')
+  const { segments } = body as { segments: { slug: string; members: number }[] }
+  const counted = segments.map(({ slug, members }) => [slug, members])
+  t.same(counted, [
+    ['0', 0],
+    ['A-1', 0],
+    ['A.1', 0],
+    ['A_1', 0],
+    ['B', 1],
+    ['PROMO_5', 2]
+  ])
+  t.same(segments[4], (await service.getSegment('B')).body, 'as the segment itself is answered')
+
+  const list = async (query: string) => {
+    const { items } = await readAll<{ slug: string }>(
+      service,
+      `/api/v1/segments?limit=2&${query}`,
+      'segments'
+    )
+    return slugsOf(items)
+  }
+  t.same(await list('include_deleted=true'), ['0', 'A-1', 'A.1', 'A_1', 'B', 'PROMO_10', 'PROMO_5'])
+  t.same(await list('include_deleted=false'), ['0', 'A-1', 'A.1', 'A_1', 'B', 'PROMO_5'])
+  t.same(await list('q=promo'), ['B', 'PROMO_5'], 'in the slug or the description, in any case')
+  t.same(await list('q=PROMO&include_deleted=true'), ['B', 'PROMO_10', 'PROMO_5'])
+  t.same(await list('q=_1'), ['A_1'], 'no pattern')
+  t.same(await list('q=%25'), ['B'])
+  t.same(await list('q=.'), ['A.1'])
+})
+
+t.test('a list holds what was there all the time once, whatever comes and goes', async (t) => {
+  const service = await startService(t)
+  const slugs = Array.from({ length: 25 }, (_, n) => `S${String(n).padStart(2, '0')}`)
+  for (const slug of slugs) await service.createSegment(slug)
+  let next = 0
+  const { items, pages } = await readAll<{ slug: string }>(
+    service,
+    '/api/v1/segments?limit=4',
+    'segments',
+    async () => {
+      await service.createSegment(`S00A${next++}`)
+      await service.createSegment(`Z${next}`)
+      if (next === 2) await service.deleteSegment('S24')
+    }
+  )
+  t.ok(pages >= 7)
+  const listed = slugsOf(items)
+  t.same(listed, [...new Set(listed)].sort(), 'in order, nothing twice')
+  t.same(
+    listed.filter((slug) => /^S\d\d$/.test(slug)),
+    slugs.slice(0, 24)
+  )
+})
+
+t.test('the users of a segment are listed by their ids', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.createSegment('B')
+  const ids = ['2', '10', '9', '9007199254740993', '9223372036854775807', '9223372036854775806']
+  for (const id of ids) await service.changeSegments(id, ['A', 'B'])
+  await service.changeSegments(9, [], ['A'])
+  await service.post('/api/v1/segments/user/7', {
+    segments_to_add: ['A'],
+    expires_at: '2100-01-01T00:00:00Z'
+  })
+  const { items } = await readAll<{ user_id: string; expires_at: string | null }>(
+    service,
+    '/api/v1/segment/a/users?limit=1',
+    'users'
+  )
+  t.same(
+    items.map(({ user_id, expires_at }) => [user_id, expires_at]),
+    [
+      ['2', null],
+      ['7', '2100-01-01T00:00:00.000000Z'],
+      ['10', null],
+      ['9007199254740993', null],
+      ['9223372036854775806', null],
+      ['9223372036854775807', null]
+    ]
+  )
+  t.match(items[0], { added_at: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/ })
+  t.equal((await service.get('/api/v1/segment/NONE/users')).status, 404)
+  await service.deleteSegment('A')
+  t.same((await service.get('/api/v1/segment/A/users')).body, { users: [], next_cursor: null })
+})
+
+t.test('a page is as long as asked for, a hundred by default', async (t) => {
+  const service = await startService(t)
+  await service.sql`insert into users (id) select generate_series(1, 1500)`
+  await service.createSegment('A', 1)
+  const lengths = async (query: string) => {
+    const { items, pages } = await readAll(service, `/api/v1/segment/A/users${query}`, 'users')
+    return [items.length, pages]
+  }
+  t.same(await lengths(''), [1_500, 15])
+  t.same(await lengths('?limit=1000'), [1_500, 2])
+  t.same(await lengths('?limit=750'), [1_500, 2], 'and no empty page at the end')
+})
+
+t.test('limits and cursors that are none are refused', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  await service.createSegment('B')
+  await service.changeSegments(1, ['A', 'B'])
+  await service.changeSegments(2, ['A'])
+  const lists = ['/api/v1/segments', '/api/v1/segment/A/users', '/api/v1/segments/user/1/history']
+  const cursors = await Promise.all(
+    lists.map(async (url) => String(((await service.get(`${url}?limit=1`)).body as Page).next_cursor))
+  )
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const forged = [
+    ...['', 'x', '%00', 'bnVsbA', 'W10', encode({}), encode(['users']), encode([['users'], '1'])],
+    ...[encode(['users', '0']), encode(['users', 1]), encode(['users', '9223372036854775808'])],
+    ...[encode(['users', '1', '1']), encode(['segments', 'a']), encode(['segments', "'"])],
+    ...[
+      encode(['history', '1', '3', '1']),
+      encode(['history', '-1', '1', '1']),
+      encode(['history', 'x', '1', '1'])
+    ],
+    ...['x'.repeat(600)]
+  ]
+  for (const [index, url] of lists.entries()) {
+    for (const limit of ['0', '1001', '-1', '1.5', '01', 'x', '', '1e2'])
+      t.match(
+        await service.get(`${url}?limit=${limit}`),
+        { status: 400, body: { message: 'query parameter (limit) must be an integer from 1 to 1000' } },
+        `${url} ${limit}`
+      )
+    const own = cursors[index] ?? ''
+    t.equal((await service.get(`${url}?cursor=${own}`)).status, 200)
+    const others = cursors.filter((cursor) => cursor !== own)
+    for (const cursor of [...forged, ...others, `${own}=`, `${own}A`, own.slice(0, -3)])
+      t.match(await service.get(`${url}?cursor=${cursor}`), { status: 400 }, `${url} ${cursor.slice(0, 30)}`)
+    t.match(await service.get(`${url}?cursor=${others[0]}`), { body: { code: 'INVALID_CURSOR' } })
+  }
+  t.equal((await service.get('/api/v1/segments?include_deleted=yes')).status, 400)
+  t.equal((await service.get('/api/v1/segments?q=')).status, 400)
+  t.equal((await service.get('/api/v1/segments?q=%00')).status, 400)
+})
+
+t.test('a timeline says what happened, why, and by whom', async (t) => {
+  const keys = [
+    makeKey('marketing', 'admin'),
+    makeKey('shop', 'editor'),
+    makeKey('support', 'reader')
+  ] as const
+  const [marketing, shop, support] = keys
+  const service = await startService(t, { API_KEYS: keys.map(({ setting }) => setting).join() })
+  const send = (key: { headers: object }, method: 'POST' | 'PATCH' | 'DELETE', url: string, body?: object) =>
+    service.request({
+      method,
+      url: `/api/v1${url}`,
+      headers: { ...key.headers, ...(body && { 'content-type': 'application/json' }) },
+      ...(body && { body: JSON.stringify(body) })
+    })
+  const at = (key: { headers: object }, url: string) =>
+    service.request({ method: 'GET', url: `/api/v1${url}`, headers: { ...key.headers } })
+
+  await send(marketing, 'POST', '/segment', { slug: 'NEW', selection: 1, enroll_new_users: true })
+  await send(marketing, 'POST', '/segment', { slug: 'HAND' })
+  await send(shop, 'POST', '/segments/user/1', { segments_to_add: ['HAND'] })
+  await send(marketing, 'POST', '/segment', { slug: 'DRAWN', selection: 1 })
+  await send(shop, 'POST', '/segments/user/1', { segments_to_delete: ['HAND'] })
+  await send(marketing, 'PATCH', '/segment/DRAWN', { selection: 0 })
+  await send(marketing, 'PATCH', '/segment/DRAWN', { selection: 1 })
+  await send(marketing, 'DELETE', '/segment/DRAWN')
+  const { body } = await at(support, '/segments/user/1/history')
+  type Entry = { slug: string; operation: string; cause: string; actor: string | null; time: string }
+  const { entries } = body as { entries: Entry[] }
+  t.same(
+    entries.map(({ slug, operation, cause, actor }) => [slug, operation, cause, actor]),
+    [
+      ['NEW', 'add', 'enrollment', 'shop'],
+      ['HAND', 'add', 'request', 'shop'],
+      ['DRAWN', 'add', 'selection', 'marketing'],
+      ['HAND', 'delete', 'request', 'shop'],
+      ['DRAWN', 'delete', 'selection_lowered', 'marketing'],
+      ['DRAWN', 'add', 'selection', 'marketing'],
+      ['DRAWN', 'delete', 'segment_deleted', 'marketing']
+    ]
+  )
+  t.same(
+    entries.map(({ time }) => time),
+    entries.map(({ time }) => time).toSorted()
+  )
+
+  t.test('and what was when', async (t) => {
+    const active = new Set<string>()
+    for (const time of new Set(entries.map(({ time }) => time))) {
+      const before = await at(support, `/segments/user/1?at=${justBefore(time)}`)
+      t.same(new Set(before.body as string[]), active, `before ${time}`)
+      for (const { slug, operation } of entries.filter((entry) => entry.time === time)) {
+        if (operation === 'add') active.add(slug)
+        else active.delete(slug)
+      }
+      const now = await at(support, `/segments/user/1?at=${time}`)
+      t.same(new Set(now.body as string[]), active, time)
+    }
+    t.same((await at(support, `/segments/user/1?at=1970-01-01T00:00:00Z`)).body, [])
+  })
+
+  t.test('a part of it, page by page', async (t) => {
+    const times = entries.map(({ time }) => time)
+    const part = await at(support, `/segments/user/1/history?from=${times[2]}&to=${times[5]}`)
+    t.same((part.body as { entries: Entry[] }).entries, entries.slice(2, 5), 'from is in it, to is not')
+    let cursor: string | null = ''
+    const pages: Entry[][] = []
+    while (cursor !== null) {
+      const page = await at(
+        support,
+        `/segments/user/1/history?limit=2&from=${times[2]}${cursor && `&cursor=${cursor}`}`
+      )
+      const answer = page.body as { entries: Entry[]; next_cursor: string | null }
+      pages.push(answer.entries)
+      cursor = answer.next_cursor
+    }
+    t.same(pages.flat(), entries.slice(2))
+    t.same(
+      pages.map(({ length }) => length),
+      [2, 2, 1]
+    )
+  })
+
+  t.test('questions that make no sense are refused', async (t) => {
+    const future = new Date(Date.now() + 60_000).toISOString()
+    const cases: [string, number, string][] = [
+      [
+        '/segments/user/1/history?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z',
+        400,
+        'query parameter (from) must be before query parameter (to)'
+      ],
+      [
+        '/segments/user/1/history?from=2026-01-02',
+        400,
+        'query parameter (from) must be a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+      ],
+      ['/segments/user/404/history', 404, 'user with id (404) not found'],
+      [`/segments/user/1?at=${future}`, 400, 'query parameter (at) must not be a time to come'],
+      [
+        '/segments/user/1?at=now',
+        400,
+        'query parameter (at) must be a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+      ],
+      ['/segments/user/404?at=2026-01-01T00:00:00Z', 404, 'user with id (404) not found']
+    ]
+    for (const [url, status, message] of cases)
+      t.match(await at(support, url), { status, body: { message } }, url)
+  })
+
+  t.test('without keys nobody is named', async (t) => {
+    const open = await startServiceOn(t, service.database)
+    await open.changeSegments(5, ['HAND'])
+    const { body } = await open.get('/api/v1/segments/user/5/history')
+    t.match(body, { entries: [{ actor: null }, { actor: null }] })
+  })
+})
