@@ -12,10 +12,13 @@ import { page, pageParameters } from './paging.ts'
 export const UserParamsSchema = closedObject({ user_id: UserIdSchema })
 export type UserParams = Static<typeof UserParamsSchema>
 
+/** The first example is what Swagger UI fills in. */
+const PastTimeSchema = { ...TimeSchema, examples: ['', '2023-08-01T00:00:00Z'] }
+
 export const UserSegmentsQuerySchema = closedObject({
   at: Type.Optional(
     Type.Unsafe<string>({
-      ...TimeSchema,
+      ...PastTimeSchema,
       description: 'The state of that moment, not of now. Not one to come.'
     })
   )
@@ -109,11 +112,10 @@ export const ChangeUserSegmentsBodySchema = closedObject(
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
 
 export const TimelineQuerySchema = closedObject({
-  from: Type.Optional(Type.Unsafe<string>({ ...TimeSchema, description: 'Entries from this time on.' })),
+  from: Type.Optional(Type.Unsafe<string>({ ...PastTimeSchema, description: 'Entries from this time on.' })),
   to: Type.Optional(
     Type.Unsafe<string>({
-      ...TimeSchema,
-      examples: ['2023-09-01T00:00:00Z'],
+      ...PastTimeSchema,
       description: 'Entries before this time.'
     })
   ),

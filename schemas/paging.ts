@@ -14,7 +14,7 @@ export const pageParameters = (cursor: string) => ({
       description: `Entries in an answer at the most, 1 to ${MAX_PAGE_SIZE}; ${DEFAULT_PAGE_SIZE} by default.`,
       pattern: '^([1-9][0-9]{0,2}|1000)$',
       'x-expected': `an integer from 1 to ${MAX_PAGE_SIZE}`,
-      examples: ['100']
+      examples: ['', '100']
     })
   ),
   cursor: Type.Optional(
@@ -22,7 +22,8 @@ export const pageParameters = (cursor: string) => ({
       description: 'The `next_cursor` of the answer before: goes on behind it.',
       maxLength: 512,
       'x-expected': 'the next_cursor of an answer of this list',
-      examples: [cursor]
+      // The first is what Swagger UI fills in.
+      examples: ['', cursor]
     })
   )
 })

@@ -150,14 +150,14 @@ export const ListSegmentsQuerySchema = closedObject({
       maxLength: 1_000,
       pattern: '^[^\\u0000\\ud800-\\udfff]*$',
       'x-expected': '1 to 1000 characters',
-      examples: ['promo']
+      examples: ['', 'promo']
     })
   ),
   include_deleted: Type.Optional(
     Type.Union([Type.Literal('true'), Type.Literal('false')], {
       description: 'Whether deleted segments are listed too; `false` by default.',
       'x-expected': 'true or false',
-      examples: ['true']
+      examples: ['', 'true']
     })
   )
 })

@@ -26,7 +26,9 @@ export function describeRoute({ method, url }: RouteOptions): string {
 /** A request that the route takes, made of the examples in its schema. */
 export function exampleRequest({ method, url, schema }: RouteOptions): InjectOptions {
   const { params, querystring, body } = (schema ?? {}) as Record<string, ExampleSchema | undefined>
-  const example = (name: string, from = params) => String(from?.properties?.[name]?.examples?.[0])
+  // An empty one only keeps Swagger UI from filling in the next.
+  const example = (name: string, from = params) =>
+    String(from?.properties?.[name]?.examples?.find((example) => example !== ''))
   const path = url.replace(/:(\w+)/g, (_, name) => example(name)).replace('*', 'index.css')
   const parameters = Object.keys(querystring?.properties ?? {})
   const query = parameters.map((name) => `${name}=${encodeURIComponent(example(name, querystring))}`)
