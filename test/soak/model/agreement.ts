@@ -56,7 +56,12 @@ export async function agreeOnSegment({ service, model }: World, slug: string): P
   }
   assert.equal(status, 200, JSON.stringify(body))
   const { created_at, deleted_at, members, assignment, ...rest } = body as Record<string, unknown>
-  assert.deepEqual(rest, { slug, selection: segment.selection })
+  assert.deepEqual(rest, {
+    slug,
+    selection: segment.selection,
+    description: null,
+    enroll_new_users: segment.enrolls
+  })
   segment.created.see(String(created_at), `creation of ${slug}`)
   if (segment.deleted) segment.deleted.see(String(deleted_at), `deletion of ${slug}`)
   else assert.equal(deleted_at, null)
@@ -115,6 +120,87 @@ function checkRows(model: Model, userId: UserId, rows: HistoryRow[]): void {
   }
 }
 
+type Entry = {
+  slug: string
+  operation: 'add' | 'delete'
+  time: string
+  cause: string
+  expires_at: string | null
+}
+
+/** Entries of a page: few, so that there are several pages. */
+const PAGE_SIZE = 3
+
+async function readTimeline({ service }: World, userId: UserId): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let next = ''
+  for (;;) {
+    const url = `/api/v1/segments/user/${userId}/history?limit=${PAGE_SIZE}${next}`
+    const { status, body } = await service.get(url)
+    assert.equal(status, 200, JSON.stringify(body))
+    const page = body as { entries: Entry[]; next_cursor: string | null }
+    entries.push(...page.entries)
+    if (page.next_cursor === null) return entries
+    next = `&cursor=${page.next_cursor}`
+  }
+}
+
+/** The timeline is the history, with causes and expiries, and leads to what the user was in at each of its moments. */
+async function agreeOnTimeline(world: World, userId: UserId, history: HistoryRow[]): Promise<void> {
+  const { service, model } = world
+  const isSettled = ({ slug }: { slug: string }) => !model.segments.get(slug)?.filling
+  const entries = (await readTimeline(world, userId)).filter(isSettled)
+  assert.deepEqual(
+    entries.map(({ slug, operation, time }) => [slug, operation, time]),
+    history.map(({ slug, operation, date }) => [slug, operation, date])
+  )
+  for (const slug of new Set(entries.map((entry) => entry.slug))) {
+    const periods = (model.users.get(userId) ?? []).filter((period) => period.slug === slug)
+    const own = entries.filter((entry) => entry.slug === slug)
+    assert.deepEqual(
+      own.map(({ cause }) => cause),
+      periods.flatMap(({ cause, endCause }) => (endCause ? [cause, endCause] : [cause])),
+      `causes of user ${userId} in ${slug}`
+    )
+    const additions = own.filter(({ operation }) => operation === 'add')
+    for (const [index, { expires_at }] of additions.entries()) {
+      const { expires } = periods[index] ?? {}
+      if (expires) expires.see(String(expires_at), `expiry of user ${userId} in ${slug}`)
+      else assert.equal(expires_at, null)
+    }
+  }
+  const active = new Set<string>()
+  for (const [index, { slug, operation, time }] of entries.entries()) {
+    if (operation === 'add') active.add(slug)
+    else active.delete(slug)
+    if (entries[index + 1]?.time === time) continue
+    const { status, body } = await service.get(`/api/v1/segments/user/${userId}?at=${time}`)
+    assert.equal(status, 200, JSON.stringify(body))
+    const slugs = (body as string[]).filter((name) => isSettled({ slug: name }))
+    assert.deepEqual(slugs.toSorted(), [...active].sort(), `user ${userId} at ${time}`)
+  }
+}
+
+/** The lists hold the segments, deleted ones too, and each one's users. */
+async function agreeOnLists({ service, model }: World): Promise<void> {
+  const { body } = await service.get('/api/v1/segments?include_deleted=true')
+  assert.deepEqual(
+    (body as { segments: { slug: string }[] }).segments.map(({ slug }) => slug),
+    [...model.segments.keys()].sort()
+  )
+  for (const slug of model.segments.keys()) {
+    const { body } = await service.get(`/api/v1/segment/${slug}/users`)
+    const members = [...model.users.keys()].filter((userId) =>
+      model.activeSegments(userId)?.certain.includes(slug)
+    )
+    assert.deepEqual(
+      (body as { users: { user_id: string }[] }).users.map(({ user_id }) => user_id),
+      members.toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)),
+      `users of ${slug}`
+    )
+  }
+}
+
 /** A report of an interval is that part of the whole history, to the microsecond. */
 export async function agreeOnInterval(world: World, userId: UserId, from: string, to: string): Promise<void> {
   const all = await agreeOnHistory(world, userId)
@@ -148,8 +234,11 @@ export async function agreeOnEverything(world: World): Promise<void> {
   await agreeOnActiveSegments(world)
   await agreeOnUsers(world, [...userIds])
   for (const slug of world.model.segments.keys()) await agreeOnSegment(world, slug)
+  await agreeOnLists(world)
   const histories = userIds.map(async (userId) => {
-    const all = (await agreeOnHistory(world, userId)) ?? []
+    const all = await agreeOnHistory(world, userId)
+    if (!all) return
+    await agreeOnTimeline(world, userId, all)
     const last = all.at(-1)?.date.slice(0, 10)
     // What lies at midnight belongs to the day that begins.
     if (last) await agreeOnPart(world, all, userId, '1970-01-01', last)

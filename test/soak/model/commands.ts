@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import type { Answer } from '../../support/service.ts'
 import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
+import type { Moment } from './moment.ts'
 import { settleFillings } from './settle.ts'
 import { letTimePass } from './time.ts'
 import { userIds, type World } from './world.ts'
@@ -48,6 +49,18 @@ const slugs = fc.oneof(
 )
 const userId = fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...userIds))
 
+const thousandths = fc.oneof(fc.integer({ min: 0, max: 1000 }), fc.constantFrom(0, 500, 1000))
+
+/** The known users who are in a segment, as the service tells. */
+async function readMembers({ service, model }: World, slug: string): Promise<string[]> {
+  const members: string[] = []
+  for (const userId of model.users.keys()) {
+    const { body } = await service.getSegments(userId)
+    if ((body as string[]).includes(slug)) members.push(userId)
+  }
+  return members
+}
+
 const refused = (status: number, code: string, message: string): Answer => ({
   status,
   body: { message, code }
@@ -58,10 +71,11 @@ const createSegment = command(
   'createSegment',
   inputs({
     slug,
-    thousandths: fc.option(fc.integer({ min: 0, max: 1000 }), { freq: 4 }),
-    later: fc.boolean()
+    thousandths: fc.option(thousandths, { freq: 4 }),
+    later: fc.boolean(),
+    enrolls: fc.boolean()
   }),
-  async (world, { slug, thousandths, later }) => {
+  async (world, { slug, thousandths, later, enrolls }) => {
     const { service, model } = world
     const selection = thousandths === null ? null : thousandths / 1000
     const name = slug.toUpperCase()
@@ -70,10 +84,10 @@ const createSegment = command(
         method: 'POST',
         url: '/api/v1/segment',
         headers: later ? { prefer: 'respond-async' } : {},
-        body: selection === null ? { slug } : { slug, selection }
+        body: selection === null ? { slug } : { slug, selection, enroll_new_users: enrolls }
       })
     )
-    if (!model.createSegment(name, selection, at)) {
+    if (!model.createSegment(name, selection, enrolls && selection !== null, at)) {
       const message = `segment with slug (${name}) already exists`
       assert.deepEqual(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message))
       return
@@ -85,14 +99,51 @@ const createSegment = command(
       model.beginFilling(name, target)
       return
     }
-    const drawn: string[] = []
-    for (const userId of model.users.keys()) {
-      const { body } = await service.getSegments(userId)
-      if ((body as string[]).includes(name)) drawn.push(userId)
-    }
+    const drawn = await readMembers(world, name)
     assert.equal(drawn.length, target, `drawn into ${name}`)
     for (const userId of drawn) model.putIn(userId, name, at)
     model.segment(name).assignment = { status: 'done', assigned: target, target }
+  }
+)
+
+/** Raises or lowers the share, or changes whether new users are enrolled. */
+const patchSegment = command(
+  'patchSegment',
+  inputs({ slug, thousandths: fc.option(thousandths, { freq: 4 }), enrolls: fc.option(fc.boolean()) }),
+  async (world, { slug, thousandths, enrolls }) => {
+    const { service, model } = world
+    const name = slug.toUpperCase()
+    const [answer, at] = await world.during(() =>
+      service.patchSegment(slug, {
+        ...(thousandths !== null && { selection: thousandths / 1000 }),
+        ...(enrolls !== null && { enroll_new_users: enrolls })
+      })
+    )
+    const segment = model.segments.get(name)
+    if (thousandths === null && enrolls === null) {
+      assert.equal(answer.status, 400)
+    } else if (!segment || segment.deleted) {
+      assert.deepEqual(answer, refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) not found`))
+    } else if (enrolls && thousandths === null && segment.selection === null) {
+      const message = 'body field (enroll_new_users) needs a selection'
+      assert.deepEqual(answer, refused(400, 'INVALID_REQUEST', message))
+    } else if (thousandths !== null && segment.filling) {
+      const message = `users are still being put into segment with slug (${name})`
+      assert.deepEqual(answer, refused(409, 'SEGMENT_BEING_FILLED', message))
+    } else {
+      segment.enrolls = enrolls ?? segment.enrolls
+      const before = model.lots(name)
+      const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.drawn.length
+      const added = Math.min(Math.max(missing, 0), before.candidates.length)
+      const removed = Math.max(-missing, 0)
+      assert.deepEqual(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
+      if (thousandths === null) return
+      segment.selection = thousandths / 1000
+      const members = new Set(await readMembers(world, name))
+      for (const userId of before.candidates) if (members.has(userId)) model.putIn(userId, name, at)
+      for (const userId of before.drawn) if (!members.has(userId)) model.takeOut(userId, name, at)
+      assert.equal(model.lots(name).drawn.length, before.drawn.length + added - removed)
+    }
   }
 )
 
@@ -111,11 +162,21 @@ const changeSegments = command(
   inputs({
     userId,
     add: fc.option(slugs, { nil: undefined }),
-    remove: fc.option(slugs, { nil: undefined })
+    remove: fc.option(slugs, { nil: undefined }),
+    hours: fc.option(fc.constantFrom(12, 30, 60), { freq: 2 })
   }),
-  async (world, { userId, add, remove }) => {
+  async (world, { userId, add, remove, hours }) => {
     const { service, model } = world
-    const [answer, at] = await world.during(() => service.changeSegments(userId, add, remove))
+    const ttl = add?.length && hours !== null ? hours * 3600 : undefined
+    const [answer, at] = await world.during(() =>
+      service.post(`/api/v1/segments/user/${userId}`, {
+        segments_to_add: add,
+        segments_to_delete: remove,
+        ttl_seconds: ttl
+      })
+    )
+    const expires = ttl === undefined ? undefined : at.after(BigInt(ttl) * 1_000_000n)
+    const isNew = !model.users.has(userId)
     const toAdd = (add ?? []).map((name) => name.toUpperCase())
     const toRemove = (remove ?? []).map((name) => name.toUpperCase())
     const all = [...toAdd, ...toRemove]
@@ -123,13 +184,30 @@ const changeSegments = command(
     if (twice) {
       const message = `segment with slug (${twice}) stands more than once in the request`
       assert.deepEqual(answer, refused(400, 'DUPLICATE_SLUG', message))
-    } else if (model.changeSegments(userId, toAdd, toRemove, at)) {
+    } else if (model.changeSegments(userId, toAdd, toRemove, at, expires)) {
       assert.deepEqual(answer, done)
+      if (isNew) await findEnrollments(world, userId, all, at)
     } else {
       assert.deepEqual(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found'))
     }
   }
 )
+
+/** Takes over for which segments the user was drawn who has just become known. */
+async function findEnrollments(
+  { service, model }: World,
+  userId: string,
+  named: string[],
+  at: Moment
+): Promise<void> {
+  const slugs = (await service.getSegments(userId)).body as string[]
+  for (const { slug, selection } of model.enrollingSegments()) {
+    if (named.includes(slug)) continue
+    const isDrawn = slugs.includes(slug)
+    if (selection === 0 || selection === 1) assert.equal(isDrawn, selection === 1, `enrolled into ${slug}`)
+    if (isDrawn) model.enroll(userId, slug, at)
+  }
+}
 
 const readUsers = command('readUsers', fc.array(userId, { minLength: 1, maxLength: 8 }), agreeOnUsers)
 
@@ -175,6 +253,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: changeSegments.any },
   { weight: 4, arbitrary: createSegment.any },
   { weight: 2, arbitrary: deleteSegment.any },
+  { weight: 3, arbitrary: patchSegment.any },
   { weight: 1, arbitrary: readUsers.any },
   { weight: 1, arbitrary: readSegment.any },
   { weight: 2, arbitrary: orderReport.any },
@@ -186,8 +265,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** Some segments and users there may be from the beginning: among few, most commands would be refused. */
 const beginning = fc.subarray([
-  ...['A', 'B-1'].map((slug) => createSegment.of({ slug, thousandths: null, later: false })),
-  ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [] }))
+  ...['A', 'B-1'].map((slug) => createSegment.of({ slug, thousandths: null, later: false, enrolls: false })),
+  ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [], hours: null }))
 ])
 
 /** Any sequence of commands. */

@@ -2,10 +2,35 @@ import { type Microseconds, Moment } from './moment.ts'
 
 export type UserId = string
 
-/** A user's stay in a segment. */
-export type Period = { slug: string; added: Moment; ended?: Moment }
+export type Cause =
+  | 'request'
+  | 'selection'
+  | 'enrollment'
+  | 'expiry'
+  | 'segment_deleted'
+  | 'selection_lowered'
 
-type Decision = { operation: 'add' | 'delete'; at: Moment }
+/** A user's stay in a segment. */
+export type Period = {
+  slug: string
+  added: Moment
+  cause: Cause
+  /** When it ends by itself. */
+  expires?: Moment | undefined
+  ended?: Moment
+  endCause?: Cause
+}
+
+export function endPeriod(period: Period, at: Moment, cause: Cause): void {
+  period.ended = at
+  period.endCause = cause
+}
+
+/** What a request, or the drawing at a user's first one, makes of a membership. */
+export type Decision = { at: Moment } & (
+  | { operation: 'add'; cause: 'request' | 'enrollment'; expires?: Moment | undefined }
+  | { operation: 'delete' }
+)
 
 /**
  * What is known of a segment while it is being filled: how many are to be drawn of whom, and what requests have
@@ -23,8 +48,8 @@ export class Filling {
     this.#candidates = candidates
   }
 
-  decide(userId: UserId, operation: 'add' | 'delete', at: Moment): void {
-    this.#decisions.set(userId, [...(this.#decisions.get(userId) ?? []), { operation, at }])
+  decide(userId: UserId, decision: Decision): void {
+    this.#decisions.set(userId, [...(this.#decisions.get(userId) ?? []), decision])
   }
 
   /** Whether the user is in it, if that is known. */
@@ -45,7 +70,7 @@ export class Filling {
     const without = follow([], slug, decisions, deleted)
     if (!this.#candidates.includes(userId)) return [without]
     const latest = (decisions[0]?.at ?? deleted)?.latest ?? now
-    const putIn = { slug, added: new Moment(this.since.earliest, latest) }
+    const putIn: Period = { slug, added: new Moment(this.since.earliest, latest), cause: 'selection' }
     return [without, follow([putIn], slug, decisions, deleted)]
   }
 }
@@ -59,15 +84,18 @@ function follow(
 ): Period[] {
   const periods = [...before]
   let open = periods.at(-1)
-  for (const { operation, at } of decisions) {
-    if (operation === 'add' && !open) {
-      open = { slug, added: at }
-      periods.push(open)
-    } else if (operation === 'delete' && open) {
-      open.ended = at
+  for (const decision of decisions) {
+    const { operation, at } = decision
+    if (operation === 'delete') {
+      if (open) endPeriod(open, at, 'request')
       open = undefined
+    } else if (open) {
+      open.expires = decision.expires
+    } else {
+      open = { slug, added: at, cause: decision.cause, expires: decision.expires }
+      periods.push(open)
     }
   }
-  if (open && deleted) open.ended = deleted
+  if (open && deleted) endPeriod(open, deleted, 'segment_deleted')
   return periods
 }

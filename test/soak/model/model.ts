@@ -1,11 +1,13 @@
-import { Filling, type Period, type UserId } from './filling.ts'
-import type { Moment } from './moment.ts'
+import { type Cause, endPeriod, Filling, type Period, type UserId } from './filling.ts'
+import type { Microseconds, Moment } from './moment.ts'
 
 export type Assignment = { status: string; assigned: number; target: number | null }
 
 export type ModelSegment = {
   slug: string
   selection: number | null
+  /** Whether users who are first seen join by the selection. */
+  enrolls: boolean
   created: Moment
   deleted?: Moment
   assignment: Assignment | null
@@ -25,9 +27,9 @@ export class Model {
   readonly #moments = new Set<Moment>()
 
   /** @returns false where the slug is taken. */
-  createSegment(slug: string, selection: number | null, at: Moment): boolean {
+  createSegment(slug: string, selection: number | null, enrolls: boolean, at: Moment): boolean {
     if (this.segments.has(slug)) return false
-    this.segments.set(slug, { slug, selection, created: at, assignment: null })
+    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null })
     this.#moments.add(at)
     return true
   }
@@ -52,7 +54,45 @@ export class Model {
   }
 
   putIn(userId: UserId, slug: string, at: Moment): void {
-    this.#begin(userId, { slug, added: at })
+    this.#begin(userId, { slug, added: at, cause: 'selection' })
+  }
+
+  /** The user was drawn for leaving. */
+  takeOut(userId: UserId, slug: string, at: Moment): void {
+    this.#moments.add(at)
+    this.#end(this.users.get(userId) ?? [], slug, at, 'selection_lowered')
+  }
+
+  /** The user, who has just become known, was drawn for the segment. */
+  enroll(userId: UserId, slug: string, at: Moment): void {
+    const { filling } = this.segment(slug)
+    if (filling) filling.decide(userId, { operation: 'add', cause: 'enrollment', at })
+    else this.#begin(userId, { slug, added: at, cause: 'enrollment' })
+  }
+
+  /** The live segments that users who are first seen may join. */
+  enrollingSegments(): ModelSegment[] {
+    return [...this.segments.values()].filter(({ enrolls, deleted }) => enrolls && !deleted)
+  }
+
+  /** The known users who are in the segment by chance, and those who may come in by chance. */
+  lots(slug: string): { drawn: UserId[]; candidates: UserId[] } {
+    const drawn: UserId[] = []
+    const candidates: UserId[] = []
+    for (const [userId, periods] of this.users) {
+      const own = periods.filter((period) => period.slug === slug)
+      const open = own.find(({ ended }) => !ended)
+      if (open && open.cause !== 'request') drawn.push(userId)
+      if (!open && own.every(({ endCause }) => endCause !== 'request')) candidates.push(userId)
+    }
+    return { drawn, candidates }
+  }
+
+  /** What was to end by now has ended then. */
+  expire(now: Microseconds): void {
+    for (const period of [...this.users.values()].flat())
+      if (!period.ended && period.expires && period.expires.latest <= now)
+        endPeriod(period, period.expires, 'expiry')
   }
 
   /** @returns false where there is no such segment. */
@@ -61,25 +101,27 @@ export class Model {
     if (!segment) return false
     segment.deleted = at
     this.#moments.add(at)
-    for (const periods of this.users.values()) this.#end(periods, slug, at)
+    for (const periods of this.users.values()) this.#end(periods, slug, at, 'segment_deleted')
     return true
   }
 
   /** @returns false where a slug names no segment. */
-  changeSegments(userId: UserId, add: string[], remove: string[], at: Moment): boolean {
+  changeSegments(userId: UserId, add: string[], remove: string[], at: Moment, expires?: Moment): boolean {
     if (![...add, ...remove].every((slug) => this.#live(slug))) return false
     this.#moments.add(at)
+    if (expires) this.#moments.add(expires)
     const periods = this.users.get(userId) ?? []
     this.users.set(userId, periods)
     for (const slug of remove) {
-      this.segment(slug).filling?.decide(userId, 'delete', at)
-      this.#end(periods, slug, at)
+      this.segment(slug).filling?.decide(userId, { operation: 'delete', at })
+      this.#end(periods, slug, at, 'request')
     }
     for (const slug of add) {
       const { filling } = this.segment(slug)
-      if (filling) filling.decide(userId, 'add', at)
-      else if (!periods.some((period) => period.slug === slug && !period.ended))
-        this.#begin(userId, { slug, added: at })
+      const open = periods.find((period) => period.slug === slug && !period.ended)
+      if (filling) filling.decide(userId, { operation: 'add', cause: 'request', at, expires })
+      else if (open) open.expires = expires
+      else this.#begin(userId, { slug, added: at, cause: 'request', expires })
     }
     return true
   }
@@ -125,8 +167,8 @@ export class Model {
     this.users.get(userId)?.push(period)
   }
 
-  #end(periods: Period[], slug: string, at: Moment): void {
+  #end(periods: Period[], slug: string, at: Moment, cause: Cause): void {
     const open = periods.find((period) => period.slug === slug && !period.ended)
-    if (open) open.ended = at
+    if (open) endPeriod(open, at, cause)
   }
 }

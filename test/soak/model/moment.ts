@@ -40,6 +40,11 @@ export class Moment {
     this.latest = time
   }
 
+  /** So much later, as far as it is known. */
+  after(time: Microseconds): Moment {
+    return new Moment(this.earliest + time, this.latest + time)
+  }
+
   /** Moves it back, along with all else. */
   moveBack(by: Microseconds): void {
     this.earliest -= by

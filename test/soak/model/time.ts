@@ -37,4 +37,5 @@ export async function letTimePass(
     return BigInt(microseconds)
   })
   world.model.moveBack(passed)
+  world.model.expire(await world.now())
 }
