@@ -61,6 +61,7 @@ class WatchedSocket {
   /** By performance.now(), as the other times. Being opened counts as an answer. */
   #answeredAt = performance.now()
   #waitingSince = Number.POSITIVE_INFINITY
+  #isReady = false
   #written = 0
   #read = 0
 
@@ -77,6 +78,7 @@ class WatchedSocket {
       this.#read = socket.bytesRead
       if (endsAnswer(chunk)) this.#answer()
     })
+    socket.once('end', () => this.#end())
     socket.once('close', () => {
       clearInterval(watch)
       WatchedSocket.#open.delete(this)
@@ -112,7 +114,19 @@ class WatchedSocket {
     if (bytesWritten > this.#written) this.#waitingSince = Math.min(this.#waitingSince, performance.now())
   }
 
+  /**
+   * Where the server has ended the connection before it was ready for a statement, postgres.js connects anew for the same
+   * statement, at once and again and again, as it takes the server's reason for the error of what was lost on the
+   * connection before. An error of the socket ends that: the statement fails with it.
+   */
+  #end(): void {
+    if (this.#isReady) return
+    const error = new Error('the server has ended the connection before it was ready')
+    this.socket.emit('error', Object.assign(error, { code: 'CONNECTION_CLOSED' }))
+  }
+
   #answer(): void {
+    this.#isReady = true
     this.#written = this.socket.bytesWritten
     this.#answeredAt = performance.now()
     this.#waitingSince = Number.POSITIVE_INFINITY

@@ -1,5 +1,6 @@
+import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { connectDatabase, retryWrite } from '../src/database.ts'
+import { connectDatabase, isDatabaseUnavailable, retryWrite } from '../src/database.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
 
 function connectOnce(t: Test, { url }: TestDatabase) {
@@ -41,4 +42,35 @@ t.test('a connection that is lost after the first rows leaves nothing to the nex
   await lost
   const next = await retryWrite(() => sql`insert into users (id) values (1) returning id`)
   t.same([...next], [{ id: '1' }])
+})
+
+t.test('a statement fails at once where the server lets nobody in, whatever was lost before', async (t) => {
+  const database = await createDatabase(t)
+  const name = new URL(database.url).pathname.slice(1)
+  const outside = postgres(new URL('/postgres', database.url).href, { max: 1 })
+  t.teardown(() => outside.end({ timeout: 1 }))
+  const sql = connectOnce(t, database)
+  const lost = t.rejects(sql`select pg_sleep(60)`)
+  await waitUntil(
+    () => outside`
+      select from pg_stat_activity
+      where datname = ${name} and application_name = 'test' and wait_event = 'PgSleep'`,
+    ({ count }) => count === 1
+  )
+  await outside`alter database ${outside(name)} allow_connections false`
+  await outside`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = ${name} and application_name = 'test'`
+  await lost
+  const isRefused = () =>
+    sql`select 1`.then(
+      () => false,
+      (error) => {
+        if (!isDatabaseUnavailable(error)) throw error
+        return true
+      }
+    )
+  t.same(await Promise.all([isRefused(), isRefused(), isRefused()]), [true, true, true])
+  await outside`alter database ${outside(name)} allow_connections true`
+  await waitUntil(isRefused, (refused) => !refused)
 })
