@@ -138,7 +138,8 @@ drop function change_user_segments(bigint, text[], text[]);
 -- A function, because each of its statements sees what was committed before it began: with the locks, two calls for one
 -- user take effect one after the other, a segment's deletion waits for the changes in it that are under way, and these
 -- wait for whatever goes over all of its members. Segments are locked before the user, in the order of their ids, so no
--- two calls can wait for each other. Lock spaces: (1, segment id) and (user id).
+-- two calls can wait for each other. One that was created since is not locked, and not there for this call. Lock spaces:
+-- (1, segment id) and (user id).
 create function change_user_segments(
   p_user_id bigint,
   p_add text[],
@@ -151,24 +152,28 @@ returns boolean
 language plpgsql
 as $$
 declare
+  named_ids integer[];
+  enrolling_ids integer[];
   add_ids integer[];
   delete_ids integer[];
   filling_ids integer[];
   changed_at timestamptz;
   expiry timestamptz;
 begin
-  if exists (select from users where id = p_user_id) then
-    perform pg_advisory_xact_lock_shared(1, id)
-    from (select id from segments where slug = any(p_add || p_delete) order by id) s;
-  else
-    perform pg_advisory_xact_lock_shared(1, id)
-    from (
-      select id from segments where slug = any(p_add || p_delete)
-      union
-      select id from segments where enroll_new_users and deleted_at is null
-      order by id
-    ) s;
-  end if;
+  select array_agg(id)
+  into named_ids
+  from segments
+  where slug = any(p_add || p_delete);
+
+  select array_agg(id)
+  into enrolling_ids
+  from segments
+  where enroll_new_users
+    and deleted_at is null
+    and not exists (select from users where id = p_user_id);
+
+  perform pg_advisory_xact_lock_shared(1, id)
+  from (select distinct id from unnest(named_ids || enrolling_ids) as id order by id) s;
 
   select
     array_agg(id) filter (where slug = any(p_add)),
@@ -178,7 +183,7 @@ begin
     )
   into add_ids, delete_ids, filling_ids
   from segments
-  where slug = any(p_add || p_delete)
+  where id = any(named_ids)
     and deleted_at is null;
 
   if coalesce(cardinality(add_ids), 0) < cardinality(p_add)
@@ -208,9 +213,10 @@ begin
     insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
     select p_user_id, id, changed_at, 'enrollment', p_actor
     from segments
-    where enroll_new_users
+    where id = any(enrolling_ids)
+      and id <> all(coalesce(named_ids, '{}'))
+      and enroll_new_users
       and deleted_at is null
-      and slug <> all(p_add || p_delete)
       and random() < selection::double precision;
   end if;
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { parseHistory, replay } from '../support/history.ts'
-import { dayFromNow, startService, startServiceOn, type TestService } from '../support/service.ts'
+import { countBlocked } from '../support/locks.ts'
+import { dayFromNow, startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
 
 async function activeSlugs(service: TestService, userId: number): Promise<string[]> {
   const { body } = await service.getSegments(userId)
@@ -80,4 +81,22 @@ t.test('a segment deleted while users enter it ends every membership at its time
     const answered = entered.filter(({ status }) => status === 200).length
     t.same(counts, { periods: answered, active: 0, wrong: 0 })
   }
+})
+
+t.test('a change does not see a segment that it has not locked', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('OLD')
+  const holder = await service.sql.reserve()
+  await holder`select pg_advisory_lock(1, id) from segments where slug = 'OLD'`
+  const change = service.changeSegments(1, ['OLD', 'NEW'])
+  await waitUntil(
+    () => countBlocked(service.database),
+    (blocked) => blocked === 1
+  )
+  await service.createSegment('NEW')
+  await holder`select pg_advisory_unlock(1, id) from segments where slug = 'OLD'`
+  holder.release()
+  t.equal((await change).status, 404)
+  t.equal((await service.getSegments(1)).status, 404, 'and nothing has changed')
+  t.equal((await service.changeSegments(1, ['OLD', 'NEW'])).status, 200)
 })
