@@ -147,11 +147,16 @@ export class HotClient {
     if (share !== undefined) shares.set(slug, { share, later })
   }
 
+  /** While users enter the segment. */
   async #delete(): Promise<void> {
     const { deletions } = this.#journal
     const slug = this.#briefSlug()
     if (!slug) return
-    const { status } = await this.#send('delete', [200, 404], (http) => http.deleteSegment(slug))
+    const entries = Array.from({ length: 4 }, () =>
+      this.#send('enter', [200, 404], (http) => http.changeSegments(this.#hotUser(), [slug], []))
+    )
+    const deletion = this.#send('delete', [200, 404], (http) => http.deleteSegment(slug))
+    const [{ status }] = await Promise.all([deletion, ...entries])
     if (status === 200) deletions.set(slug, (deletions.get(slug) ?? 0) + 1)
   }
 

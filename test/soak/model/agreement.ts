@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type HistoryRow, parseHistory, replay } from '../../support/history.ts'
 import type { UserId } from './filling.ts'
 import type { ActiveSegments, Model } from './model.ts'
-import { dayOf, MICROSECONDS_OF_A_DAY, parseTime } from './moment.ts'
+import { dayAfter, dayOf, MICROSECONDS_OF_A_DAY, parseTime } from './moment.ts'
 import { userIds, type World } from './world.ts'
 
 /** The slugs are what the user is in, but for those of which it is not known yet. */
@@ -240,8 +240,10 @@ export async function agreeOnEverything(world: World): Promise<void> {
     if (!all) return
     await agreeOnTimeline(world, userId, all)
     const last = all.at(-1)?.date.slice(0, 10)
+    if (!last) return
     // What lies at midnight belongs to the day that begins.
-    if (last) await agreeOnPart(world, all, userId, '1970-01-01', last)
+    await agreeOnPart(world, all, userId, '1970-01-01', last)
+    await agreeOnPart(world, all, userId, last, dayAfter(last))
   })
   await Promise.all(histories)
 }

@@ -14,6 +14,11 @@ export function dayOf(time: Microseconds): string {
   return new Date(Number(time / 1000n)).toISOString().slice(0, 10)
 }
 
+/** The next day, of one as YYYY-MM-DD. */
+export function dayAfter(day: string): string {
+  return dayOf(parseTime(`${day}T00:00:00.000000Z`) + MICROSECONDS_OF_A_DAY)
+}
+
 /**
  * When something took effect: between the beginning and the end of the call that caused it. From the first time the
  * service has named, it is that time, in all that happened at that moment, and for ever.
