@@ -19,13 +19,19 @@ export type Load = {
   rate?: number
 }
 
-/** Response times in milliseconds; `loadCpu` is the share of one core that this process took: near 1 it
- * was the bottleneck. */
+/**
+ * Response times in milliseconds, of what was answered 2xx, and apart from them of what was refused with 503; `loadCpu`
+ * is the share of one core that this process took: near 1 it was the bottleneck.
+ */
 export type LoadResult = {
   requestsPerSecond: number
   p50: number
   p99: number
   max: number
+  refusals: number
+  refusalP50: number
+  refusalP99: number
+  /** Whatever is not 2xx, refusals among it. */
   errors: number
   loadCpu: number
 }
@@ -93,7 +99,8 @@ async function run(load: Load): Promise<LoadResult> {
   const { address, connections, seconds, rate } = load
   const { host } = new URL(address)
   // autocannon's own histogram counts whole milliseconds.
-  const nanoseconds = createHistogram()
+  const answers = createHistogram()
+  const refusals = createHistogram()
   const lateness = new Map<autocannon.Client, () => number>()
   const cpuBefore = process.cpuUsage()
   const start = performance.now()
@@ -109,17 +116,22 @@ async function run(load: Load): Promise<LoadResult> {
       lateness.set(client, pace(client, firstDue, interval))
     }
   })
-  measuring.on('response', (client, _status, _bytes, milliseconds) => {
+  measuring.on('response', (client, status, _bytes, milliseconds) => {
     const late = lateness.get(client)?.() ?? 0
-    nanoseconds.record(Math.max(1, Math.round((milliseconds + late) * NANOSECONDS)))
+    const nanoseconds = Math.max(1, Math.round((milliseconds + late) * NANOSECONDS))
+    if (status < 300) answers.record(nanoseconds)
+    else if (status === 503) refusals.record(nanoseconds)
   })
   const result = await measuring
   const cpu = process.cpuUsage(cpuBefore)
   return {
     requestsPerSecond: result['2xx'] / result.duration,
-    p50: nanoseconds.percentile(50) / NANOSECONDS,
-    p99: nanoseconds.percentile(99) / NANOSECONDS,
-    max: nanoseconds.max / NANOSECONDS,
+    p50: answers.percentile(50) / NANOSECONDS,
+    p99: answers.percentile(99) / NANOSECONDS,
+    max: answers.max / NANOSECONDS,
+    refusals: refusals.count,
+    refusalP50: refusals.percentile(50) / NANOSECONDS,
+    refusalP99: refusals.percentile(99) / NANOSECONDS,
     errors: result.non2xx + result.errors,
     loadCpu: (cpu.user + cpu.system) / 1000 / (performance.now() - start)
   }

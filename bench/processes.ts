@@ -1,6 +1,7 @@
 /** The processes that a part of the benchmark runs beside this one. None outlives this one. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Load, LoadResult } from './load.ts'
 
@@ -46,6 +47,12 @@ export async function nextMessage(child: ChildProcess, name: string): Promise<un
   } finally {
     heard.abort()
   }
+}
+
+/** What a process has in memory, in MB; on Linux alone. */
+export async function readMemory(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024
 }
 
 /** Ends all processes that were started, and waits for them. */

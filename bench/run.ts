@@ -14,6 +14,7 @@ import { change } from './parts/change.ts'
 import { growth } from './parts/growth.ts'
 import { isolation } from './parts/isolation.ts'
 import { memory } from './parts/memory.ts'
+import { overload } from './parts/overload.ts'
 import { latency, read } from './parts/read.ts'
 import { report } from './parts/report.ts'
 import { create, createAsync, deletion } from './parts/segments.ts'
@@ -32,6 +33,7 @@ const parts: Record<string, Part> = {
   'create-async': createAsync,
   delete: deletion,
   isolation,
+  overload,
   memory
 }
 

@@ -30,6 +30,9 @@ async function run({ users, slugs, connections, seconds }: Load): Promise<LoadRe
     p50: nanoseconds.percentile(50) / NANOSECONDS,
     p99: nanoseconds.percentile(99) / NANOSECONDS,
     max: nanoseconds.max / NANOSECONDS,
+    refusals: 0,
+    refusalP50: 0,
+    refusalP99: 0,
     errors: 0,
     loadCpu: (cpu.user + cpu.system) / 1000 / elapsed
   }

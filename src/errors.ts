@@ -97,8 +97,8 @@ export const internalError = (cause: unknown) =>
 export const deadlineExceeded = () =>
   serviceUnavailable('DEADLINE_EXCEEDED', 'the request could not be answered in time, try again later')
 
-export const overloaded = () =>
-  serviceUnavailable('OVERLOADED', 'too many requests are in flight, try again later')
+/** Made once: its stack says nothing, and takes a tenth of the time of a refusal, when there is the least of it. */
+export const overloaded = serviceUnavailable('OVERLOADED', 'too many requests are in flight, try again later')
 
 export const databaseUnavailable = (cause?: unknown) =>
   serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { setInterval } from 'node:timers/promises'
 import { withBackground } from '../background.ts'
 import { type Part, startServer } from '../bench.ts'
 import { median, toRow } from '../compare.ts'
 import { ordinarySlugs } from '../generate.ts'
-import { startLoad } from '../processes.ts'
+import { readMemory, startLoad } from '../processes.ts'
 
 /** In MB. */
 const LIMIT = 256
@@ -61,8 +60,7 @@ export const memory: Part = async (bench) => {
 async function sample(pid: number, samples: number[], signal: AbortSignal): Promise<void> {
   try {
     for await (const _ of setInterval(1_000, undefined, { signal })) {
-      const status = await readFile(`/proc/${pid}/status`, 'utf8')
-      samples.push(Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024)
+      samples.push(await readMemory(pid))
       if (samples.length % 60 === 0)
         console.log(`  ${samples.length / 60} min: ${Math.round(samples.at(-1) ?? 0)} MB`)
     }

@@ -28,6 +28,24 @@ t.test('what a route has too many of is refused at once, and the others are answ
 })
 
 t.test(
+  'fewer changes than reads are in flight at once, and those that are too many change nothing',
+  async (t) => {
+    const service = await startService(t)
+    await service.createSegment('A')
+    const release = await holdTable(t, service.database, 'memberships')
+    const changes = Array.from({ length: 80 }, (_, n) => service.changeSegments(1 + n, ['A']))
+    for (const answer of await Promise.all(changes.slice(64))) t.same(answer, refused)
+    await release()
+    for (const { status } of await Promise.all(changes.slice(0, 64))) t.equal(status, 200)
+    const users = await service.sql<{ id: number }[]>`select id::integer from users order by id`
+    t.same(
+      users.map(({ id }) => id),
+      Array.from({ length: 64 }, (_, n) => 1 + n)
+    )
+  }
+)
+
+t.test(
   'while the event loop is late, everything is refused but the word that the process lives',
   async (t) => {
     const service = await startService(t)
