@@ -36,6 +36,8 @@ t.test('the OpenAPI document', async (t) => {
     )
     t.same(operations.toSorted(), [
       'delete /api/v1/segment/{slug}',
+      'get /api/v1/reports/{filename}',
+      'get /api/v1/reports/{filename}/status',
       'get /api/v1/segment/{slug}',
       'get /api/v1/segments/user/history/{filename}',
       'get /api/v1/segments/user/history/{filename}/status',
@@ -45,6 +47,7 @@ t.test('the OpenAPI document', async (t) => {
       'get /health/ready',
       'get /metrics',
       'get /openapi.json',
+      'post /api/v1/reports',
       'post /api/v1/segment',
       'post /api/v1/segments/user/{user_id}',
       'post /api/v1/segments/users/query'

@@ -3,7 +3,7 @@ import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { HOT_SETTINGS } from '../src/plugins/database.ts'
 import { changeUserSegments, selectActiveSegments } from '../src/routes/memberships/queries.ts'
-import { selectUserHistory } from '../src/routes/reports/queries.ts'
+import { selectHistory } from '../src/routes/reports/queries.ts'
 import {
   closePeriods,
   continueAssignment,
@@ -91,7 +91,7 @@ t.test('the hot read touches indexes alone', async (t) => {
 t.test("a user's history is found by the user", async (t) => {
   const connection = connect(t, await createRealisticDatabase(t), {})
   const request = { userId: '77', from: '2000-01-01', to: '2100-01-01' }
-  t.ok((await selectUserHistory(connection.sql, request)).length > 10)
+  t.ok((await selectHistory(connection.sql, request)).length > 10)
   const nodes = await explainLast(connection, "77, '2000-01-01', '2100-01-01'")
   const indexes = new Set(
     nodes.map((node) => node['Index Name']).filter((index) => index?.startsWith('memberships'))
@@ -115,7 +115,7 @@ t.test('no statement but the draw goes over all users or memberships', async (t)
         Array.from({ length: 1000 }, (_, n) => String(n + 1))
       ),
     change: () => changeUserSegments(sql, '77', ['SEGMENT_1', 'SEGMENT_2'], ['SEGMENT_3', 'SEGMENT_40']),
-    history: () => selectUserHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
+    history: () => selectHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
     'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
     'delete a segment': () => deleteSegment(sql, 'SEGMENT_6'),
     'close periods': () => closePeriods(sql, undefined, 500),
