@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, DateSchema } from './common.ts'
+import { closedObject, DateSchema, SlugSchema } from './common.ts'
 
-export const ReportIntervalSchema = closedObject({
+const interval = {
   from: Type.Unsafe<string>({
     ...DateSchema,
     description: 'The first day, in UTC.',
@@ -13,8 +13,26 @@ export const ReportIntervalSchema = closedObject({
     description: 'The day after the last one, in UTC; tomorrow at the latest.',
     examples: ['2023-08-31']
   })
-})
+}
+
+export const ReportIntervalSchema = closedObject(interval)
 export type ReportInterval = Static<typeof ReportIntervalSchema>
+
+export const OrderReportBodySchema = closedObject(
+  {
+    ...interval,
+    segment: Type.Optional(
+      Type.Unsafe<string>({
+        ...SlugSchema,
+        description:
+          'The segment whose history it is, a deleted one too; of all segments where it is left out.',
+        examples: ['VOICE_MSG']
+      })
+    )
+  },
+  { title: 'OrderReport', examples: [{ from: '2023-08-01', to: '2023-08-31', segment: 'VOICE_MSG' }] }
+)
+export type OrderReportBody = Static<typeof OrderReportBodySchema>
 
 export const OrderedReportSchema = Type.Object(
   {
@@ -32,15 +50,32 @@ export const OrderedReportSchema = Type.Object(
 )
 export type OrderedReport = Static<typeof OrderedReportSchema>
 
-export const ReportParamsSchema = closedObject({
-  filename: Type.String({
-    title: 'ReportFilename',
-    description: 'The name from the link: `user-{user_id}_{from}_{to}.csv`.',
-    pattern: '^user-[1-9][0-9]{0,18}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{4}-[0-9]{2}-[0-9]{2}\\.csv$',
-    'x-expected': 'a name like user-10_2023-08-01_2023-08-31.csv',
-    examples: ['user-10_2023-08-01_2023-08-31.csv']
+/** The name from an order's link: what the report is of, and its interval. */
+function reportParams(description: string, subject: string, example: string) {
+  return closedObject({
+    filename: Type.String({
+      title: 'ReportFilename',
+      description,
+      pattern: `^${subject}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{4}-[0-9]{2}-[0-9]{2}\\.csv$`,
+      'x-expected': `a name like ${example}`,
+      examples: [example]
+    })
   })
-})
+}
+
+const USER = 'user-[1-9][0-9]{0,18}'
+
+export const UserReportParamsSchema = reportParams(
+  'The name from the link: `user-{user_id}_{from}_{to}.csv`.',
+  USER,
+  'user-10_2023-08-01_2023-08-31.csv'
+)
+
+export const ReportParamsSchema = reportParams(
+  'The name from the link: `all_{from}_{to}.csv`, `segment-{slug}_{from}_{to}.csv` or `user-{user_id}_{from}_{to}.csv`.',
+  `(all|segment-[A-Z0-9][A-Z0-9_.-]{0,127}|${USER})`,
+  'segment-VOICE_MSG_2023-08-01_2023-08-31.csv'
+)
 export type ReportParams = Static<typeof ReportParamsSchema>
 
 const NullableTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])

@@ -144,6 +144,7 @@ export class ReportMaker {
     const { databaseUrl, directory } = this.#options
     const task = {
       userId: job.user_id,
+      segment: job.segment_slug,
       from: job.from_date,
       to: job.to_date,
       requestId: job.request_id ?? '',

@@ -208,6 +208,8 @@ t.test('the roles are those that keys have been given out for', async (t) => {
     'POST /api/v1/segments/users/query': 'reader',
     'GET /api/v1/segments/user/:user_id/csv': 'reader',
     'GET /api/v1/segments/user/history/:filename': 'reader',
+    'POST /api/v1/reports': 'reader',
+    'GET /api/v1/reports/:filename': 'reader',
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
     'GET /openapi.json': 'open',

@@ -40,6 +40,9 @@ t.test('the conventions of every answer', async (t) => {
       ['PATCH', '/api/v1/segments/user/not-a-number?x=1', 'GET, HEAD, POST'],
       ['POST', '/api/v1/segments/user/1/csv', 'GET, HEAD'],
       ['DELETE', '/api/v1/segments/user/history/x.csv', 'GET, HEAD'],
+      ['GET', '/api/v1/reports', 'POST'],
+      ['DELETE', '/api/v1/reports/x.csv', 'GET, HEAD'],
+      ['POST', '/api/v1/reports/x.csv/status', 'GET, HEAD'],
       ['POST', '/health/ready', 'GET, HEAD'],
       ['POST', '/openapi.json', 'GET, HEAD']
     ]
@@ -129,7 +132,9 @@ t.test('the conventions of every answer', async (t) => {
       ['GET', '/api/v1/segments/user/1?force=1', undefined],
       ['POST', '/api/v1/segments/user/1?force=1', '{}'],
       ['GET', '/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31&force=1', undefined],
-      ['GET', '/api/v1/segments/user/history/user-1_2023-08-01_2023-08-31.csv?force=1', undefined]
+      ['GET', '/api/v1/segments/user/history/user-1_2023-08-01_2023-08-31.csv?force=1', undefined],
+      ['POST', '/api/v1/reports?force=1', '{"from":"2023-08-01","to":"2023-08-31"}'],
+      ['GET', '/api/v1/reports/all_2023-08-01_2023-08-31.csv?force=1', undefined]
     ] as const) {
       const answer = await send(method, url, body)
       t.equal(answer.statusCode, 400, `${method} ${url}`)

@@ -36,6 +36,8 @@ t.test('the OpenAPI document', async (t) => {
     )
     t.same(operations.toSorted(), [
       'delete /api/v1/segment/{slug}',
+      'get /api/v1/reports/{filename}',
+      'get /api/v1/reports/{filename}/status',
       'get /api/v1/segment/{slug}',
       'get /api/v1/segment/{slug}/users',
       'get /api/v1/segments',
@@ -49,6 +51,7 @@ t.test('the OpenAPI document', async (t) => {
       'get /metrics',
       'get /openapi.json',
       'patch /api/v1/segment/{slug}',
+      'post /api/v1/reports',
       'post /api/v1/segment',
       'post /api/v1/segments/user/{user_id}',
       'post /api/v1/segments/users/query'

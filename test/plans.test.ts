@@ -8,7 +8,7 @@ import {
   selectSegmentsAt,
   selectTimeline
 } from '../src/routes/memberships/queries.ts'
-import { selectUserHistory } from '../src/routes/reports/queries.ts'
+import { selectHistory } from '../src/routes/reports/queries.ts'
 import {
   closePeriods,
   continueAssignment,
@@ -97,7 +97,7 @@ t.test('the hot read touches indexes alone', async (t) => {
 t.test("a user's history is found by the user", async (t) => {
   const connection = connect(t, await createRealisticDatabase(t), {})
   const request = { userId: '77', from: '2000-01-01', to: '2100-01-01' }
-  t.ok((await selectUserHistory(connection.sql, request)).length > 10)
+  t.ok((await selectHistory(connection.sql, request)).length > 10)
   const nodes = await explainLast(connection, "77, '2000-01-01', '2100-01-01'")
   const indexes = new Set(
     nodes.map((node) => node['Index Name']).filter((index) => index?.startsWith('memberships'))
@@ -130,7 +130,7 @@ t.test('no statement but the draw goes over all users or memberships', async (t)
     'read at a moment': () => selectSegmentsAt(sql, '77', '2026-01-01T00:00:00Z'),
     timeline: () => selectTimeline(sql, '77', { from: null, to: null, after: null, limit: 100 }),
     'list members': () => selectMembers(sql, 'SEGMENT_5', '50', 100),
-    history: () => selectUserHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
+    history: () => selectHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
     'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
     'delete a segment': () => deleteSegment(sql, 'SEGMENT_6', null),
     'close periods': () => closePeriods(sql, undefined, 500),

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
 import { setPriority } from 'node:os'
-import { Readable, Transform, type TransformCallback } from 'node:stream'
+import { Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { isMainThread } from 'node:worker_threads'
 import { CsvFormatterStream, FormatterOptions, type FormatterRow } from 'fast-csv'
 import { reportColumns } from '../schemas/reports.ts'
 import { connectDatabase } from '../src/database.ts'
+import { streamBatches } from '../src/query-stream.ts'
 import { ReportFailure } from '../src/report-failure.ts'
 import { FileReportStorage } from '../src/report-storage.ts'
 import type { MadeReport } from '../src/routes/reports/job-queries.ts'
-import { type ReportRequest, selectNow, selectUserHistory } from '../src/routes/reports/queries.ts'
+import { type ReportRequest, selectHistory, selectNow } from '../src/routes/reports/queries.ts'
 
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
@@ -28,29 +29,6 @@ if (!isMainThread && process.platform === 'linux') setPriority(10)
 
 /** Rows fetched from the cursor at a time. */
 const BATCH_SIZE = 1_000
-
-/**
- * Reads a query's rows, a batch ahead of their reader at the most.
- *
- * The cursor calls back, because the asynchronous iterator of postgres.js just ends where the connection is lost
- * while a batch is in work: half a report would pass for a whole one.
- */
-function streamBatches(query: ReturnType<typeof selectUserHistory>): Readable {
-  let fetchNext = () => {}
-  const batches = new Readable({ objectMode: true, highWaterMark: 1, read: () => fetchNext() })
-  query
-    .cursor(BATCH_SIZE, (batch) => {
-      const { promise: wanted, resolve } = Promise.withResolvers<void>()
-      fetchNext = resolve
-      batches.push(batch)
-      return wanted
-    })
-    .then(
-      () => batches.push(null),
-      (error) => batches.destroy(new ReportFailure('database', error))
-    )
-  return batches
-}
 
 /**
  * fast-csv, but a write takes and makes a batch: a million rows take 1.4 s, and 2.3 s passed on one by one.
@@ -105,7 +83,7 @@ class Digest extends Transform {
 }
 
 /**
- * Makes a user's history report and stores it: it is there whole or not at all.
+ * Makes a history report and stores it: it is there whole or not at all.
  *
  * @throws {ReportFailure} with what happened as its cause.
  */
@@ -117,8 +95,9 @@ export default async function makeHistoryReport(task: HistoryReportTask): Promis
     lockTimeout: 60_000
   })
   try {
+    const failure = (error: unknown) => new ReportFailure('database', error)
     const snapshotAt = await selectNow(sql).catch((error) => {
-      throw new ReportFailure('database', error)
+      throw failure(error)
     })
     const formatter = new BatchFormatter(
       new FormatterOptions({
@@ -130,7 +109,7 @@ export default async function makeHistoryReport(task: HistoryReportTask): Promis
     )
     const digest = new Digest()
     await new FileReportStorage(task.directory).write(task.name, (target) =>
-      pipeline(streamBatches(selectUserHistory(sql, task)), formatter, digest, target)
+      pipeline(streamBatches(selectHistory(sql, task), BATCH_SIZE, failure), formatter, digest, target)
     )
     return { rows: formatter.rows, bytes: digest.bytes, sha256: digest.sha256, snapshotAt }
   } catch (error) {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { reportColumns } from '../../schemas/reports.ts'
-import { startService } from '../support/service.ts'
+import { dayFromNow, startService } from '../support/service.ts'
 
 /** What a spreadsheet takes for the beginning of a formula. */
 const beginnings = ['=', '+', '-', '@', '\t', '\r']
@@ -23,6 +23,8 @@ t.test('no cell of a report is a formula, whatever was sent', async (t) => {
     ['user of a report', (text) => service.orderReport(encodeURIComponent(text), from, '2023-08-31')],
     ['first day', (text) => service.orderReport(1, encodeURIComponent(text), '2023-08-31')],
     ['last day', (text) => service.orderReport(1, from, encodeURIComponent(text))],
+    ['segment of a report', (text) => service.orderReportOfAll({ from, to: '2023-08-31', segment: text })],
+    ['first day of a report of all', (text) => service.orderReportOfAll({ from: text, to: '2023-08-31' })],
     ['file', (text) => service.getReport(encodeURIComponent(text))]
   ]
   for (const beginning of beginnings) {
@@ -44,5 +46,7 @@ t.test('no cell of a report is a formula, whatever was sent', async (t) => {
   await service.deleteSegment('A')
   const cells = [[...reportColumns], ...(await service.history(1))].flat()
   t.equal(cells.length, 12)
+  const { body } = await service.makeReportOfAll({ from, to: dayFromNow(1) })
+  t.same(String(body).trim().split(/[\n,]/), cells, 'in the report of all, too')
   for (const cell of cells) t.match(cell, /^[A-Za-z0-9]/)
 })

@@ -4,7 +4,7 @@
  */
 import * as fc from 'fast-check'
 import t from 'tap'
-import { HttpClient } from '../support/http-client.ts'
+import { HttpClient, untilTaken } from '../support/http-client.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, waitUntil } from '../support/service.ts'
 import { seed, sized, summarize } from './form.ts'
@@ -17,9 +17,10 @@ const REQUESTS = sized(200, 10_000)
 
 /** The segments, users and reports that the document's examples name. */
 async function makeExamples(http: HttpClient): Promise<void> {
-  for (const slug of ['AVITO_VOICE_MESSAGES', 'VOICE_MSG', 'PROMO_5']) await http.createSegment(slug)
-  await http.changeSegments(10, ['VOICE_MSG'], [])
-  const order = await http.orderReport(10, '2023-08-01', '2023-08-31')
+  for (const slug of ['AVITO_VOICE_MESSAGES', 'VOICE_MSG', 'PROMO_5'])
+    await untilTaken(() => http.createSegment(slug))
+  await untilTaken(() => http.changeSegments(10, ['VOICE_MSG'], []))
+  const order = await untilTaken(() => http.orderReport(10, '2023-08-01', '2023-08-31'))
   await waitUntil(
     () => http.fetchReport(order),
     ({ status }) => status === 200
@@ -36,7 +37,7 @@ t.test('every request is answered as the document says', async (t) => {
   const address = await server.address()
   const http = new HttpClient(address)
   t.teardown(() => http.close())
-  const document = new Document((await http.get('/openapi.json')).json<OpenApi>())
+  const document = new Document((await untilTaken(() => http.get('/openapi.json'))).json<OpenApi>())
   await makeExamples(http)
   const statuses = new Map<number, number>()
 
@@ -44,7 +45,7 @@ t.test('every request is answered as the document says', async (t) => {
     await t.test(operation.id, async (t) => {
       let successes = 0
       const requests = fc.asyncProperty(requestOf(operation), async (request) => {
-        const answer = await http.send(request)
+        const answer = await untilTaken(() => http.send(request))
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
         const fault = findFault(document, request, answer)
         if (fault) throw new Error(`${fault}: ${answer.status} ${answer.text.slice(0, 500)}`)
@@ -62,7 +63,10 @@ t.test('every request is answered as the document says', async (t) => {
 
   t.test('what is not quite HTTP', async (t) => {
     const raw = fc.asyncProperty(rawRequest, async (request) => {
-      const answer = await exchange(address, request)
+      const answer = await waitUntil(
+        () => exchange(address, request),
+        (text) => !text.includes('"OVERLOADED"')
+      )
       const fault = findRawFault(answer)
       if (fault) throw new Error(`${fault}: ${answer.slice(0, 500)}`)
     })

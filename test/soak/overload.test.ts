@@ -50,15 +50,17 @@ class Tally {
 }
 
 async function slowChanges({ sql }: TestDatabase): Promise<void> {
-  await sql`alter function change_user_segments(bigint, text[], text[]) rename to change_at_once`
+  await sql`alter function change_user_segments(bigint, text[], text[], timestamptz, integer, text) rename to change_at_once`
   await sql.unsafe(`
-    create function change_user_segments(p_user_id bigint, p_add text[], p_delete text[])
+    create function change_user_segments(
+            p_user_id bigint, p_add text[], p_delete text[], p_expires_at timestamptz, p_ttl integer, p_actor text
+          )
     returns boolean
     language plpgsql
     as $$
     begin
       perform pg_sleep(${CHANGE_SECONDS});
-      return change_at_once(p_user_id, p_add, p_delete);
+      return change_at_once(p_user_id, p_add, p_delete, p_expires_at, p_ttl, p_actor);
     end;
     $$`)
 }

@@ -49,15 +49,17 @@ t.test('every change takes two seconds, and reads go on', async (t) => {
     load: { clients: 96 },
     async fault({ http }) {
       await sql.begin(async (sql) => {
-        await sql`alter function change_user_segments(bigint, text[], text[]) rename to change_at_once`
+        await sql`alter function change_user_segments(bigint, text[], text[], timestamptz, integer, text) rename to change_at_once`
         await sql`
-          create function change_user_segments(p_user_id bigint, p_add text[], p_delete text[])
+          create function change_user_segments(
+            p_user_id bigint, p_add text[], p_delete text[], p_expires_at timestamptz, p_ttl integer, p_actor text
+          )
           returns boolean
           language plpgsql
           as $$
           begin
             perform pg_sleep(2);
-            return change_at_once(p_user_id, p_add, p_delete);
+            return change_at_once(p_user_id, p_add, p_delete, p_expires_at, p_ttl, p_actor);
           end;
           $$`
       })
@@ -69,8 +71,8 @@ t.test('every change takes two seconds, and reads go on', async (t) => {
       }
       t.same(refusedReads, [])
       await sql.begin(async (sql) => {
-        await sql`drop function change_user_segments(bigint, text[], text[])`
-        await sql`alter function change_at_once(bigint, text[], text[]) rename to change_user_segments`
+        await sql`drop function change_user_segments(bigint, text[], text[], timestamptz, integer, text)`
+        await sql`alter function change_at_once(bigint, text[], text[], timestamptz, integer, text) rename to change_user_segments`
       })
     }
   })

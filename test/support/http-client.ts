@@ -7,6 +7,7 @@ import {
   request
 } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { waitUntil } from './service.ts'
 
 export type HttpRequest = {
   method: string
@@ -39,6 +40,14 @@ export class HttpAnswer {
   get code(): string | undefined {
     return this.status >= 400 ? this.json<{ code: string }>().code : undefined
   }
+}
+
+/**
+ * Sends until the service has the time: nothing has happened where it refuses for its load, and how busy the machine is
+ * no test can say.
+ */
+export function untilTaken(send: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
+  return waitUntil(send, ({ status, code }) => status !== 503 || code !== 'OVERLOADED')
 }
 
 /** Milliseconds after which no answer comes any more: what is promised is far less. */

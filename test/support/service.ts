@@ -133,15 +133,28 @@ export class TestService {
     return this.request({ method: 'GET', url: `/api/v1/segments/user/history/${filename}/status` })
   }
 
+  /** Orders a report of all users, of one segment where the body names it. */
+  orderReportOfAll(body: { from: string; to: string; segment?: string }): Promise<Answer> {
+    return this.post('/api/v1/reports', body)
+  }
+
   /** Orders a report and waits until it is there, but not for the pauses between its attempts. */
   async makeReport(userId: number | string, from: string, to: string): Promise<Answer> {
-    const order = await this.orderReport(userId, from, to)
+    return this.#awaitReport(await this.orderReport(userId, from, to))
+  }
+
+  /** As `makeReport`, of all users. */
+  async makeReportOfAll(body: { from: string; to: string; segment?: string }): Promise<Answer> {
+    return this.#awaitReport(await this.orderReportOfAll(body))
+  }
+
+  async #awaitReport(order: Answer): Promise<Answer> {
     if (order.status !== 202) return order
-    const filename = (order.body as { link: string }).link.split('/').at(-1) ?? ''
+    const { pathname } = new URL((order.body as { link: string }).link)
     return waitUntil(
       async () => {
         await this.sql`update reports set run_at = now() where status = 'queued' and run_at > now()`
-        return this.getReport(filename)
+        return this.request({ method: 'GET', url: pathname.slice(pathname.indexOf('/api/')) })
       },
       ({ body }) => (body as { code?: string }).code !== 'REPORT_PENDING'
     )

@@ -1,5 +1,5 @@
 /** The making of reports, whose state is the table `reports`: any instance may take what is queued. */
-import type { CalendarDate, UserId } from '../../../schemas/common.ts'
+import type { CalendarDate, Slug, UserId } from '../../../schemas/common.ts'
 import type { Sql } from '../../database.ts'
 
 /** Attempts at a report, of which the last one's failure is final. */
@@ -11,7 +11,10 @@ export type ReportJob = {
   filename: string
   /** Of this attempt. It names the file, and nothing is written by who no longer holds it. */
   token: string
-  user_id: UserId
+  /** Whose history; null where it is not one user's. */
+  user_id: UserId | null
+  /** In which segment; null where it is in all. */
+  segment_slug: Slug | null
   from_date: CalendarDate
   to_date: CalendarDate
   attempt: number
@@ -52,12 +55,15 @@ export async function claimReport(sql: Sql, token: string, lease: number): Promi
     set status = 'running',
       attempt = attempt + 1,
       token = ${token},
+      -- Without it, reports of more than a user are left alone (see leave_report).
+      claimed_at = clock_timestamp(),
       lease_until = now() + make_interval(secs => ${lease / 1000}),
       rows = 0
     from next
     where r.filename = next.filename
     returning
-      r.filename, token, user_id, from_date::text, to_date::text, attempt, request_id, created_at, lost_token`
+      r.filename, token, user_id, segment_slug, from_date::text, to_date::text, attempt, request_id, created_at,
+      lost_token`
   return job
 }
 

@@ -1,13 +1,23 @@
-import type { CalendarDate, UserId } from '../../../schemas/common.ts'
+import type { CalendarDate, Slug, UserId } from '../../../schemas/common.ts'
 import type { ReportStatus } from '../../../schemas/reports.ts'
 import { formatTime, type Sql } from '../../database.ts'
 
-/** Whose history, of [from, to). */
-export type ReportRequest = { userId: UserId; from: CalendarDate; to: CalendarDate }
+/** Whose history, of [from, to): one user's, or all users', in one segment or in all. */
+export type ReportRequest = {
+  userId?: UserId | null
+  /** In upper case. Never together with a user. */
+  segment?: Slug | null
+  from: CalendarDate
+  to: CalendarDate
+}
 
-/** The name that a report has for those who order it. */
-export function reportFilename({ userId, from, to }: ReportRequest): string {
-  return `user-${userId}_${from}_${to}.csv`
+/**
+ * The name that a report has for those who order it. No two reports share one: a slug may hold `_`, `-` and `.`, but
+ * what follows it is always as long.
+ */
+export function reportFilename({ userId, segment, from, to }: ReportRequest): string {
+  const subject = userId ? `user-${userId}` : segment ? `segment-${segment}` : 'all'
+  return `${subject}_${from}_${to}.csv`
 }
 
 /**
@@ -16,16 +26,21 @@ export function reportFilename({ userId, from, to }: ReportRequest): string {
  */
 export const SETTLING_TIME_MS = 3_600_000
 
-/** Whether the user is known, and the day after the last one is later than tomorrow by the database's clock. */
+/** Whether the user, or the segment, is known, and `to` is later than tomorrow by the database's clock. */
 export async function checkReportOrder(
   sql: Sql,
-  { userId, to }: ReportRequest
-): Promise<{ knownUser: boolean; afterTomorrow: boolean }> {
-  const [row] = await sql<[{ known_user: boolean; after_tomorrow: boolean }]>`
+  { userId, segment, to }: ReportRequest
+): Promise<{ known: boolean; afterTomorrow: boolean }> {
+  const known = userId
+    ? sql`exists (select from users where id = ${userId})`
+    : segment
+      ? sql`exists (select from segments where slug = ${segment})`
+      : sql`true`
+  const [row] = await sql<[{ known: boolean; after_tomorrow: boolean }]>`
     select
-      exists (select from users where id = ${userId}) as known_user,
+      ${known} as known,
       ${to}::date > (now() at time zone 'utc')::date + 1 as after_tomorrow`
-  return { knownUser: row.known_user, afterTomorrow: row.after_tomorrow }
+  return { known: row.known, afterTomorrow: row.after_tomorrow }
 }
 
 /** Names the file of a report that is being made or is ready; else null. */
@@ -44,12 +59,12 @@ export async function orderReport(
   request: ReportRequest,
   { requestId, lost, capacity }: { requestId: string; lost: ReportToken; capacity: number }
 ): Promise<{ token: ReportToken } | undefined> {
-  const { userId, from, to } = request
+  const { userId = null, segment = null, from, to } = request
   const [row] = await sql<[{ filename: string | null; token: ReportToken }]>`
     select filename, case status when 'ready' then token end as token
     from order_report(
       ${reportFilename(request)}, ${userId}, ${from}, ${to}, make_interval(secs => ${SETTLING_TIME_MS / 1000}),
-      ${requestId}, ${lost}, ${capacity}
+      ${requestId}, ${lost}, ${capacity}, ${segment}
     )`
   return row.filename === null ? undefined : { token: row.token }
 }
@@ -84,12 +99,14 @@ export async function selectNow(sql: Sql): Promise<bigint> {
 }
 
 /**
- * The events of [from, to), oldest first: arrays of text, in the order of `reportColumns`.
+ * The events of [from, to), oldest first: arrays of text, in the order of `reportColumns`. The order is total, and that of
+ * each user's own report.
  *
  * What is sorted are the bare columns, and text is made of them on the way out: of two million events the first
  * ones come after 2 s, not 5.
  */
-export function selectUserHistory(sql: Sql, { userId, from, to }: ReportRequest) {
+export function selectHistory(sql: Sql, { userId, segment, from, to }: ReportRequest) {
+  const subject = userId ? sql`user_id = ${userId}` : segment ? sql`slug = ${segment}` : sql`true`
   return sql`
     select
       user_id::text,
@@ -99,9 +116,9 @@ export function selectUserHistory(sql: Sql, { userId, from, to }: ReportRequest)
     from (
       select user_id, slug, operation, happened_at
       from history
-      where user_id = ${userId}
+      where ${subject}
         and happened_at >= ${from}::date::timestamp at time zone 'utc'
         and happened_at < ${to}::date::timestamp at time zone 'utc'
-      order by happened_at, rank, segment_id
+      order by happened_at, rank, user_id, segment_id
     ) events`.values()
 }

@@ -1,5 +1,5 @@
 import { parseHistory, replay } from '../../support/history.ts'
-import type { HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import { type HttpAnswer, type HttpClient, untilTaken } from '../../support/http-client.ts'
 import { dayFromNow } from '../../support/service.ts'
 import { pick, randomFrom, seed } from '../form.ts'
 import type { Journal } from './journal.ts'
@@ -210,7 +210,7 @@ export class HotClient {
     expected: number[],
     send: (http: HttpClient) => Promise<HttpAnswer>
   ): Promise<HttpAnswer> {
-    const answer = await send(pick(this.#random, this.#instances))
+    const answer = await untilTaken(() => send(pick(this.#random, this.#instances)))
     if (!expected.includes(answer.status)) this.#journal.complain(`${what}: ${answer.status} ${answer.text}`)
     this.#journal.longest = Math.max(this.#journal.longest, answer.milliseconds)
     return answer
