@@ -52,8 +52,8 @@ async function overloadWith(kind: keyof typeof names, bench: Bench): Promise<Row
     const found = await (await prepare(CONNECTIONS, share * capacity))()
     return {
       ...found,
-      // Here, refusals are what is asked for.
-      errors: found.errors - found.refusals,
+      // Above the capacity refusals are what is asked for; below it the load was none that the service bears.
+      errors: share > 1 ? found.errors - found.refusals : found.errors,
       refusalsPerSecond: found.refusals / bench.options.seconds,
       capacity,
       memoryBefore,
