@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
 import { closedObject, SlugSchema } from './common.ts'
 
@@ -82,3 +83,11 @@ export type Segment = Static<typeof SegmentSchema>
 
 export const SegmentParamsSchema = closedObject({ slug: SlugSchema })
 export type SegmentParams = Static<typeof SegmentParamsSchema>
+
+export const MembersCsvSchema = Type.Unsafe<Readable>(
+  Type.String({
+    title: 'Members',
+    description: 'The ids of the users, ascending, one a line. The header is there even with no users.',
+    examples: ['user_id\n10\n9223372036854775807\n']
+  })
+)

@@ -39,6 +39,7 @@ t.test('the OpenAPI document', async (t) => {
       'get /api/v1/reports/{filename}',
       'get /api/v1/reports/{filename}/status',
       'get /api/v1/segment/{slug}',
+      'get /api/v1/segment/{slug}/users.csv',
       'get /api/v1/segments/user/history/{filename}',
       'get /api/v1/segments/user/history/{filename}/status',
       'get /api/v1/segments/user/{user_id}',

@@ -9,6 +9,7 @@ import {
   continueAssignment,
   createSegment,
   deleteSegment,
+  selectMembers,
   selectSegment
 } from '../src/routes/segments/queries.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
@@ -117,6 +118,7 @@ t.test('no statement but the draw goes over all users or memberships', async (t)
     change: () => changeUserSegments(sql, '77', ['SEGMENT_1', 'SEGMENT_2'], ['SEGMENT_3', 'SEGMENT_40']),
     history: () => selectHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
     'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
+    'get the users of a segment': () => selectMembers(sql, 5),
     'delete a segment': () => deleteSegment(sql, 'SEGMENT_6'),
     'close periods': () => closePeriods(sql, undefined, 500),
     'fill a segment': () => continueAssignment(sql, 2_000),

@@ -1,8 +1,10 @@
+import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
+import { contentResponse, emptyResponse, errorResponse } from '../../../schemas/common.ts'
 import {
   CreateSegmentBodySchema,
   CreateSegmentHeadersSchema,
+  MembersCsvSchema,
   SegmentParamsSchema,
   SegmentSchema
 } from '../../../schemas/segments.ts'
@@ -10,6 +12,7 @@ import { retryIdempotent, retryWrite } from '../../database.ts'
 import { segmentAlreadyExists, segmentNotFound, segmentNotFoundForDelete } from '../../errors.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors } from '../common-errors.ts'
+import { openMembersCsv } from './members-csv.ts'
 import { createSegment, deleteSegment, selectSegment } from './queries.ts'
 
 /** Whether a `Prefer` header asks for an answer before the work is done (RFC 7240, 4.1). */
@@ -21,7 +24,15 @@ function prefersAsync(prefer: string | undefined): boolean {
   )
 }
 
-export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
+/** Members that are read at once by an instance, as each takes a connection and keeps a snapshot. */
+const MAX_MEMBER_STREAMS = 4
+/** Milliseconds in which a client has to take something of what is sent to it: one that is gone for good must not keep that. */
+const STALL_TIMEOUT_MS = 60_000
+
+export const segmentRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> = async (
+  app,
+  { databaseUrl }
+) => {
   app.post(
     '/segment',
     {
@@ -101,6 +112,52 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const segment = await retryIdempotent(() => selectSegment(app.bulkSql, slug))
       if (!segment) throw segmentNotFound(slug)
       return segment
+    }
+  )
+
+  const memberStreams = new Set<Readable>()
+  // They may last for longer than a process has to end in.
+  app.addHook('preClose', async () => {
+    for (const members of memberStreams) members.destroy(new Error('the service is shutting down'))
+  })
+
+  app.get(
+    '/segment/:slug/users.csv',
+    {
+      config: { role: 'reader', maxInFlight: MAX_MEMBER_STREAMS },
+      schema: {
+        operationId: 'getSegmentUsers',
+        summary: 'Get the users of a segment',
+        description:
+          'Those who are in it at one moment, whatever changes while they are sent. An answer is whole only where its ' +
+          'chunked body has its proper end: HTTP clients report an error otherwise. It is broken off where the ' +
+          'database fails, where the client takes nothing for a minute, and after ten minutes. At most four are sent ' +
+          'at once by an instance (`OVERLOADED`).',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        response: {
+          200: contentResponse('The users. A deleted segment has none.', 'text/csv', MembersCsvSchema),
+          ...commonErrors,
+          404: errorResponse('There is and was no such segment.', {
+            SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) not found'
+          })
+        }
+      }
+    },
+    async (request, reply) => {
+      const slug = request.params.slug.toUpperCase()
+      const members = await openMembersCsv(databaseUrl, slug)
+      memberStreams.add(members)
+      members.once('close', () => memberStreams.delete(members))
+      // By itself Fastify reads all of it before it answers nothing of it.
+      if (reply.sent || request.method === 'HEAD') members.destroy()
+      // Its deadline has passed.
+      if (reply.sent) return reply
+      reply.raw.setTimeout(STALL_TIMEOUT_MS, () => reply.raw.destroy())
+      reply
+        .type('text/csv; charset=utf-8')
+        .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
+      return reply.send(members)
     }
   )
 
