@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
 import { AnsweredTimeSchema, closedObject, SlugSchema } from './common.ts'
 import { page, pageParameters } from './paging.ts'
@@ -193,3 +194,10 @@ export const MemberPageSchema = page('users', MemberSchema, {
     }
   ]
 })
+export const MembersCsvSchema = Type.Unsafe<Readable>(
+  Type.String({
+    title: 'Members',
+    description: 'The ids of the users, ascending, one a line. The header is there even with no users.',
+    examples: ['user_id\n10\n9223372036854775807\n']
+  })
+)

@@ -76,13 +76,15 @@ function refuseMalformedRequest(
   this.log.info(line, 'malformed request')
 }
 
-const apiRoutes: FastifyPluginAsync<{ publicUrl: string | undefined }> = async (app, { publicUrl }) => {
+type ApiOptions = { databaseUrl: string; publicUrl: string | undefined }
+
+const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { databaseUrl, publicUrl }) => {
   // Some shared caches keep any answer that doesn't forbid it, and then hand out stale ones.
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
     done()
   })
-  await app.register(segmentRoutes)
+  await app.register(segmentRoutes, { databaseUrl })
   await app.register(membershipRoutes)
   await app.register(reportRoutes, { publicUrl })
 }
@@ -159,7 +161,11 @@ export async function buildApp(
   await app.register(openapiPlugin)
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(metricsRoutes, { databaseUrl: config.DATABASE_URL })
-  await app.register(apiRoutes, { prefix: '/api/v1', publicUrl: config.PUBLIC_URL })
+  await app.register(apiRoutes, {
+    prefix: '/api/v1',
+    databaseUrl: config.DATABASE_URL,
+    publicUrl: config.PUBLIC_URL
+  })
   await app.ready()
   return app
 }

@@ -202,6 +202,7 @@ t.test('the roles are those that keys have been given out for', async (t) => {
     'POST /api/v1/segment': 'admin',
     'DELETE /api/v1/segment/:slug': 'admin',
     'GET /api/v1/segment/:slug': 'reader',
+    'GET /api/v1/segment/:slug/users.csv': 'reader',
     'POST /api/v1/segments/user/:user_id': 'editor',
     'GET /api/v1/segments/user/:user_id': 'reader',
     'HEAD /api/v1/segments/user/:user_id': 'reader',

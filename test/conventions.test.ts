@@ -35,6 +35,7 @@ t.test('the conventions of every answer', async (t) => {
       ['PROPFIND', '/api/v1/segment', 'POST'],
       ['POST', '/api/v1/segment/A', 'DELETE, GET, HEAD, PATCH'],
       ['PUT', '/api/v1/segment/A/', 'DELETE, GET, HEAD, PATCH'],
+      ['POST', '/api/v1/segment/A/users.csv', 'GET, HEAD'],
       ['GET', '/api/v1/segments/users/query', 'POST'],
       ['DELETE', '/api/v1/segments/user/1', 'GET, HEAD, POST'],
       ['PATCH', '/api/v1/segments/user/not-a-number?x=1', 'GET, HEAD, POST'],
@@ -129,6 +130,7 @@ t.test('the conventions of every answer', async (t) => {
     for (const [method, url, body] of [
       ['POST', '/api/v1/segment?dry_run=true', '{"slug":"Q"}'],
       ['DELETE', '/api/v1/segment/A?force=1', undefined],
+      ['GET', '/api/v1/segment/A/users.csv?force=1', undefined],
       ['GET', '/api/v1/segments/user/1?force=1', undefined],
       ['POST', '/api/v1/segments/user/1?force=1', '{}'],
       ['GET', '/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31&force=1', undefined],

@@ -41,6 +41,7 @@ t.test('the OpenAPI document', async (t) => {
       'get /api/v1/segment/{slug}',
       'get /api/v1/segment/{slug}/users',
       'get /api/v1/segments',
+      'get /api/v1/segment/{slug}/users.csv',
       'get /api/v1/segments/user/history/{filename}',
       'get /api/v1/segments/user/history/{filename}/status',
       'get /api/v1/segments/user/{user_id}',

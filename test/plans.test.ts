@@ -14,6 +14,7 @@ import {
   continueAssignment,
   createSegment,
   deleteSegment,
+  selectMemberLines,
   selectMembers,
   selectSegment
 } from '../src/routes/segments/queries.ts'
@@ -133,6 +134,7 @@ t.test('no statement but the draw goes over all users or memberships', async (t)
     history: () => selectHistory(sql, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),
     'get a segment': () => selectSegment(sql, 'SEGMENT_5'),
     'delete a segment': () => deleteSegment(sql, 'SEGMENT_6', null),
+    'get the users of a segment': () => selectMemberLines(sql, 5),
     'close periods': () => closePeriods(sql, undefined, 500),
     'fill a segment': () => continueAssignment(sql, 2_000),
     'refuse to delete a user': () => sql`delete from users where id = 8`.catch(() => {})

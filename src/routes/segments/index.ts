@@ -1,5 +1,12 @@
+import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { emptyResponse, errorResponse, MAX_USER_ID, passingErrorResponse } from '../../../schemas/common.ts'
+import {
+  contentResponse,
+  emptyResponse,
+  errorResponse,
+  MAX_USER_ID,
+  passingErrorResponse
+} from '../../../schemas/common.ts'
 import {
   ChangeSegmentBodySchema,
   CreateSegmentBodySchema,
@@ -7,6 +14,7 @@ import {
   ListMembersQuerySchema,
   ListSegmentsQuerySchema,
   MemberPageSchema,
+  MembersCsvSchema,
   SegmentChangeSchema,
   SegmentPageSchema,
   SegmentParamsSchema,
@@ -23,6 +31,7 @@ import {
 import { cutPage, decodeCursor, pageSize } from '../../paging.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
 import { commonBodyErrors, commonErrors, pageErrors } from '../common-errors.ts'
+import { openMembersCsv } from './members-csv.ts'
 import {
   changeSegment,
   createSegment,
@@ -46,7 +55,15 @@ function prefersAsync(prefer: string | undefined): boolean {
   )
 }
 
-export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
+/** Members that are read at once by an instance, as each takes a connection and keeps a snapshot. */
+const MAX_MEMBER_STREAMS = 4
+/** Milliseconds in which a client has to take something of what is sent to it: one that is gone for good must not keep that. */
+const STALL_TIMEOUT_MS = 60_000
+
+export const segmentRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> = async (
+  app,
+  { databaseUrl }
+) => {
   app.post(
     '/segment',
     {
@@ -190,6 +207,52 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (!members) throw segmentNotFound(slug)
       const { rows, next_cursor } = cutPage('users', members, size, ({ user_id }) => [user_id])
       return { users: [...rows], next_cursor }
+    }
+  )
+
+  const memberStreams = new Set<Readable>()
+  // They may last for longer than a process has to end in.
+  app.addHook('preClose', async () => {
+    for (const members of memberStreams) members.destroy(new Error('the service is shutting down'))
+  })
+
+  app.get(
+    '/segment/:slug/users.csv',
+    {
+      config: { role: 'reader', maxInFlight: MAX_MEMBER_STREAMS },
+      schema: {
+        operationId: 'getSegmentUsers',
+        summary: 'Get the users of a segment',
+        description:
+          'Those who are in it at one moment, whatever changes while they are sent. An answer is whole only where its ' +
+          'chunked body has its proper end: HTTP clients report an error otherwise. It is broken off where the ' +
+          'database fails, where the client takes nothing for a minute, and after ten minutes. At most four are sent ' +
+          'at once by an instance (`OVERLOADED`).',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        response: {
+          200: contentResponse('The users. A deleted segment has none.', 'text/csv', MembersCsvSchema),
+          ...commonErrors,
+          404: errorResponse('There is and was no such segment.', {
+            SEGMENT_NOT_FOUND: 'segment with slug (AVITO_VOICE_MESSAGES) not found'
+          })
+        }
+      }
+    },
+    async (request, reply) => {
+      const slug = request.params.slug.toUpperCase()
+      const members = await openMembersCsv(databaseUrl, slug)
+      memberStreams.add(members)
+      members.once('close', () => memberStreams.delete(members))
+      // By itself Fastify reads all of it before it answers nothing of it.
+      if (reply.sent || request.method === 'HEAD') members.destroy()
+      // Its deadline has passed.
+      if (reply.sent) return reply
+      reply.raw.setTimeout(STALL_TIMEOUT_MS, () => reply.raw.destroy())
+      reply
+        .type('text/csv; charset=utf-8')
+        .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
+      return reply.send(members)
     }
   )
 

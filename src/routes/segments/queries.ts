@@ -107,6 +107,57 @@ export function selectSegments(
     order by slug collate "C"`
 }
 
+/** The id of a segment, a deleted one too. */
+export async function selectSegmentId(sql: Sql, slug: Slug): Promise<number | undefined> {
+  const [segment] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
+  return segment?.id
+}
+
+/** Periods that a page of `selectMemberLines` goes over: up to 200 kB of text. */
+const MEMBERS_PAGE = 10_000
+
+/**
+ * The active members of a segment, their ids ascending, a line each: rows of one text, with the ids of a page.
+ *
+ * Where a page ends is taken from the key's index alone, who is active in it from the view. So the first page is there
+ * at once and nothing is sorted but a page, whereas sorting all that is active takes seconds before the first row, and
+ * rows of one id cost this process eight times the work.
+ */
+export function selectMemberLines(sql: Sql, segmentId: number) {
+  // The user at whom a page ends that begins after a user.
+  const pageEnd = (after: ReturnType<Sql>) => sql`
+    (
+      select max(user_id)
+      from (
+        select user_id
+        from memberships
+        where segment_id = ${segmentId}
+          and user_id > ${after}
+        order by user_id
+        limit ${MEMBERS_PAGE}
+      ) page
+    )`
+  return sql`
+    with recursive pages (after, upto) as (
+      select 0::bigint, ${pageEnd(sql`0`)}
+      union all
+      select upto, ${pageEnd(sql`upto`)}
+      from pages
+      where upto is not null
+    )
+    select lines
+    from pages
+    cross join lateral (
+      select string_agg(user_id::text, E'\n' order by user_id) || E'\n' as lines
+      from periods
+      where segment_id = ${segmentId}
+        and active
+        and user_id > after
+        and user_id <= upto
+    ) page
+    where lines is not null`.values()
+}
+
 /**
  * The members of a segment by their ids: none of a deleted one.
  *
@@ -120,15 +171,15 @@ export async function selectMembers(
   after: UserId,
   limit: number
 ): Promise<Member[] | undefined> {
-  const [segment] = await sql<[{ id: number }?]>`select id from segments where slug = ${slug}`
-  if (!segment) return undefined
+  const segmentId = await selectSegmentId(sql, slug)
+  if (segmentId === undefined) return undefined
   return sql<Member[]>`
     select
       user_id::text,
       ${formatTime(sql, 'added_at')} as added_at,
       ${formatTime(sql, 'expires_at')} as expires_at
     from periods
-    where segment_id = ${segment.id}
+    where segment_id = ${segmentId}
       and active
       and user_id > ${after}
     order by periods.user_id

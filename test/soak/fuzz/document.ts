@@ -22,7 +22,7 @@ export type Schema = {
   examples?: unknown[]
 }
 
-export type Parameter = { name: string; in: string; schema: Schema; example?: unknown }
+export type Parameter = { name: string; in: string; required?: boolean; schema: Schema; example?: unknown }
 
 type Media = { schema: Schema; example?: unknown }
 
