@@ -11,7 +11,7 @@ import { sequence } from './model/commands.ts'
 import { settleFillings } from './model/settle.ts'
 import { createWorld } from './model/world.ts'
 
-const SEQUENCES = sized(20, 2_000)
+const SEQUENCES = sized(20, 1_000)
 const LIMIT_MS = sized(90_000, 3_600_000)
 const STEPS = 50
 
