@@ -85,6 +85,11 @@ class WatchedSocket {
     })
   }
 
+  /** Gives all connections up. */
+  static destroyAll(): void {
+    for (const { socket } of WatchedSocket.#open) socket.destroy()
+  }
+
   #check(timeout: number): void {
     this.#look()
     const since = this.#waitingSince
@@ -222,7 +227,7 @@ function wrapStatements(sql: Sql, observer: StatementObserver | undefined): Sql 
 
 /** What the types of postgres.js don't show: how it settles a statement, and the connection it was sent on. */
 type Statement = Promise<unknown> & {
-  resolve: (result: unknown[]) => void
+  resolve: (result: unknown[] & { command: string | null }) => void
   reject: (error: unknown) => void
   state: object | null
 }
@@ -233,19 +238,32 @@ const unsent = new WeakSet<object>()
 /**
  * What postgres.js knows of a statement outlives its connection. Where one failed, or was lost, after it had sent
  * rows, the next result on that connection begins with as many holes; and where a server has said why it ends a
- * connection, that is the error of the statement for which there is a new one, before it was sent.
+ * connection, that is the error of the statement for which there is a new one, before it was sent. Seen when connections
+ * were refused, and not understood: a statement is over without PostgreSQL having said that it has done it. Its outcome
+ * is not known then, nor whose the next answer on that connection is, nor which one it is: all are given up.
  *
  * @see https://github.com/porsager/postgres/issues/1119
  */
 function mendOutcome(statement: Statement): void {
   const { resolve, reject } = statement
+  // That of a lost connection is settled once more when the next one is ready.
+  let isSettled = false
   statement.resolve = (result) => {
+    if (isSettled) return
+    isSettled = true
+    if (Array.isArray(result) && result.command === null) {
+      WatchedSocket.destroyAll()
+      const error = new Error('the statement has ended without an outcome')
+      reject(Object.assign(error, { code: 'CONNECTION_CLOSED' }))
+      return
+    }
     let holes = 0
     while (holes < result.length && !(holes in result)) holes += 1
     if (holes > 0) result.splice(0, holes)
     resolve(result)
   }
   statement.reject = (error) => {
+    isSettled = true
     if (statement.state === null && error instanceof Error) unsent.add(error)
     reject(error)
   }
