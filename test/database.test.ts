@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { connectDatabase, isDatabaseUnavailable, retryWrite } from '../src/database.ts'
+import { connectDatabase, isDatabaseUnavailable, retryIdempotent, retryWrite } from '../src/database.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
 
 function connectOnce(t: Test, { url }: TestDatabase) {
@@ -73,4 +73,32 @@ t.test('a statement fails at once where the server lets nobody in, whatever was 
   t.same(await Promise.all([isRefused(), isRefused(), isRefused()]), [true, true, true])
   await outside`alter database ${outside(name)} allow_connections true`
   await waitUntil(isRefused, (refused) => !refused)
+})
+
+t.test('what lost its connection under way is done once more only where it may be', async (t) => {
+  const database = await createDatabase(t)
+  const attempt = async (retry: typeof retryWrite) => {
+    const sql = connectOnce(t, database)
+    let attempts = 0
+    const result = retry(async () => {
+      attempts += 1
+      const seconds = attempts === 1 ? 60 : 0
+      return sql`select pg_sleep(${seconds})`
+    })
+    const outcome = result.then(
+      () => 'done',
+      () => 'failed'
+    )
+    await waitUntil(
+      () => database.sql`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database()
+          and application_name = 'test'
+          and wait_event = 'PgSleep'`,
+      ({ count }) => count === 1
+    )
+    return [await outcome, attempts]
+  }
+  t.same(await attempt(retryWrite), ['failed', 1], 'the write may have been done')
+  t.match(await attempt(retryIdempotent), ['done'])
 })
