@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import { type HttpAnswer, type HttpClient, untilTaken } from '../../support/http-client.ts'
 import { dayFromNow } from '../../support/service.ts'
 
 /** Milliseconds between two attempts. */
@@ -41,7 +41,9 @@ const isDone = (answer: HttpAnswer | undefined) => answer?.status === 200 || ans
 
 /** Calls everything a few times at once, so that all connections there may be are made. */
 export async function useEverything(http: HttpClient): Promise<void> {
-  const calls = Object.values(endpoints).flatMap((call) => Array.from({ length: 6 }, () => call(http)))
+  const calls = Object.values(endpoints).flatMap((call) =>
+    Array.from({ length: 6 }, () => untilTaken(() => call(http)))
+  )
   for (const answer of await Promise.all(calls))
     if (!isDone(answer)) throw new Error(`${answer.status} ${answer.text}`)
 }
