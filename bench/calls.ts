@@ -1,4 +1,5 @@
 /** Single calls of the service. Each throws unless it is answered as it should be. */
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Milliseconds between two looks at whether a report is made. */
@@ -57,6 +58,24 @@ async function postSegment(
 export async function deleteSegment(address: string, slug: string): Promise<void> {
   const response = await call(`${address}/api/v1/segment/${slug}`, 200, { method: 'DELETE' })
   await response.text()
+}
+
+/** Puts users into a segment, none of whom is in it, by one upload of CSV. */
+export async function uploadUsers(
+  address: string,
+  slug: string,
+  csv: Readable,
+  count: number,
+  query = ''
+): Promise<void> {
+  const response = await call(`${address}/api/v1/segment/${slug}/users${query}`, 200, {
+    method: 'POST',
+    headers: { 'content-type': 'text/csv' },
+    body: Readable.toWeb(csv) as ReadableStream,
+    duplex: 'half'
+  })
+  const { added } = (await response.json()) as { added: number }
+  if (added !== count) throw new Error(`${added} users were put in, not ${count}`)
 }
 
 /** Orders a report of the days [from, to) and resolves once it is made. */

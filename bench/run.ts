@@ -12,6 +12,7 @@ import { OptionError, type Options, readOptions, usage } from './options.ts'
 import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
 import { growth } from './parts/growth.ts'
+import { importUsers } from './parts/import.ts'
 import { isolation } from './parts/isolation.ts'
 import { memory } from './parts/memory.ts'
 import { overload } from './parts/overload.ts'
@@ -34,7 +35,9 @@ const parts: Record<string, Part> = {
   delete: deletion,
   isolation,
   overload,
-  memory
+  memory,
+  // Last, as it makes many users known.
+  import: importUsers
 }
 
 const interrupted = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)))

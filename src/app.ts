@@ -6,12 +6,14 @@ import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
 import { FaultLog, RequestLog, takeRequestId } from './logging.ts'
+import { ARRIVAL_TIMEOUT_MS, arrivalPlugin } from './plugins/arrival.ts'
 import { authenticationPlugin } from './plugins/authentication.ts'
 import { backgroundJobsPlugin } from './plugins/background-jobs.ts'
 import { corsPlugin } from './plugins/cors.ts'
 import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './plugins/database.ts'
 import { deadlinePlugin } from './plugins/deadline.ts'
 import { sendError } from './plugins/errors.ts'
+import { importsPlugin } from './plugins/imports.ts'
 import { loadPlugin } from './plugins/load.ts'
 import { Metrics } from './plugins/metrics.ts'
 import { notFoundPlugin } from './plugins/not-found.ts'
@@ -21,14 +23,12 @@ import { securityHeadersPlugin } from './plugins/security-headers.ts'
 import { shutdownPlugin } from './plugins/shutdown.ts'
 import { strictRequestsPlugin } from './plugins/strict-requests.ts'
 import { healthRoutes } from './routes/health/index.ts'
+import { importRoutes } from './routes/imports/index.ts'
 import { membershipRoutes } from './routes/memberships/index.ts'
 import { metricsRoutes } from './routes/metrics/index.ts'
 import { reportRoutes } from './routes/reports/index.ts'
 import { segmentRoutes } from './routes/segments/index.ts'
 import { type LogSink, stdoutLog } from './stdout-log.ts'
-
-/** Milliseconds for a request to arrive with its whole body. */
-const RECEIVE_TIMEOUT_MS = 10_000
 
 /** Milliseconds without a byte either way after which a connection is dead: no answer takes as long to begin. */
 const CONNECTION_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT + 60_000
@@ -86,6 +86,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { databaseUrl, pub
   })
   await app.register(segmentRoutes, { databaseUrl })
   await app.register(membershipRoutes)
+  await app.register(importRoutes)
   await app.register(reportRoutes, { publicUrl })
 }
 
@@ -111,12 +112,14 @@ export async function buildApp(
     logger: { level: config.LOG_LEVEL, stream: log },
     logController: new RequestLog((request, reply) => metrics.observeRequest(request, reply)),
     genReqId: takeRequestId,
-    // For a request to arrive whole; its answer has a deadline of its own.
-    requestTimeout: RECEIVE_TIMEOUT_MS,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit: MAX_BODY_BYTES,
-    http: { connectionsCheckingInterval: 1_000, requireHostHeader: false },
+    http: {
+      headersTimeout: ARRIVAL_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+      requireHostHeader: false
+    },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
     // Requests on open connections are answered until the last one has closed.
@@ -145,12 +148,14 @@ export async function buildApp(
   await app.register(securityHeadersPlugin)
   await app.register(corsPlugin, { origins: config.CORS_ORIGINS })
   await app.register(strictRequestsPlugin)
+  await app.register(arrivalPlugin)
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(authenticationPlugin, config)
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
+  await app.register(importsPlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,
     directory: config.REPORTS_DIR,

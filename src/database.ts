@@ -16,6 +16,8 @@ type DatabaseOptions = {
   lockTimeout: number
   /** Seconds after which a connection that has nothing to do is closed. Unset: never. */
   idleTimeout?: number
+  /** Whether connections are never renewed while they live, as their temporary tables would be lost. */
+  keepsSessions?: boolean
   /** Further settings of PostgreSQL, for these connections. */
   settings?: Record<string, string>
   /** Is told of each statement. */
@@ -182,6 +184,7 @@ export function connectDatabase(url: string, options: DatabaseOptions): Sql {
       ...ARRAY_TYPES,
       keep_alive: KEEP_ALIVE_SECONDS,
       idle_timeout: options.idleTimeout ?? 0,
+      ...(options.keepsSessions ? { max_lifetime: null } : {}),
       connect_timeout: CONNECT_TIMEOUT_SECONDS,
       backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
       onnotice: () => {},

@@ -1,4 +1,4 @@
-type ErrorOptions = { cause?: unknown; retryAfter?: number }
+type ErrorOptions = { cause?: unknown; retryAfter?: number; details?: Record<string, unknown> }
 
 /** The one error that a request can be answered with. */
 export class ApiError extends Error {
@@ -9,13 +9,27 @@ export class ApiError extends Error {
   readonly code: string
   /** Seconds after which the same request may succeed. */
   readonly retryAfter: number | undefined
+  /** What the answer says besides. */
+  readonly details: Record<string, unknown> | undefined
 
-  constructor(statusCode: number, code: string, message: string, { cause, retryAfter }: ErrorOptions = {}) {
+  constructor(
+    statusCode: number,
+    code: string,
+    message: string,
+    { cause, retryAfter, details }: ErrorOptions = {}
+  ) {
     super(message, { cause })
     this.statusCode = statusCode
     this.code = code
     this.retryAfter = retryAfter
+    this.details = details
   }
+}
+
+/** Input is echoed so that the caller finds it, but not by the kilobyte, and on one line. */
+export function shorten(text: string): string {
+  const echo = text.length > 100 ? `${text.slice(0, 100).toWellFormed()}…` : text
+  return echo.replaceAll(/\p{Cc}/gu, '\ufffd')
 }
 
 /** Seconds a caller waits before it tries again where nothing better is known. */
@@ -25,6 +39,21 @@ export const invalidRequest = (message: string) => new ApiError(400, 'INVALID_RE
 
 export const duplicateSlug = (slug: string) =>
   new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) stands more than once in the request`)
+
+export const invalidJson = (message = 'the body is not valid JSON') =>
+  new ApiError(400, 'INVALID_JSON', message)
+
+/** @param account what became of the lines; the answer has it besides. */
+export const linesRejected = (message: string, account: Record<string, unknown>) =>
+  new ApiError(400, 'LINES_REJECTED', message, { details: account })
+
+export const requestTimeout = () =>
+  new ApiError(408, 'REQUEST_TIMEOUT', 'the request did not arrive whole in time')
+
+export const bodyTooLarge = (limit: string) =>
+  new ApiError(413, 'BODY_TOO_LARGE', `the body is larger than ${limit}`)
+
+export const unsupportedMediaType = (message: string) => new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', message)
 
 export const expiryPassed = () =>
   new ApiError(400, 'EXPIRY_PASSED', 'body field (expires_at) must be a time to come')
@@ -80,6 +109,9 @@ export const reportExpired = (filename: string) =>
 export const tooManyReports = () =>
   new ApiError(503, 'TOO_MANY_REPORTS', 'too many reports are being made, try again later', { retryAfter: 5 })
 
+export const tooManyImports = () =>
+  new ApiError(503, 'TOO_MANY_IMPORTS', 'too many imports are being made, try again later', { retryAfter: 5 })
+
 export const routeNotFound = (path: string) =>
   new ApiError(404, 'ROUTE_NOT_FOUND', `path (${path}) not found`)
 
@@ -88,6 +120,8 @@ export const methodNotAllowed = (method: string, path: string) =>
 
 export const serviceUnavailable = (code: string, message: string, cause?: unknown) =>
   new ApiError(503, code, message, { cause, retryAfter: RETRY_AFTER })
+
+export const shuttingDown = () => serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down')
 
 export const internalError = (cause: unknown) =>
   new ApiError(500, 'INTERNAL_ERROR', 'the service failed on this request; the failure has been logged', {

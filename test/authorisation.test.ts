@@ -85,6 +85,8 @@ async function startServiceFor(t: Test, { url }: RouteOptions, OPEN_ROUTES: stri
   const slugs = ['VOICE_MSG', 'PROMO_5', ...(url.includes(':slug') ? ['AVITO_VOICE_MESSAGES'] : [])]
   await service.sql`insert into segments (slug) select unnest(${slugs}::text[])`
   await service.sql`select change_user_segments(10, '{PROMO_5}', '{}')`
+  if (url.includes(':slug'))
+    await service.sql`select change_user_segments(10, '{AVITO_VOICE_MESSAGES}', '{}')`
   return service
 }
 
@@ -204,6 +206,9 @@ t.test('the roles are those that keys have been given out for', async (t) => {
     'GET /api/v1/segment/:slug': 'reader',
     'GET /api/v1/segment/:slug/users.csv': 'reader',
     'POST /api/v1/segments/user/:user_id': 'editor',
+    'POST /api/v1/segment/:slug/users': 'editor',
+    'DELETE /api/v1/segment/:slug/users': 'editor',
+    'POST /api/v1/users': 'editor',
     'GET /api/v1/segments/user/:user_id': 'reader',
     'HEAD /api/v1/segments/user/:user_id': 'reader',
     'POST /api/v1/segments/users/query': 'reader',

@@ -37,6 +37,8 @@ t.test('the conventions of every answer', async (t) => {
       ['PUT', '/api/v1/segment/A/', 'DELETE, GET, HEAD, PATCH'],
       ['POST', '/api/v1/segment/A/users.csv', 'GET, HEAD'],
       ['GET', '/api/v1/segments/users/query', 'POST'],
+      ['PUT', '/api/v1/segment/A/users', 'DELETE, GET, HEAD, POST'],
+      ['DELETE', '/api/v1/users', 'POST'],
       ['DELETE', '/api/v1/segments/user/1', 'GET, HEAD, POST'],
       ['PATCH', '/api/v1/segments/user/not-a-number?x=1', 'GET, HEAD, POST'],
       ['POST', '/api/v1/segments/user/1/csv', 'GET, HEAD'],
@@ -130,6 +132,9 @@ t.test('the conventions of every answer', async (t) => {
     for (const [method, url, body] of [
       ['POST', '/api/v1/segment?dry_run=true', '{"slug":"Q"}'],
       ['DELETE', '/api/v1/segment/A?force=1', undefined],
+      ['POST', '/api/v1/segment/A/users?force=1', '[]'],
+      ['DELETE', '/api/v1/segment/A/users?force=1', '[]'],
+      ['POST', '/api/v1/users?force=1', '[]'],
       ['GET', '/api/v1/segment/A/users.csv?force=1', undefined],
       ['GET', '/api/v1/segments/user/1?force=1', undefined],
       ['POST', '/api/v1/segments/user/1?force=1', '{}'],

@@ -36,6 +36,7 @@ t.test('the OpenAPI document', async (t) => {
     )
     t.same(operations.toSorted(), [
       'delete /api/v1/segment/{slug}',
+      'delete /api/v1/segment/{slug}/users',
       'get /api/v1/reports/{filename}',
       'get /api/v1/reports/{filename}/status',
       'get /api/v1/segment/{slug}',
@@ -54,8 +55,10 @@ t.test('the OpenAPI document', async (t) => {
       'patch /api/v1/segment/{slug}',
       'post /api/v1/reports',
       'post /api/v1/segment',
+      'post /api/v1/segment/{slug}/users',
       'post /api/v1/segments/user/{user_id}',
-      'post /api/v1/segments/users/query'
+      'post /api/v1/segments/users/query',
+      'post /api/v1/users'
     ])
     t.equal(document.openapi, '3.1.0')
   })
@@ -97,7 +100,10 @@ t.test('the OpenAPI document', async (t) => {
       '/openapi.json': 'open',
       'post /api/v1/segment': 'admin',
       'delete /api/v1/segment/{slug}': 'admin',
-      'post /api/v1/segments/user/{user_id}': 'editor'
+      'post /api/v1/segments/user/{user_id}': 'editor',
+      'post /api/v1/segment/{slug}/users': 'editor',
+      'delete /api/v1/segment/{slug}/users': 'editor',
+      'post /api/v1/users': 'editor'
     }
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, { security, description, responses }] of Object.entries(methods)) {

@@ -2,11 +2,14 @@ import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { makeKey } from './support/keys.ts'
 import { countBlocked, holdTable } from './support/locks.ts'
+import { insertMany, openUsers, waitForStalled } from './support/segment-users.ts'
 import { startServerProcess } from './support/server-process.ts'
 import { createDatabase, createFolder, type TestDatabase, waitUntil } from './support/service.ts'
+import { SlowUpload } from './support/uploads.ts'
 
 async function waitUntilBlocked(database: TestDatabase): Promise<void> {
   await waitUntil(
@@ -76,6 +79,20 @@ t.test('SIGTERM during a report: the report is finished, the exit code is 0', as
   t.equal(await server.exitCode(), 0)
   const [name = ''] = await readdir(reportsDirectory)
   t.equal(await readFile(join(reportsDirectory, name), 'utf8'), 'user_id,segment_slug,operation,date\n')
+})
+
+t.test('SIGTERM during what may go on for an hour: it is given up, the exit code is 0', async (t) => {
+  const { server, database, address } = await startServer(t)
+  await insertMany(database)
+  const slow = new SlowUpload(address, 'segment/BIG/users')
+  slow.send('1\n')
+  const download = await openUsers(address)
+  await waitForStalled(database, 1)
+  server.process.kill('SIGTERM')
+  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*SHUTTING_DOWN/)
+  await t.rejects(text(download.response), 'nobody takes a part for all')
+  t.equal(await server.exitCode(), 0)
+  t.same(await database.sql`select from memberships where user_id = 1`, [])
 })
 
 t.test('for the time that balancers need it goes on, and lets no connection be used again', async (t) => {

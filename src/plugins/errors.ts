@@ -1,6 +1,15 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { isDatabaseUnavailable } from '../database.ts'
-import { ApiError, databaseUnavailable, internalError, invalidRequest } from '../errors.ts'
+import {
+  ApiError,
+  bodyTooLarge,
+  databaseUnavailable,
+  internalError,
+  invalidJson,
+  invalidRequest,
+  shorten,
+  unsupportedMediaType
+} from '../errors.ts'
 import { errorCode } from '../logging.ts'
 
 const places: Record<string, string> = {
@@ -8,11 +17,6 @@ const places: Record<string, string> = {
   querystring: 'query parameter',
   params: 'path parameter',
   headers: 'header'
-}
-
-/** Input is echoed so that the caller finds it, but not by the kilobyte. */
-function shorten(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }
 
 /** `/segments_to_add/0` as `segments_to_add[0]`. */
@@ -38,11 +42,10 @@ function describeValidationError(error: FastifySchemaValidationError, context = 
 /** Fastify's own errors, by their codes, in the words of this service's contract. */
 const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
   FST_ERR_BAD_URL: () => new ApiError(400, 'INVALID_URL', 'the path is not valid percent-encoded UTF-8'),
-  FST_ERR_CTP_BODY_TOO_LARGE: () => new ApiError(413, 'BODY_TOO_LARGE', 'the body is larger than 1 MiB'),
-  FST_ERR_CTP_EMPTY_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is empty: it must be JSON'),
-  FST_ERR_CTP_INVALID_JSON_BODY: () => new ApiError(400, 'INVALID_JSON', 'the body is not valid JSON'),
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
-    new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', 'the content type must be application/json')
+  FST_ERR_CTP_BODY_TOO_LARGE: () => bodyTooLarge('1 MiB'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: () => invalidJson('the body is empty: it must be JSON'),
+  FST_ERR_CTP_INVALID_JSON_BODY: () => invalidJson(),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupportedMediaType('the content type must be application/json')
 }
 
 function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
@@ -69,12 +72,15 @@ function logFault(cause: Error, { server, log }: FastifyRequest): void {
 
 /** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
 export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const { statusCode, code, message, retryAfter, cause } = toApiError(error, request)
+  const { statusCode, code, message, retryAfter, details, cause } = toApiError(error, request)
   const causeCode = errorCode(cause)
   reply.failure = causeCode === undefined ? { code } : { code, cause: causeCode }
   if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
   else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // Routes that stream another media type may have set it before they failed.
-  reply.status(statusCode).type('application/json; charset=utf-8').send({ message, code })
+  reply
+    .status(statusCode)
+    .type('application/json; charset=utf-8')
+    .send({ message, code, ...details })
 }

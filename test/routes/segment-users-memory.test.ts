@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { Scrape } from '../support/metrics.ts'
+import { residentMegabytes } from '../support/metrics.ts'
 import { expectedMany, insertMany, openUsers, waitForStalled } from '../support/segment-users.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { createDatabase } from '../support/service.ts'
@@ -10,16 +10,12 @@ t.test('slow clients cost no memory', async (t) => {
   await insertMany(database)
   const server = startServerProcess(t, { DATABASE_URL: database.url, PORT: '0' })
   const address = await server.address()
-  const residentMegabytes = async () => {
-    const metrics = new Scrape(await (await fetch(`${address}/metrics`)).text())
-    return (metrics.value('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20
-  }
   for (let round = 0; round < 3; round += 1)
     t.equal((await text((await openUsers(address)).response)).length, expectedMany().length)
-  const before = await residentMegabytes()
+  const before = await residentMegabytes(address)
   const clients = await Promise.all(Array.from({ length: 4 }, () => openUsers(address)))
   await waitForStalled(database, 4)
-  const growth = (await residentMegabytes()) - before
+  const growth = (await residentMegabytes(address)) - before
   t.ok(growth < 30, `${growth} MB for what is 80 MB whole`)
   for (const { response } of clients) t.ok((await text(response)) === expectedMany())
 })

@@ -1,5 +1,7 @@
 /** The part of curl that the README uses, with curl's own options. A report that is being made is waited for. */
+import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 
 const { values, positionals } = parseArgs({
@@ -8,6 +10,7 @@ const { values, positionals } = parseArgs({
     request: { type: 'string', short: 'X', default: 'GET' },
     header: { type: 'string', short: 'H', multiple: true, default: [] },
     data: { type: 'string', short: 'd' },
+    'upload-file': { type: 'string', short: 'T' },
     fail: { type: 'boolean' },
     silent: { type: 'boolean', short: 's' },
     retry: { type: 'string' },
@@ -19,10 +22,20 @@ const { values, positionals } = parseArgs({
 const [url = ''] = positionals
 const headers = values.header.map((header) => header.split(/: */, 2) as [string, string])
 
+/** A file as it is, or what comes in. */
+function openUpload(): ReadableStream | undefined {
+  const file = values['upload-file']
+  if (file === undefined) return undefined
+  return Readable.toWeb(file === '-' ? process.stdin : createReadStream(file)) as ReadableStream
+}
+
 async function send(): Promise<{ status: number; body: string }> {
-  const answer = await fetch(url, { method: values.request, headers, body: values.data ?? null })
-  const body = await answer.text()
-  return answer.status === 404 && body.includes('"REPORT_PENDING"') ? send() : { status: answer.status, body }
+  const body = openUpload() ?? values.data ?? null
+  const answer = await fetch(url, { method: values.request, headers, body, duplex: 'half' })
+  const text = await answer.text()
+  return answer.status === 404 && text.includes('"REPORT_PENDING"')
+    ? send()
+    : { status: answer.status, body: text }
 }
 
 const { status, body } = await send()

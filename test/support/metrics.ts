@@ -32,3 +32,9 @@ export async function scrape({ app }: TestService): Promise<Scrape> {
   if (statusCode !== 200) throw new Error(`/metrics answered ${statusCode}: ${body}`)
   return new Scrape(body)
 }
+
+/** The memory of a service that listens, in MB. */
+export async function residentMegabytes(address: string): Promise<number> {
+  const metrics = new Scrape(await (await fetch(`${address}/metrics`)).text())
+  return (metrics.value('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20
+}

@@ -2,7 +2,12 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, InjectOptions, RouteOptions } from 'fastify'
 import type { Test } from 'tap'
 
-type ExampleSchema = { properties?: Record<string, { examples?: unknown[] }>; examples?: unknown[] }
+type ExampleSchema = {
+  properties?: Record<string, { examples?: unknown[] }>
+  examples?: unknown[]
+  /** Where there are several media types. */
+  content?: Record<string, { schema: ExampleSchema }>
+}
 
 /**
  * Collects the routes of every app that is built from now on: whichever plugin registers them, and whatever it does
@@ -25,7 +30,12 @@ export function describeRoute({ method, url }: RouteOptions): string {
 
 /** A request that the route takes, made of the examples in its schema. */
 export function exampleRequest({ method, url, schema }: RouteOptions): InjectOptions {
-  const { params, querystring, body } = (schema ?? {}) as Record<string, ExampleSchema | undefined>
+  const {
+    params,
+    querystring,
+    body: documented
+  } = (schema ?? {}) as Record<string, ExampleSchema | undefined>
+  const body = documented?.content?.['application/json']?.schema ?? documented
   // An empty one only keeps Swagger UI from filling in the next.
   const example = (name: string, from = params) =>
     String(from?.properties?.[name]?.examples?.find((example) => example !== ''))

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { passingErrorResponse } from '../../../schemas/common.ts'
 import { LiveSchema, ReadySchema } from '../../../schemas/health.ts'
-import { serviceUnavailable } from '../../errors.ts'
+import { serviceUnavailable, shuttingDown } from '../../errors.ts'
 import { listMigrations } from '../../migrate.ts'
 import { commonErrors, requestErrors } from '../common-errors.ts'
 import { selectMissingMigrations } from './queries.ts'
@@ -43,14 +43,14 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
           503: passingErrorResponse('The service cannot serve now.', {
             DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
             SCHEMA_OUTDATED: 'the schema lacks migrations (0001_initial)',
-            SHUTTING_DOWN: 'the service is shutting down',
+            SHUTTING_DOWN: shuttingDown().message,
             DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
           })
         }
       }
     },
     async () => {
-      if (app.shutdown.begun) throw serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down')
+      if (app.shutdown.begun) throw shuttingDown()
       const missing = await selectMissingMigrations(app.sql, migrations)
       if (missing.length > 0) {
         throw serviceUnavailable('SCHEMA_OUTDATED', `the schema lacks migrations (${missing.join(', ')})`)

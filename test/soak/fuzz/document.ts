@@ -44,7 +44,10 @@ export type Operation = {
   /** With its parameters in braces. */
   path: string
   parameters: Parameter[]
+  /** What its body may be as JSON. */
   body: Media | undefined
+  /** What its body may be besides: an example each, by media type. */
+  uploads: Map<string, string>
   responses: Record<string, Response>
 }
 
@@ -68,6 +71,11 @@ export class Document {
         path,
         parameters: operation.parameters ?? [],
         body: operation.requestBody?.content[JSON_TYPE],
+        uploads: new Map(
+          Object.entries(operation.requestBody?.content ?? {}).flatMap(([type, { example }]) =>
+            typeof example === 'string' ? [[type, example]] : []
+          )
+        ),
         responses: operation.responses
       }))
     )

@@ -131,14 +131,40 @@ const spoilings: ((json: string) => string)[] = [
   () => '\u00ff\u00fe'
 ]
 
-function bodyOf({ body }: Operation): fc.Arbitrary<string | undefined> {
-  if (!body) return mostly<string | undefined>(fc.constant(undefined), hostileJson, 15)
+type Content = { type: string | undefined; body: string | undefined }
+
+/** What is sent as a type: mostly as that, at times as another one, spoilt, or not at all. */
+function contentOf(type: string, body: fc.Arbitrary<string>): fc.Arbitrary<Content> {
+  const spoilt = fc.tuple(body, fc.constantFrom(...spoilings)).map(([text, spoil]) => spoil(text))
+  return fc.record({
+    type: mostly<string | undefined>(fc.constant(type), contentTypes),
+    body: mostly<string | undefined>(body, mostly<string | undefined>(spoilt, fc.constant(undefined), 15), 5)
+  })
+}
+
+/** Lines that nearly are such as the example has. */
+function linesLike(example: string): fc.Arbitrary<string> {
+  const [first = '', ...lines] = example.split('\n')
+  const line = mostly(
+    fc.oneof(fc.constantFrom(...lines), fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String)),
+    fc.oneof(hostileJson, fc.string({ unit: 'binary' })),
+    20
+  )
+  return fc.tuple(mostly(fc.constant(first), line), fc.array(line)).map((parts) => parts.flat().join('\n'))
+}
+
+function bodyOf({ body, uploads }: Operation): fc.Arbitrary<Content> {
+  if (!body)
+    return fc.record({
+      type: mostly<string | undefined>(fc.constant(undefined), contentTypes, 15),
+      body: mostly<string | undefined>(fc.constant(undefined), hostileJson, 15)
+    })
   const json = fc.oneof(
     { weight: 4, arbitrary: jsonOf(body.schema) },
     { weight: 1, arbitrary: fc.constant(JSON.stringify(body.example ?? {})) }
   )
-  const spoilt = fc.tuple(json, fc.constantFrom(...spoilings)).map(([text, spoil]) => spoil(text))
-  return mostly<string | undefined>(json, mostly<string | undefined>(spoilt, fc.constant(undefined), 15), 5)
+  const contents = [...uploads].map(([type, example]) => contentOf(type, linesLike(example)))
+  return fc.oneof(contentOf('application/json', json), ...contents)
 }
 
 /** The value of a parameter, as it is written into the address. */
@@ -180,21 +206,14 @@ function pathOf({ path, parameters }: Operation): fc.Arbitrary<string> {
     })
 }
 
-function headersOf({ parameters, body }: Operation): fc.Arbitrary<Record<string, string>> {
+function headersOf({ parameters }: Operation): fc.Arbitrary<Record<string, string>> {
   const named = parameters
     .filter((parameter) => parameter.in === 'header')
     .map(({ name, schema, example }) =>
       fc.option(textOf(schema, example)).map((text) => (text === null ? {} : { [name]: text }))
     )
-  const type = body
-    ? mostly(fc.constant<string | undefined>('application/json'), contentTypes)
-    : mostly(fc.constant<string | undefined>(undefined), contentTypes, 15)
   return fc
-    .tuple(
-      type.map((text) => (text === undefined ? {} : { 'content-type': text })),
-      mostly<Record<string, string>>(fc.constant({}), strangeHeaders, 10),
-      ...named
-    )
+    .tuple(mostly<Record<string, string>>(fc.constant({}), strangeHeaders, 10), ...named)
     .map((parts) => Object.assign({}, ...parts))
 }
 
@@ -209,5 +228,8 @@ export function requestOf(operation: Operation): fc.Arbitrary<FuzzRequest> {
   )
   return fc
     .tuple(method, pathOf(operation), query, headersOf(operation), bodyOf(operation))
-    .map(([method, path, query, headers, body]) => new FuzzRequest(method, `${path}${query}`, headers, body))
+    .map(([method, path, query, headers, { type, body }]) => {
+      const typed = type === undefined ? headers : { 'content-type': type, ...headers }
+      return new FuzzRequest(method, `${path}${query}`, typed, body)
+    })
 }

@@ -1,0 +1,69 @@
+/** However long an upload is, the service needs no more memory for it. */
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { residentMegabytes } from '../support/metrics.ts'
+import { startServerProcess } from '../support/server-process.ts'
+import { createDatabase, createFolder } from '../support/service.ts'
+import { sized, summarize } from './form.ts'
+
+const IDS_OF_A_MB = 5_000
+const LONG_LINES_OF_A_MB = 950
+const LINES_OF_A_MB = IDS_OF_A_MB + LONG_LINES_OF_A_MB
+const SMALL_MB = 10
+const LARGE_MB = sized(100, 1_000)
+/** In MB. */
+const TOLERANCE = 40
+
+/** Lines with an id, and long ones that are rejected, which cost less time. */
+function* lines(megabytes: number): Generator<Buffer> {
+  const long = `${'x'.repeat(999)}\n`.repeat(LONG_LINES_OF_A_MB)
+  for (let first = 100_000_000; megabytes > 0; first += IDS_OF_A_MB, megabytes -= 1)
+    yield Buffer.from(Array.from({ length: IDS_OF_A_MB }, (_, index) => `${first + index}\n`).join('') + long)
+}
+
+t.test('an upload takes as much memory as a shorter one', async (t) => {
+  const database = await createDatabase(t)
+  const server = startServerProcess(t, {
+    DATABASE_URL: database.url,
+    PORT: '0',
+    REPORTS_DIR: await createFolder(t),
+    // By itself V8 takes more memory before it looks for what is free.
+    NODE_OPTIONS: '--max-semi-space-size=8 --max-old-space-size=96'
+  })
+  const address = await server.address()
+
+  /** The most memory that the service has meanwhile. */
+  const peakAt = async (megabytes: number) => {
+    let peak = 0
+    let isDone = false
+    const watch = async () => {
+      while (!isDone) {
+        peak = Math.max(peak, await residentMegabytes(address))
+        await sleep(20)
+      }
+    }
+    const watching = watch()
+    const answer = await fetch(`${address}/api/v1/users?dry_run=true`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/csv' },
+      body: Readable.toWeb(Readable.from(lines(megabytes))) as ReadableStream,
+      duplex: 'half'
+    })
+    const account = await answer.json()
+    isDone = true
+    await watching
+    t.match(account, { lines: megabytes * LINES_OF_A_MB, new_users: megabytes * IDS_OF_A_MB })
+    return peak
+  }
+
+  // Twice, as the first one also fills what the process keeps.
+  await peakAt(SMALL_MB)
+  const small = await peakAt(SMALL_MB)
+  const large = await peakAt(LARGE_MB)
+  t.ok(large - small < TOLERANCE, `${Math.round(large)} MB after ${Math.round(small)} MB`)
+  summarize(t, {
+    'MB of memory at the small one': Math.round(small),
+    'at the large one': Math.round(large)
+  })
+})

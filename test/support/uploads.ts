@@ -1,0 +1,81 @@
+import { connect, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import type { LineConsumer, UploadReader } from '../../src/routes/imports/lines.ts'
+import { readPieces } from '../../src/routes/imports/pieces.ts'
+import { type Answer, type TestService, waitUntil } from './service.ts'
+
+export const CSV = 'text/csv'
+export const NDJSON = 'application/x-ndjson'
+export const JSON_ARRAY = 'application/json'
+
+export type Upload = { query?: string; type?: string; method?: 'POST' | 'DELETE' }
+
+/** Sends an upload to a path below `/api/v1`; CSV by default. */
+export function upload(
+  service: TestService,
+  path: string,
+  body: string | Buffer,
+  { query = '', type = CSV, method = 'POST' }: Upload = {}
+): Promise<Answer> {
+  return service.request({
+    method,
+    url: `/api/v1/${path}${query}`,
+    headers: { 'content-type': type },
+    body
+  })
+}
+
+/** An upload that is sent by hand, over a socket of its own. */
+export class SlowUpload {
+  readonly socket: Socket
+  answer = ''
+
+  constructor(address: string, path: string, headers = 'content-type: text/csv') {
+    this.socket = connect(Number(new URL(address).port), '127.0.0.1')
+    this.socket.on('error', () => {})
+    this.socket.on('data', (chunk) => {
+      this.answer += chunk
+    })
+    this.socket.write(
+      `POST /api/v1/${path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n${headers}\r\n\r\n`
+    )
+  }
+
+  send(text: string): void {
+    this.socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
+  }
+
+  end(): void {
+    this.socket.write('0\r\n\r\n')
+  }
+
+  answered(): Promise<string> {
+    return waitUntil(
+      async () => this.answer,
+      (answer) => answer.endsWith('}')
+    )
+  }
+}
+
+/** The service does not shut down. */
+export const never = new AbortController().signal
+
+/** What became of a line: who it names, and until when, or why it was rejected. */
+export type Judgement = { line: number; userId?: string; expiresAt?: string | undefined; reason?: string }
+
+type Reader = new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader
+
+/** What a reader makes of an upload that comes in these parts. */
+export async function judgeUpload(Reader: Reader, parts: Iterable<Buffer>): Promise<Judgement[]> {
+  const judgements: Judgement[] = []
+  const reader = new Reader(
+    {
+      accept: (line, userId, expiresAt) => judgements.push({ line, userId, expiresAt }),
+      reject: (line, _value, reason) => judgements.push({ line, reason })
+    },
+    true
+  )
+  for await (const piece of readPieces(Readable.from(parts), never)) reader.read(piece)
+  reader.end()
+  return judgements
+}
