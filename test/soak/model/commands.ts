@@ -5,49 +5,12 @@
  */
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import type { Answer } from '../../support/service.ts'
 import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
-import type { Moment } from './moment.ts'
+import { command, done, findEnrollments, inputs, refused, type Step, slug, slugs, userId } from './command.ts'
+import { addUsers, importMembers, removeMembers } from './imports.ts'
 import { settleFillings } from './settle.ts'
 import { letTimePass } from './time.ts'
 import { userIds, type World } from './world.ts'
-
-/** A command with its input. Printed as it would be written, where a sequence fails. */
-export type Step = { run: (world: World) => Promise<void>; toString: () => string }
-
-type Command<T> = {
-  /** The command with one input. */
-  of: (input: T) => Step
-  /** The command with any input. */
-  any: fc.Arbitrary<Step>
-}
-
-function command<T>(
-  name: string,
-  input: fc.Arbitrary<T>,
-  run: (world: World, input: T) => Promise<void>
-): Command<T> {
-  const of = (value: T): Step => ({
-    run: (world) => run(world, value),
-    toString: () => `${name}(${fc.stringify(value)})`
-  })
-  return { of, any: input.map(of) }
-}
-
-/** As they are printed best. */
-function inputs<T>(fields: { [name in keyof T]: fc.Arbitrary<T[name]> }) {
-  return fc.record(fields, { noNullPrototype: true })
-}
-
-/** Few, so that they are used again and again, in either case. */
-const slug = fc
-  .tuple(fc.constantFrom('A', 'B-1', 'C.C', 'D_', '5E'), fc.boolean())
-  .map(([name, isLower]) => (isLower ? name.toLowerCase() : name))
-const slugs = fc.oneof(
-  { weight: 5, arbitrary: fc.uniqueArray(slug, { maxLength: 2 }) },
-  { weight: 1, arbitrary: fc.array(slug, { maxLength: 3 }) }
-)
-const userId = fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...userIds))
 
 const thousandths = fc.oneof(fc.integer({ min: 0, max: 1000 }), fc.constantFrom(0, 500, 1000))
 
@@ -60,12 +23,6 @@ async function readMembers({ service, model }: World, slug: string): Promise<str
   }
   return members
 }
-
-const refused = (status: number, code: string, message: string): Answer => ({
-  status,
-  body: { message, code }
-})
-const done: Answer = { status: 200, body: '' }
 
 const createSegment = command(
   'createSegment',
@@ -106,6 +63,13 @@ const createSegment = command(
   }
 )
 
+/** Whether a filling has come to its end, of which the model has not been told. */
+async function isFilled({ service, model }: World, slug: string): Promise<boolean> {
+  if (!model.segments.get(slug)?.filling) return false
+  const { body } = await service.getSegment(slug)
+  return (body as { assignment: { status: string } }).assignment.status === 'done'
+}
+
 /** Raises or lowers the share, or changes whether new users are enrolled. */
 const patchSegment = command(
   'patchSegment',
@@ -113,6 +77,7 @@ const patchSegment = command(
   async (world, { slug, thousandths, enrolls }) => {
     const { service, model } = world
     const name = slug.toUpperCase()
+    if (await isFilled(world, name)) await settleFillings(world)
     const [answer, at] = await world.during(() =>
       service.patchSegment(slug, {
         ...(thousandths !== null && { selection: thousandths / 1000 }),
@@ -193,22 +158,6 @@ const changeSegments = command(
   }
 )
 
-/** Takes over for which segments the user was drawn who has just become known. */
-async function findEnrollments(
-  { service, model }: World,
-  userId: string,
-  named: string[],
-  at: Moment
-): Promise<void> {
-  const slugs = (await service.getSegments(userId)).body as string[]
-  for (const { slug, selection } of model.enrollingSegments()) {
-    if (named.includes(slug)) continue
-    const isDrawn = slugs.includes(slug)
-    if (selection === 0 || selection === 1) assert.equal(isDrawn, selection === 1, `enrolled into ${slug}`)
-    if (isDrawn) model.enroll(userId, slug, at)
-  }
-}
-
 const readUsers = command('readUsers', fc.array(userId, { minLength: 1, maxLength: 8 }), agreeOnUsers)
 
 const readSegment = command('readSegment', slug, (world, slug) => agreeOnSegment(world, slug.toUpperCase()))
@@ -253,6 +202,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: changeSegments.any },
   { weight: 4, arbitrary: createSegment.any },
   { weight: 2, arbitrary: deleteSegment.any },
+  { weight: 3, arbitrary: importMembers.any },
+  { weight: 2, arbitrary: removeMembers.any },
+  { weight: 1, arbitrary: addUsers.any },
   { weight: 3, arbitrary: patchSegment.any },
   { weight: 1, arbitrary: readUsers.any },
   { weight: 1, arbitrary: readSegment.any },

@@ -6,6 +6,7 @@ export type Cause =
   | 'request'
   | 'selection'
   | 'enrollment'
+  | 'import'
   | 'expiry'
   | 'segment_deleted'
   | 'selection_lowered'
@@ -21,6 +22,11 @@ export type Period = {
   endCause?: Cause
 }
 
+/** What is added once more goes on until then; by an upload that names no time, for as long as before. */
+export function renewPeriod(period: Period, cause: Cause, expires: Moment | undefined): void {
+  if (expires || cause !== 'import') period.expires = expires
+}
+
 export function endPeriod(period: Period, at: Moment, cause: Cause): void {
   period.ended = at
   period.endCause = cause
@@ -28,7 +34,7 @@ export function endPeriod(period: Period, at: Moment, cause: Cause): void {
 
 /** What a request, or the drawing at a user's first one, makes of a membership. */
 export type Decision = { at: Moment } & (
-  | { operation: 'add'; cause: 'request' | 'enrollment'; expires?: Moment | undefined }
+  | { operation: 'add'; cause: 'request' | 'enrollment' | 'import'; expires?: Moment | undefined }
   | { operation: 'delete' }
 )
 
@@ -90,7 +96,7 @@ function follow(
       if (open) endPeriod(open, at, 'request')
       open = undefined
     } else if (open) {
-      open.expires = decision.expires
+      renewPeriod(open, decision.cause, decision.expires)
     } else {
       open = { slug, added: at, cause: decision.cause, expires: decision.expires }
       periods.push(open)

@@ -1,4 +1,4 @@
-import { type Cause, endPeriod, Filling, type Period, type UserId } from './filling.ts'
+import { type Cause, endPeriod, Filling, type Period, renewPeriod, type UserId } from './filling.ts'
 import type { Microseconds, Moment } from './moment.ts'
 
 export type Assignment = { status: string; assigned: number; target: number | null }
@@ -82,7 +82,7 @@ export class Model {
     for (const [userId, periods] of this.users) {
       const own = periods.filter((period) => period.slug === slug)
       const open = own.find(({ ended }) => !ended)
-      if (open && open.cause !== 'request') drawn.push(userId)
+      if (open && (open.cause === 'selection' || open.cause === 'enrollment')) drawn.push(userId)
       if (!open && own.every(({ endCause }) => endCause !== 'request')) candidates.push(userId)
     }
     return { drawn, candidates }
@@ -110,20 +110,31 @@ export class Model {
     if (![...add, ...remove].every((slug) => this.#live(slug))) return false
     this.#moments.add(at)
     if (expires) this.#moments.add(expires)
-    const periods = this.users.get(userId) ?? []
-    this.users.set(userId, periods)
-    for (const slug of remove) {
-      this.segment(slug).filling?.decide(userId, { operation: 'delete', at })
-      this.#end(periods, slug, at, 'request')
-    }
-    for (const slug of add) {
-      const { filling } = this.segment(slug)
-      const open = periods.find((period) => period.slug === slug && !period.ended)
-      if (filling) filling.decide(userId, { operation: 'add', cause: 'request', at, expires })
-      else if (open) open.expires = expires
-      else this.#begin(userId, { slug, added: at, cause: 'request', expires })
-    }
+    this.makeKnown(userId)
+    for (const slug of remove) this.removeMember(userId, slug, at)
+    for (const slug of add) this.#add(userId, slug, at, 'request', expires)
     return true
+  }
+
+  /** @returns false where the user was known already. */
+  makeKnown(userId: UserId): boolean {
+    if (this.users.has(userId)) return false
+    this.users.set(userId, [])
+    return true
+  }
+
+  /** A known user was put into a segment by an upload. */
+  importMember(userId: UserId, slug: string, at: Moment, expires?: Moment): void {
+    this.#moments.add(at)
+    if (expires) this.#moments.add(expires)
+    this.#add(userId, slug, at, 'import', expires)
+  }
+
+  /** A user was taken out of a segment, by name. */
+  removeMember(userId: UserId, slug: string, at: Moment): void {
+    this.#moments.add(at)
+    this.segment(slug).filling?.decide(userId, { operation: 'delete', at })
+    this.#end(this.users.get(userId) ?? [], slug, at, 'request')
   }
 
   /** Undefined where the user is unknown. */
@@ -131,13 +142,19 @@ export class Model {
     const periods = this.users.get(userId)
     if (!periods) return undefined
     const active: ActiveSegments = { certain: [], open: [] }
-    for (const { slug, filling, deleted } of this.segments.values()) {
+    for (const { slug, deleted } of this.segments.values()) {
       if (deleted) continue
-      const state = filling ? filling.stateOf(userId) : periods.some((p) => p.slug === slug && !p.ended)
+      const state = this.stateOf(userId, slug)
       if (state === 'open') active.open.push(slug)
       else if (state) active.certain.push(slug)
     }
     return active
+  }
+
+  /** Whether the user is in a live segment, if that is known. */
+  stateOf(userId: UserId, slug: string): boolean | 'open' {
+    const periods = this.users.get(userId) ?? []
+    return this.segment(slug).filling?.stateOf(userId) ?? periods.some((p) => p.slug === slug && !p.ended)
   }
 
   /** How many are in the segment; undefined while it is being filled. */
@@ -160,6 +177,14 @@ export class Model {
   #live(slug: string): ModelSegment | undefined {
     const segment = this.segments.get(slug)
     return segment?.deleted ? undefined : segment
+  }
+
+  #add(userId: UserId, slug: string, at: Moment, cause: 'request' | 'import', expires?: Moment): void {
+    const { filling } = this.segment(slug)
+    const open = this.users.get(userId)?.find((period) => period.slug === slug && !period.ended)
+    if (filling) filling.decide(userId, { operation: 'add', cause, at, expires })
+    else if (open) renewPeriod(open, cause, expires)
+    else this.#begin(userId, { slug, added: at, cause, expires })
   }
 
   #begin(userId: UserId, period: Period): void {

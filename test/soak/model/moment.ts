@@ -1,12 +1,19 @@
 /** Microseconds since 1970: what a Date is too coarse for. */
 export type Microseconds = bigint
 
-export const MICROSECONDS_OF_A_DAY = 86_400_000_000n
+export const MICROSECONDS_OF_AN_HOUR = 3_600_000_000n
+export const MICROSECONDS_OF_A_DAY = 24n * MICROSECONDS_OF_AN_HOUR
 
 /** @param text RFC 3339 in UTC with microseconds, as the service writes times. */
 export function parseTime(text: string): Microseconds {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text)) throw new Error(`not a time: ${text}`)
   return BigInt(Date.parse(`${text.slice(0, 23)}Z`)) * 1000n + BigInt(text.slice(23, 26))
+}
+
+/** As {@link parseTime} reads it. */
+export function writeTime(time: Microseconds): string {
+  const milliseconds = new Date(Number(time / 1000n)).toISOString().slice(0, -1)
+  return `${milliseconds}${String(time % 1000n).padStart(3, '0')}Z`
 }
 
 /** A day in UTC, as YYYY-MM-DD. */

@@ -1,0 +1,196 @@
+/** What is done to many users by one upload. */
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import { CSV, JSON_ARRAY, NDJSON, upload } from '../../support/uploads.ts'
+import { command, findEnrollments, inputs, refused, slug, userId } from './command.ts'
+import type { UserId } from './filling.ts'
+import { MICROSECONDS_OF_AN_HOUR, type Microseconds, Moment, writeTime } from './moment.ts'
+import type { World } from './world.ts'
+
+type Line = { userId: string; hours: number | null }
+
+const NO_ID = 'ten'
+
+/** Lines with an expiry so many hours ahead. */
+const lines = (hours: fc.Arbitrary<number | null>): fc.Arbitrary<Line[]> =>
+  fc.array(
+    inputs({
+      userId: fc.oneof({ weight: 30, arbitrary: userId }, { weight: 1, arbitrary: fc.constant(NO_ID) }),
+      hours
+    }),
+    { maxLength: 6 }
+  )
+const anyHours = fc.oneof(
+  { weight: 30, arbitrary: fc.constantFrom(null, 12, 30, 60) },
+  { weight: 1, arbitrary: fc.constant(-1) }
+)
+const how = {
+  form: fc.constantFrom(CSV, NDJSON, JSON_ARRAY),
+  dryRun: fc.boolean(),
+  skip: fc.boolean()
+}
+type How = { form: string; dryRun: boolean; skip: boolean }
+
+/** The lines as they are written in one of the forms. */
+function write(form: string, lines: Line[], now: Microseconds): string {
+  const expiryOf = ({ hours }: Line) =>
+    hours === null ? undefined : writeTime(now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR)
+  if (form === CSV) {
+    const hasExpiries = lines.some(({ hours }) => hours !== null)
+    const header = hasExpiries ? 'user_id,expires_at' : 'user_id'
+    const rows = lines.map((line) => (hasExpiries ? `${line.userId},${expiryOf(line) ?? ''}` : line.userId))
+    return [header, ...rows].join('\n')
+  }
+  const elements = lines.map((line) => {
+    const expiry = expiryOf(line)
+    // As text: JavaScript's numbers are not exact.
+    const id = line.userId === NO_ID ? `"${NO_ID}"` : line.userId
+    return expiry === undefined ? id : `{"user_id":${id},"expires_at":"${expiry}"}`
+  })
+  return form === NDJSON ? elements.join('\n') : `[${elements.join()}]`
+}
+
+function isGood({ userId, hours }: Line): boolean {
+  return userId !== NO_ID && (hours === null || hours > 0)
+}
+
+type Account = Record<string, unknown> & { rejected: { count: number; first: { line: number }[] } }
+
+/**
+ * Sends the lines, and checks what the service says of them.
+ *
+ * @param accountFor what became of the good lines; names a count that may be any number from the first to the second.
+ * @returns when they took effect, and when the upload was written; undefined where they took none.
+ */
+async function send(
+  world: World,
+  path: string,
+  method: 'POST' | 'DELETE',
+  { lines, form, dryRun, skip }: How & { lines: Line[] },
+  accountFor: (good: Line[]) => Record<string, [least: number, most: number]>
+): Promise<{ at: Moment; now: Microseconds; good: Line[] } | undefined> {
+  const now = await world.now()
+  const query = `?on_error=${skip ? 'skip' : 'fail'}${dryRun ? '&dry_run=true' : ''}`
+  const [{ status, body }, at] = await world.during(() =>
+    upload(world.service, path, write(form, lines, now), { type: form, method, query })
+  )
+  const good = lines.filter(isGood)
+  const rejected = lines.length - good.length
+  const isRefused = rejected > 0 && !skip && !dryRun
+  const what = `${method} ${path} of ${JSON.stringify(lines)}: ${JSON.stringify(body)}`
+  assert.equal(status, isRefused ? 400 : 200, what)
+  const account = body as Account
+  if (isRefused) assert.equal(account.code, 'LINES_REJECTED', what)
+  assert.equal(account.lines, lines.length, what)
+  const first = form === CSV ? 2 : 1
+  const bad = lines.flatMap((line, index) => (isGood(line) ? [] : [index + first]))
+  assert.equal(account.rejected.count, rejected, what)
+  assert.deepEqual(
+    account.rejected.first.map(({ line }) => line),
+    bad,
+    what
+  )
+  for (const [name, [least, most]] of Object.entries(accountFor(good))) {
+    const count = Number(account[name])
+    assert.ok(least <= count && count <= most, `${name} from ${least} to ${most}: ${what}`)
+  }
+  return isRefused || dryRun ? undefined : { at, now, good }
+}
+
+/** The good lines' users, each once, with the last expiry that was given. */
+function usersOf(good: Line[]): Map<UserId, number | null> {
+  const users = new Map<UserId, number | null>()
+  for (const { userId, hours } of good) users.set(userId, hours ?? users.get(userId) ?? null)
+  return users
+}
+
+/** How many of them are in the segment, at the least and at the most: while it is being filled not all are known. */
+function countIn({ model }: World, slug: string, users: UserId[]): [least: number, most: number] {
+  const states = users.map((userId) => model.stateOf(userId, slug))
+  const certain = states.filter((state) => state === true).length
+  return [certain, certain + states.filter((state) => state === 'open').length]
+}
+
+function countUnknown({ model }: World, users: UserId[]): [least: number, most: number] {
+  const count = users.filter((userId) => !model.users.has(userId)).length
+  return [count, count]
+}
+
+/** Users who were not known are now, and have joined what they were drawn for. */
+async function becomeKnown(world: World, users: UserId[], named: string[], at: Moment): Promise<void> {
+  for (const userId of users)
+    if (world.model.makeKnown(userId)) await findEnrollments(world, userId, named, at)
+}
+
+/** As the others of a segment: refused where there is none. */
+async function refusedWithout(
+  { service, model }: World,
+  slug: string,
+  method: 'POST' | 'DELETE'
+): Promise<boolean> {
+  const segment = model.segments.get(slug)
+  if (segment && !segment.deleted) return false
+  const message = `segment with slug (${slug}) not found`
+  assert.deepEqual(
+    await upload(service, `segment/${slug}/users`, '1', { method }),
+    refused(404, 'SEGMENT_NOT_FOUND', message)
+  )
+  return true
+}
+
+export const importMembers = command(
+  'importMembers',
+  inputs({ slug, lines: lines(anyHours), ...how }),
+  async (world, input) => {
+    const slug = input.slug.toUpperCase()
+    if (await refusedWithout(world, slug, 'POST')) return
+    const sent = await send(world, `segment/${input.slug}/users`, 'POST', input, (good) => {
+      const users = [...usersOf(good).keys()]
+      const [least, most] = countIn(world, slug, users)
+      const repeated = good.length - users.length
+      return {
+        added: [users.length - most, users.length - least],
+        already_members: [repeated + least, repeated + most],
+        new_users: countUnknown(world, users)
+      }
+    })
+    if (!sent) return
+    const { at, now, good } = sent
+    const users = usersOf(good)
+    await becomeKnown(world, [...users.keys()], [slug], at)
+    for (const [userId, hours] of users) {
+      const time = hours === null ? undefined : now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR
+      world.model.importMember(userId, slug, at, time === undefined ? undefined : new Moment(time, time))
+    }
+  }
+)
+
+const noExpiry = fc.constant(null)
+
+export const removeMembers = command(
+  'removeMembers',
+  inputs({ slug, lines: lines(noExpiry), ...how }),
+  async (world, input) => {
+    const slug = input.slug.toUpperCase()
+    if (await refusedWithout(world, slug, 'DELETE')) return
+    const sent = await send(world, `segment/${input.slug}/users`, 'DELETE', input, (good) => {
+      const users = [...usersOf(good).keys()]
+      const [least, most] = countIn(world, slug, users)
+      return { removed: [least, most], not_members: [good.length - most, good.length - least] }
+    })
+    if (!sent) return
+    for (const userId of usersOf(sent.good).keys()) world.model.removeMember(userId, slug, sent.at)
+  }
+)
+
+export const addUsers = command(
+  'addUsers',
+  inputs({ lines: lines(noExpiry), ...how }),
+  async (world, input) => {
+    const sent = await send(world, 'users', 'POST', input, (good) => {
+      const [count] = countUnknown(world, [...usersOf(good).keys()])
+      return { new_users: [count, count], already_known: [good.length - count, good.length - count] }
+    })
+    if (sent) await becomeKnown(world, [...usersOf(sent.good).keys()], [], sent.at)
+  }
+)
