@@ -47,7 +47,7 @@ export class HttpAnswer {
  * no test can say.
  */
 export function untilTaken(send: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
-  return waitUntil(send, ({ status, code }) => status !== 503 || code !== 'OVERLOADED')
+  return waitUntil(send, ({ status, code = '' }) => status !== 503 || !/^(OVERLOADED|TOO_MANY_)/.test(code))
 }
 
 /** Milliseconds after which no answer comes any more: what is promised is far less. */
@@ -88,6 +88,15 @@ export class HttpClient {
       method: 'POST',
       path,
       headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body)
+    })
+  }
+
+  patch(path: string, body: unknown): Promise<HttpAnswer> {
+    return this.send({
+      method: 'PATCH',
+      path,
+      headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body)
     })
   }

@@ -19,6 +19,25 @@ async function makeReport(http: HttpClient): Promise<HttpAnswer> {
   }
 }
 
+function upload(http: HttpClient, method: 'POST' | 'DELETE', path: string): Promise<HttpAnswer> {
+  return http.send({
+    method,
+    path: `/api/v1/${path}`,
+    headers: { 'content-type': 'text/csv' },
+    body: '1\n2\n'
+  })
+}
+
+/** Does something to a segment that has just been created. */
+async function withSegment(
+  http: HttpClient,
+  use: (slug: string) => Promise<HttpAnswer>
+): Promise<HttpAnswer> {
+  const slug = freshSlug()
+  const created = await http.createSegment(slug)
+  return created.status === 200 ? use(slug) : created
+}
+
 /** Each thing the service does, of the user 1 and the segment S0, which are there. Answers 200 or 202 if it is done. */
 const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
   readiness: (http) => http.get('/health/ready'),
@@ -29,11 +48,18 @@ const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
   'create segment': (http) => http.createSegment(freshSlug()),
   'create segment with a share': (http) => http.createSegment(freshSlug(), 0.01),
   'create segment later': (http) => http.createSegment(freshSlug(), 0.01, { prefer: 'respond-async' }),
-  'delete segment': async (http) => {
-    const slug = freshSlug()
-    const created = await http.createSegment(slug)
-    return created.status === 200 ? http.deleteSegment(slug) : created
-  },
+  'delete segment': (http) => withSegment(http, (slug) => http.deleteSegment(slug)),
+  'change segment': (http) =>
+    withSegment(http, (slug) => http.patch(`/api/v1/segment/${slug}`, { selection: 0.01 })),
+  'list segments': (http) => http.get('/api/v1/segments?limit=10'),
+  'list users': (http) => http.get('/api/v1/segment/S0/users?limit=10'),
+  'stream users': (http) => http.get('/api/v1/segment/S0/users.csv'),
+  timeline: (http) => http.get('/api/v1/segments/user/1/history?limit=10'),
+  'read at a time': (http) => http.get(`/api/v1/segments/user/1?at=${dayFromNow(-1)}T00:00:00Z`),
+  'put many users in': (http) => withSegment(http, (slug) => upload(http, 'POST', `segment/${slug}/users`)),
+  'take many users out': (http) =>
+    withSegment(http, (slug) => upload(http, 'DELETE', `segment/${slug}/users`)),
+  'make many users known': (http) => upload(http, 'POST', 'users'),
   report: makeReport
 }
 
