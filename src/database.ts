@@ -48,6 +48,24 @@ function endsAnswer(chunk: Buffer): boolean {
 }
 
 /**
+ * Has a socket tell of an error only when it is closed. In between, postgres.js would send a statement on a connection
+ * that was idle, to nobody, and take it for done when the next connection is ready.
+ */
+function tellErrorWithClose(socket: Socket): Socket {
+  const emit = socket.emit.bind(socket)
+  let error: unknown
+  socket.emit = (event: string, ...parameters: unknown[]) => {
+    if (event === 'error') {
+      error ??= parameters[0]
+      return true
+    }
+    if (event === 'close' && error !== undefined) emit('error', error)
+    return emit(event, ...parameters)
+  }
+  return socket
+}
+
+/**
  * A connection's socket, given up when what was sent on it has had no whole answer for `timeout` milliseconds.
  * PostgreSQL ends each statement by its own time-out, so the connection is dead then, though nobody has said so: a
  * firewall has forgotten it, or its other end is gone. Without this its place in the pool would be lost for as long.
@@ -72,7 +90,7 @@ class WatchedSocket {
     const socket = path ? connect(path) : connect(port[index] ?? 5432, host[index])
     // By this name postgres.js checks a certificate.
     Object.assign(socket, { host: host[index], port: port[index] })
-    this.socket = socket
+    this.socket = tellErrorWithClose(socket)
     this.#target = path ?? `${host[index]}:${port[index]}`
     WatchedSocket.#open.add(this)
     const watch = setInterval(() => this.#check(timeout), WATCH_INTERVAL_MS).unref()
@@ -85,11 +103,6 @@ class WatchedSocket {
       clearInterval(watch)
       WatchedSocket.#open.delete(this)
     })
-  }
-
-  /** Gives all connections up. */
-  static destroyAll(): void {
-    for (const { socket } of WatchedSocket.#open) socket.destroy()
   }
 
   #check(timeout: number): void {
@@ -241,9 +254,8 @@ const unsent = new WeakSet<object>()
 /**
  * What postgres.js knows of a statement outlives its connection. Where one failed, or was lost, after it had sent
  * rows, the next result on that connection begins with as many holes; and where a server has said why it ends a
- * connection, that is the error of the statement for which there is a new one, before it was sent. Seen when connections
- * were refused, and not understood: a statement is over without PostgreSQL having said that it has done it. Its outcome
- * is not known then, nor whose the next answer on that connection is, nor which one it is: all are given up.
+ * connection, that is the error of the statement for which there is a new one, before it was sent. On encrypted
+ * connections, whose sockets are its own, a statement may be taken for done that nobody got: see `tellErrorWithClose`.
  *
  * @see https://github.com/porsager/postgres/issues/1119
  */
@@ -255,8 +267,7 @@ function mendOutcome(statement: Statement): void {
     if (isSettled) return
     isSettled = true
     if (Array.isArray(result) && result.command === null) {
-      WatchedSocket.destroyAll()
-      const error = new Error('the statement has ended without an outcome')
+      const error = new Error('the statement has met the end of its connection')
       reject(Object.assign(error, { code: 'CONNECTION_CLOSED' }))
       return
     }

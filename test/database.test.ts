@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { connectDatabase, isDatabaseUnavailable, retryIdempotent, retryWrite } from '../src/database.ts'
@@ -42,6 +44,21 @@ t.test('a connection that is lost after the first rows leaves nothing to the nex
   await lost
   const next = await retryWrite(() => sql`insert into users (id) values (1) returning id`)
   t.same([...next], [{ id: '1' }])
+})
+
+t.test('a statement that is sent on a connection that has just been reset fails with it', async (t) => {
+  const sockets: Socket[] = []
+  const collect = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
+  subscribe('net.client.socket', collect)
+  t.teardown(() => unsubscribe('net.client.socket', collect))
+  const sql = connectOnce(t, await createDatabase(t))
+  await sql`select 1`
+  const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+  sockets.at(-1)?.destroy(reset)
+  // By now the socket has its error, and has not said yet that it is closed.
+  await new Promise(process.nextTick)
+  await t.rejects(sql`select 1`, reset)
+  t.same([...(await sql`select 2 as n`)], [{ n: 2 }])
 })
 
 t.test('a statement fails at once where the server lets nobody in, whatever was lost before', async (t) => {
