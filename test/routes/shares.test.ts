@@ -193,6 +193,12 @@ t.test('a user who is first seen joins with the probability of the share, once a
 
   for (const id of ids) await service.changeSegments(id)
   t.same(await members(service, 'HALF'), half, 'the outcome is kept')
+  for (const id of ids) {
+    const together = Array.from({ length: 4 }, () => service.changeSegments(id + ids.length))
+    t.same(await Promise.all(together), [ok, ok, ok, ok], 'and is one, of several first requests')
+  }
+  const all = await members(service, 'HALF')
+  t.ok(all.size - half.size > 50 && all.size - half.size < 150, `${all.size - half.size}`)
   await service.patchSegment('HALF', { enroll_new_users: false })
   await service.changeSegments(1_000)
   t.same(await service.getSegments(1_000), { status: 200, body: ['ALL'] })
