@@ -29,6 +29,7 @@ import { metricsRoutes } from './routes/metrics/index.ts'
 import { reportRoutes } from './routes/reports/index.ts'
 import { segmentRoutes } from './routes/segments/index.ts'
 import { type LogSink, stdoutLog } from './stdout-log.ts'
+import { isTime } from './times.ts'
 
 /** Milliseconds without a byte either way after which a connection is dead: no answer takes as long to begin. */
 const CONNECTION_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT + 60_000
@@ -132,7 +133,9 @@ export async function buildApp(
         verbose: true,
         keywords: ['x-expected'],
         formats: { 'user-id': (text: string) => text.length < 19 || BigInt(text) <= MAX_USER_ID }
-      }
+      },
+      // In place of a looser one.
+      onCreate: (ajv) => ajv.addFormat('date-time', isTime)
     },
     frameworkErrors: sendError,
     clientErrorHandler: refuseMalformedRequest

@@ -152,7 +152,9 @@ t.test('expiries that make no sense are refused, and nothing has changed', async
   const cases: [object, object][] = [
     [{ expires_at: '2020-01-01T00:00:00Z' }, passed],
     [{ expires_at: new Date().toISOString() }, passed],
-    [{ expires_at: '0001-01-01T00:00:00+14:00' }, passed],
+    [{ expires_at: '0001-01-01T00:00:00-23:59' }, passed],
+    [{ expires_at: '0001-01-01T00:00:00+00:01' }, invalid(time)],
+    [{ expires_at: '9999-12-31T23:59:59-00:01' }, invalid(time)],
     [{ expires_at: '2100-02-30T00:00:00Z' }, invalid(time)],
     [{ expires_at: '2100-01-01' }, invalid(time)],
     [{ expires_at: '2100-01-01T00:00:00' }, invalid(time)],
@@ -179,4 +181,23 @@ t.test('expiries that make no sense are refused, and nothing has changed', async
   )
   t.equal((await service.getSegments(1)).status, 404)
   t.same(await change(service, { segments_to_add: ['A'], ttl_seconds: 315_360_000 }), ok)
+})
+
+t.test('the last moment there is, and the widest offsets', async (t) => {
+  const service = await startWith(t, 'A')
+  for (const [given, kept] of [
+    ['9999-12-31T23:59:59.999999999Z', '9999-12-31T23:59:59.999999Z'],
+    ['9999-12-31T00:00:00-23:59', '9999-12-31T23:59:00.000000Z'],
+    ['2100-01-02T00:00:00.0000009+23:59', '2100-01-01T00:01:00.000000Z']
+  ] as const) {
+    t.same(await change(service, { segments_to_add: ['A'], expires_at: given }), ok)
+    t.same((await timeline(service))[0]?.expires_at, kept)
+    t.match((await service.get('/api/v1/segment/A/users')).body, { users: [{ expires_at: kept }] })
+  }
+  const url = '/api/v1/segments/user/1'
+  for (const time of ['2023-08-01T00:00:00%2B23:59', '2023-08-01T00:00:00-16:00']) {
+    t.same(await service.get(`${url}?at=${time}`), { status: 200, body: [] })
+    t.match(await service.get(`${url}/history?from=${time}`), { body: { entries: [{ slug: 'A' }] } })
+    t.match(await service.get(`${url}/history?to=${time}`), { body: { entries: [] } })
+  }
 })

@@ -1,5 +1,6 @@
 import type { UserId } from '../../../schemas/common.ts'
 import { shorten } from '../../errors.ts'
+import { normalizeTime } from '../../times.ts'
 
 /** Characters of a line, beyond which it is rejected unread: what is kept of an upload is bounded by this. */
 export const MAX_LINE_LENGTH = 65_536
@@ -24,32 +25,6 @@ const idPattern = /^[1-9][0-9]{0,18}$/
 
 export function isUserId(text: string): text is UserId {
   return idPattern.test(text) && (text.length < MAX_USER_ID.length || text <= MAX_USER_ID)
-}
-
-const timePattern =
-  /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-][0-9]{2}:[0-9]{2}))$/
-
-/**
- * A time as PostgreSQL takes it: in UTC, with microseconds, beyond which it is cut off.
- *
- * @returns undefined where the text is no RFC 3339, or a time that doesn't exist. No leap seconds.
- */
-export function normalizeTime(text: string): string | undefined {
-  const match = timePattern.exec(text)
-  if (!match) return undefined
-  const [, year = '', month = '', day = '', time = '', fraction = '', offset] = match
-  const local = `${year}-${month}-${day}T${time}`
-  const milliseconds = Date.parse(`${local}${offset ?? 'Z'}`)
-  if (Number.isNaN(milliseconds) || (day > '28' && !existsDay(`${year}-${month}-${day}`))) return undefined
-  const utc = offset === undefined ? local : new Date(milliseconds).toISOString().slice(0, -'.000Z'.length)
-  // Another length has a year beyond 9999.
-  if (utc.startsWith('0000') || utc.length !== local.length) return undefined
-  return `${utc}.${fraction.slice(0, 6).padEnd(6, '0')}Z`
-}
-
-/** By itself `Date` makes the first of March of the thirtieth of February. */
-function existsDay(day: string): boolean {
-  return new Date(day).toISOString().startsWith(day)
 }
 
 export const idReason = `is not a user id: an integer from 1 to ${MAX_USER_ID}`

@@ -1,6 +1,7 @@
 import type { Slug, Time, UserId } from '../../../schemas/common.ts'
 import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../../schemas/memberships.ts'
 import { formatTime, type Sql } from '../../database.ts'
+import { toTimestamp } from '../../times.ts'
 
 /**
  * The active segments of many users as JSON text, which is handed on as it is: slugs need no escaping.
@@ -47,9 +48,6 @@ export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promis
 /**
  * The segments in which a user was at a moment, as JSON text.
  *
- * A time goes to PostgreSQL as text: of a timestamp postgres.js makes a Date first, which has no microseconds.
- *
- *
  * @returns undefined for an unknown user, null for a moment that is still to come.
  */
 export async function selectSegmentsAt(
@@ -59,13 +57,13 @@ export async function selectSegmentsAt(
 ): Promise<ActiveSegmentsText | null | undefined> {
   const [row] = await sql<[{ is_past: boolean; segments: ActiveSegmentsText }?]>`
     select
-      ${at}::text::timestamptz <= now() as is_past,
+      ${toTimestamp(sql, at)} <= now() as is_past,
       (
         select coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]')
         from periods
         where user_id = users.id
-          and added_at <= ${at}::text::timestamptz
-          and (ended_at is null or ended_at > ${at}::text::timestamptz)
+          and added_at <= ${toTimestamp(sql, at)}
+          and (ended_at is null or ended_at > ${toTimestamp(sql, at)})
       ) as segments
     from users
     where id = ${userId}`
@@ -109,8 +107,8 @@ export async function selectTimeline(
       segment_id::text
     from history
     where user_id = ${userId}
-      and happened_at >= coalesce(${from}::text::timestamptz, '-infinity')
-      and happened_at < coalesce(${to}::text::timestamptz, 'infinity')
+      and happened_at >= coalesce(${toTimestamp(sql, from)}, '-infinity')
+      and happened_at < coalesce(${toTimestamp(sql, to)}, 'infinity')
       and (happened_at, history.rank, history.segment_id) > (
         to_timestamp(0) + ${after?.micros ?? '0'}::bigint * interval '1 microsecond',
         ${after?.rank ?? '-1'}::integer,
@@ -148,7 +146,7 @@ export async function changeUserSegments(
   const [{ changed }] = await sql<[{ changed: boolean | null }]>`
     select change_user_segments(
       ${userId}, ${add}::text[], ${remove}::text[],
-      ${expiresAt ?? null}::text::timestamptz, ${timeToLive ?? null}, ${actor}
+      ${toTimestamp(sql, expiresAt)}, ${timeToLive ?? null}, ${actor}
     ) as changed`
   if (changed === null) return 'expiry_passed'
   return changed ? 'changed' : 'not_found'

@@ -2,7 +2,6 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import { CsvReader } from '../../../src/routes/imports/csv.ts'
 import { JsonArrayReader, NdjsonReader } from '../../../src/routes/imports/json.ts'
-import { normalizeTime } from '../../../src/routes/imports/lines.ts'
 import { type Judgement, judgeUpload } from '../../support/uploads.ts'
 
 const csv = (text: string) => judgeUpload(CsvReader, [Buffer.from(text)])
@@ -232,33 +231,6 @@ t.test('quotes that stay open take no more time the more lines there are', async
   await csv(`"\n${'""\n'.repeat(300_000)}`)
   await csv(`"\n${'\n'.repeat(300_000)}`)
   t.ok(performance.now() - started < 5_000, 'a record of a million lines by their square would take minutes')
-})
-
-t.test('times that exist', async (t) => {
-  for (const [text, time] of [
-    ['2026-11-23T08:51:00Z', '2026-11-23T08:51:00.000000Z'],
-    ['2026-11-23T08:51:00.123456789Z', '2026-11-23T08:51:00.123456Z'],
-    ['2026-11-23T00:30:00+01:00', '2026-11-22T23:30:00.000000Z'],
-    ['2024-02-29T00:00:00-23:59', '2024-02-29T23:59:00.000000Z']
-  ] as const)
-    t.equal(normalizeTime(text), time)
-  for (const text of [
-    '2026-02-30T00:00:00Z',
-    '2026-13-01T00:00:00Z',
-    '2026-01-01T24:01:00Z',
-    '2026-01-01T00:60:00Z',
-    '2026-01-01T00:00:60Z',
-    '2026-01-01T00:00:00',
-    '2026-01-01t00:00:00z',
-    '2026-01-01T00:00:00.1234567890Z',
-    '2026-01-01 00:00:00Z',
-    '2026-01-01',
-    '0000-01-01T00:00:00Z',
-    '9999-12-31T23:59:59-01:00',
-    'infinity',
-    ''
-  ])
-    t.equal(normalizeTime(text), undefined, text)
 })
 
 t.test('wherever an upload is cut into chunks, it says the same', async (t) => {

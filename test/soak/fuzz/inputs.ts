@@ -41,6 +41,7 @@ function textOf(
   const known = [...examples, example].filter((text) => typeof text === 'string')
   const fitting: fc.Arbitrary<string>[] = known.map((text) => fc.constant(text))
   if (format === 'date') fitting.push(fc.integer({ min: -200, max: 21_000 }).map(dayAfterEpoch))
+  else if (format === 'date-time') fitting.push(times)
   else if (pattern && !pattern.includes('(?')) {
     const length = { minLength: minLength ?? 0, maxLength: maxLength ?? 100 }
     const matching = fc.stringMatching(new RegExp(pattern), { maxLength: length.maxLength })
@@ -52,6 +53,29 @@ function textOf(
 function dayAfterEpoch(days: number): string {
   return new Date(days * 86_400_000).toISOString().slice(0, 10)
 }
+
+const digits = (length: number, max: number) =>
+  fc.integer({ min: 0, max }).map((value) => String(value).padStart(length, '0'))
+
+/** From the first moment to beyond the last, with any offset. */
+const times = fc
+  .tuple(
+    fc.oneof(digits(4, 9999), fc.constantFrom('0001', '1969', '2100', '9999')),
+    fc.constantFrom('-01-01T', '-02-29T', '-12-31T'),
+    fc.oneof(
+      fc.constantFrom('00:00:00', '23:59:59'),
+      digits(2, 24).map((hour) => `${hour}:30:00`)
+    ),
+    fc.oneof(
+      fc.constantFrom('', '.999999999', '.9999995'),
+      digits(9, 999_999_999).map((nanos) => `.${nanos}`)
+    ),
+    fc.oneof(
+      fc.constant('Z'),
+      fc.tuple(fc.constantFrom('+', '-'), digits(2, 23)).map(([sign, hours]) => `${sign}${hours}:59`)
+    )
+  )
+  .map((parts) => parts.join(''))
 
 /** JSON text of values that nearly fit a schema: any part of them may be something else. */
 function jsonOf(schema: Schema): fc.Arbitrary<string> {
