@@ -115,7 +115,15 @@ t.test('what is decided by request while a segment is filled stands', async (t) 
   t.same(await operations(30), [], 'who was taken out before their turn was never in')
   t.same(await operations(40), ['add'])
   t.same(await operations(41), ['add', 'delete'], 'who was in and out is not put back')
-  t.same(await service.sql`select * from assignment_exceptions`, [])
+  t.same(
+    await service.sql`select user_id from assignment_exceptions order by user_id`,
+    [{ user_id: '30' }, { user_id: '50' }],
+    'of the others, their periods tell'
+  )
+
+  await service.patchSegment('ALL', { selection: 0 })
+  t.match(await service.patchSegment('ALL', { selection: 1 }), { status: 200 })
+  t.same(await members(service, 'ALL'), [...expected, 99], 'nor are they drawn later')
 })
 
 t.test('while users are put in, a request that decides on the same segment waits for them', async (t) => {

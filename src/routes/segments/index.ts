@@ -266,9 +266,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
         description:
           'With `selection` the share of the users changes at once, and all or nothing: of the members who were put ' +
           'in by chance there are exactly ceil(selection × number of known users) afterwards. Random users who are ' +
-          'not in it join, but for those whom a request has once taken out; or random ones leave of those who were ' +
-          'put in by chance. Whom a request put in stays, and does not count. Meanwhile changes of this segment’s ' +
-          'users wait.',
+          'not in it join, but for those who were once taken out by name; or random ones leave of those who were put in ' +
+          'by chance. Who was put in by name stays, and does not count. Meanwhile changes of this segment’s users wait.',
         tags: ['segments'],
         params: SegmentParamsSchema,
         body: ChangeSegmentBodySchema,

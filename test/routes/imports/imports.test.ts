@@ -316,7 +316,7 @@ t.test('who is seen for the first time joins the segments that enroll, once', as
   t.ok(half > 130 && half < 270, `each by a lot of its own: ${half} of 399`)
   t.same(
     await service.sql`select ended_cause as cause, ended_by as actor from periods where not active`,
-    [1, 2].map(() => ({ cause: 'request', actor: 'crm' }))
+    [1, 2].map(() => ({ cause: 'import', actor: 'crm' }))
   )
 })
 

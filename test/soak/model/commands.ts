@@ -8,7 +8,7 @@ import * as fc from 'fast-check'
 import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
 import { command, done, findEnrollments, inputs, refused, type Step, slug, slugs, userId } from './command.ts'
 import { addUsers, importMembers, removeMembers } from './imports.ts'
-import { settleFillings } from './settle.ts'
+import { settleFilled, settleFillings } from './settle.ts'
 import { letTimePass } from './time.ts'
 import { userIds, type World } from './world.ts'
 
@@ -63,13 +63,6 @@ const createSegment = command(
   }
 )
 
-/** Whether a filling has come to its end, of which the model has not been told. */
-async function isFilled({ service, model }: World, slug: string): Promise<boolean> {
-  if (!model.segments.get(slug)?.filling) return false
-  const { body } = await service.getSegment(slug)
-  return (body as { assignment: { status: string } }).assignment.status === 'done'
-}
-
 /** Raises or lowers the share, or changes whether new users are enrolled. */
 const patchSegment = command(
   'patchSegment',
@@ -77,7 +70,6 @@ const patchSegment = command(
   async (world, { slug, thousandths, enrolls }) => {
     const { service, model } = world
     const name = slug.toUpperCase()
-    if (await isFilled(world, name)) await settleFillings(world)
     const [answer, at] = await world.during(() =>
       service.patchSegment(slug, {
         ...(thousandths !== null && { selection: thousandths / 1000 }),
@@ -192,6 +184,7 @@ const timePasses = command(
 
 const fill = command('fill', fc.integer({ min: 1, max: 3 }), async (world, users) => {
   await world.fill(users)
+  await settleFilled(world)
 })
 
 const close = command('close', fc.integer({ min: 1, max: 3 }), (world, periods) => world.close(periods))

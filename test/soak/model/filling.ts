@@ -35,7 +35,7 @@ export function endPeriod(period: Period, at: Moment, cause: Cause): void {
 /** What a request, or the drawing at a user's first one, makes of a membership. */
 export type Decision = { at: Moment } & (
   | { operation: 'add'; cause: 'request' | 'enrollment' | 'import'; expires?: Moment | undefined }
-  | { operation: 'delete' }
+  | { operation: 'delete'; cause: 'request' | 'import' }
 )
 
 /**
@@ -65,6 +65,11 @@ export class Filling {
     return this.#candidates.includes(userId) ? 'open' : false
   }
 
+  /** Those whom a request put in or took out. */
+  decided(): UserId[] {
+    return [...this.#decisions.keys()]
+  }
+
   /** How many of those who may have been drawn were decided on by request. */
   countDecided(): number {
     return this.#candidates.filter((userId) => this.#decisions.has(userId)).length
@@ -91,14 +96,14 @@ function follow(
   const periods = [...before]
   let open = periods.at(-1)
   for (const decision of decisions) {
-    const { operation, at } = decision
+    const { operation, at, cause } = decision
     if (operation === 'delete') {
-      if (open) endPeriod(open, at, 'request')
+      if (open) endPeriod(open, at, cause)
       open = undefined
     } else if (open) {
-      renewPeriod(open, decision.cause, decision.expires)
+      renewPeriod(open, cause, decision.expires)
     } else {
-      open = { slug, added: at, cause: decision.cause, expires: decision.expires }
+      open = { slug, added: at, cause, expires: decision.expires }
       periods.push(open)
     }
   }

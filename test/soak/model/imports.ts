@@ -179,7 +179,7 @@ export const removeMembers = command(
       return { removed: [least, most], not_members: [good.length - most, good.length - least] }
     })
     if (!sent) return
-    for (const userId of usersOf(sent.good).keys()) world.model.removeMember(userId, slug, sent.at)
+    for (const userId of usersOf(sent.good).keys()) world.model.removeMember(userId, slug, sent.at, 'import')
   }
 )
 

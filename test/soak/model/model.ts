@@ -13,6 +13,8 @@ export type ModelSegment = {
   assignment: Assignment | null
   /** While it is not known yet who was drawn. */
   filling?: Filling
+  /** Who was taken out while it was being filled, and was never in. */
+  keptOut: Set<UserId>
 }
 
 /** Slugs the user is in for certain, and those of which it is not known yet. Both in the order of creation. */
@@ -29,7 +31,7 @@ export class Model {
   /** @returns false where the slug is taken. */
   createSegment(slug: string, selection: number | null, enrolls: boolean, at: Moment): boolean {
     if (this.segments.has(slug)) return false
-    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null })
+    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null, keptOut: new Set() })
     this.#moments.add(at)
     return true
   }
@@ -48,6 +50,7 @@ export class Model {
   /** The filling is over, and who was drawn is known. */
   endFilling(slug: string, assignment: Assignment, periods: Map<UserId, Period[]>): void {
     const segment = this.segment(slug)
+    segment.keptOut = new Set(segment.filling?.decided().filter((userId) => !periods.get(userId)?.length))
     delete segment.filling
     segment.assignment = assignment
     for (const [userId, added] of periods) for (const period of added) this.#begin(userId, period)
@@ -77,13 +80,15 @@ export class Model {
 
   /** The known users who are in the segment by chance, and those who may come in by chance. */
   lots(slug: string): { drawn: UserId[]; candidates: UserId[] } {
+    const { keptOut } = this.segment(slug)
     const drawn: UserId[] = []
     const candidates: UserId[] = []
     for (const [userId, periods] of this.users) {
       const own = periods.filter((period) => period.slug === slug)
       const open = own.find(({ ended }) => !ended)
       if (open && (open.cause === 'selection' || open.cause === 'enrollment')) drawn.push(userId)
-      if (!open && own.every(({ endCause }) => endCause !== 'request')) candidates.push(userId)
+      const wasTakenOut = own.some(({ endCause }) => endCause === 'request' || endCause === 'import')
+      if (!open && !wasTakenOut && !keptOut.has(userId)) candidates.push(userId)
     }
     return { drawn, candidates }
   }
@@ -111,7 +116,7 @@ export class Model {
     this.#moments.add(at)
     if (expires) this.#moments.add(expires)
     this.makeKnown(userId)
-    for (const slug of remove) this.removeMember(userId, slug, at)
+    for (const slug of remove) this.removeMember(userId, slug, at, 'request')
     for (const slug of add) this.#add(userId, slug, at, 'request', expires)
     return true
   }
@@ -131,10 +136,10 @@ export class Model {
   }
 
   /** A user was taken out of a segment, by name. */
-  removeMember(userId: UserId, slug: string, at: Moment): void {
+  removeMember(userId: UserId, slug: string, at: Moment, cause: 'request' | 'import'): void {
     this.#moments.add(at)
-    this.segment(slug).filling?.decide(userId, { operation: 'delete', at })
-    this.#end(this.users.get(userId) ?? [], slug, at, 'request')
+    this.segment(slug).filling?.decide(userId, { operation: 'delete', cause, at })
+    this.#end(this.users.get(userId) ?? [], slug, at, cause)
   }
 
   /** Undefined where the user is unknown. */

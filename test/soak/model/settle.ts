@@ -13,6 +13,11 @@ type SlugRow = { operation: string; date: string }
 /** Fills every segment that is being filled, and takes over who was drawn. */
 export async function settleFillings(world: World): Promise<void> {
   while (await world.fill(CHUNK_SIZE));
+  await settleFilled(world)
+}
+
+/** Takes over who was drawn for the segments whose filling is over. */
+export async function settleFilled(world: World): Promise<void> {
   for (const segment of world.model.segments.values()) if (segment.filling) await settle(world, segment)
 }
 
@@ -21,6 +26,7 @@ async function settle(world: World, { slug, filling, deleted }: ModelSegment): P
   const { body } = await world.service.getSegment(slug)
   const { assignment } = body as { assignment: Assignment }
   const { status, assigned, target } = assignment
+  if (status === 'queued' || status === 'running') return
   // One that was deleted before its users were drawn never had a number of them.
   assert.ok(target === filling.target || (status === 'cancelled' && target === null), JSON.stringify(body))
   assert.ok(status === 'done' ? assigned === target : deleted, JSON.stringify(body))
