@@ -121,7 +121,7 @@ export function uploadSchema(allowsExpiry: boolean) {
         schema: Type.String({
           title: 'UsersCsv',
           description:
-            `A user id a line. A header is needed only for more columns: ${fields}. ` +
+            `A record a line: ${fields}. A first line that names these columns is a header. ` +
             `Blank lines are passed over. ${ids}`,
           examples: [allowsExpiry ? `user_id,expires_at\n10,\n11,${expiry}\n` : 'user_id\n10\n11\n']
         })

@@ -50,8 +50,9 @@ function readHeader(cells: string[], allowsExpiry: boolean): string[] | undefine
 }
 
 /**
- * Reads CSV: the user id, and with a header that names it, the expiry. Lines are numbered as an editor does; a record
- * with line breaks in quotes is one line, and counts by its first.
+ * Reads CSV: the user id, and where it is allowed, the expiry. Where the first record is a header, its columns are all
+ * there are. Lines are numbered as an editor does; a record with line breaks in quotes is one line, and counts by its
+ * first.
  */
 export class CsvReader implements UploadReader {
   readonly #consumer: LineConsumer
@@ -100,7 +101,7 @@ export class CsvReader implements UploadReader {
     }
     if (this.#columns === undefined) {
       const named = readHeader(cells, this.#allowsExpiry)
-      this.#columns = named ?? [ID_COLUMN]
+      this.#columns = named ?? (this.#allowsExpiry ? [ID_COLUMN, EXPIRY_COLUMN] : [ID_COLUMN])
       if (named) return
     }
     const [userId = '', expiresAt = ''] = cells
