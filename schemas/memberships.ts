@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
   closedObject,
+  DateSchema,
   SlugSchema,
   TimeSchema,
   type UserId,
@@ -111,14 +112,19 @@ export const ChangeUserSegmentsBodySchema = closedObject(
 )
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
 
+const dayOrTimeRule = 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+const dayOrTimeSchema = (description: string) =>
+  Type.Union(
+    [
+      { ...DateSchema, 'x-expected': dayOrTimeRule },
+      { ...TimeSchema, 'x-expected': dayOrTimeRule }
+    ],
+    { description: `${description} A day begins at midnight in UTC.`, examples: ['', '2023-08-01'] }
+  )
+
 export const TimelineQuerySchema = closedObject({
-  from: Type.Optional(Type.Unsafe<string>({ ...PastTimeSchema, description: 'Entries from this time on.' })),
-  to: Type.Optional(
-    Type.Unsafe<string>({
-      ...PastTimeSchema,
-      description: 'Entries before this time.'
-    })
-  ),
+  from: Type.Optional(dayOrTimeSchema('Entries from this day or time on.')),
+  to: Type.Optional(dayOrTimeSchema('Entries before this day or time.')),
   ...pageParameters('WyJoaXN0b3J5IiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
 })
 

@@ -39,9 +39,9 @@ export const openapiPlugin = fp(
         },
         servers: [{ url: '/', description: 'This service' }],
         tags: [
-          { name: 'segments', description: 'Create and delete segments' },
-          { name: 'memberships', description: 'Read and change the segments of a user' },
-          { name: 'reports', description: "The history of a user's segments as CSV" },
+          { name: 'segments', description: 'Create, change, list and delete segments' },
+          { name: 'memberships', description: 'Read and change the segments of users, one or many at once' },
+          { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },
           { name: 'operation', description: 'For those who run the service' }
         ],
         components: {

@@ -1,25 +1,7 @@
 import t from 'tap'
 import { makeKey } from '../support/keys.ts'
-import { startService, startServiceOn, type TestService } from '../support/service.ts'
-
-type Page = { next_cursor: string | null }
-
-/** Everything in a list, page by page, under the name it stands under. */
-async function readAll<T>(service: TestService, url: string, name: string, between = async () => {}) {
-  const items: T[] = []
-  let cursor: string | null = null
-  let pages = 0
-  do {
-    const separator = url.includes('?') ? '&' : '?'
-    const { status, body } = await service.get(cursor === null ? url : `${url}${separator}cursor=${cursor}`)
-    t.equal(status, 200)
-    items.push(...((body as Record<string, T[]>)[name] ?? []))
-    cursor = (body as Page).next_cursor
-    pages += 1
-    await between()
-  } while (cursor !== null)
-  return { items, pages }
-}
+import { readPages } from '../support/pages.ts'
+import { dayFromNow, startService, startServiceOn } from '../support/service.ts'
 
 /** A microsecond before a time. */
 function justBefore(time: string): string {
@@ -52,7 +34,7 @@ t.test('segments are listed by their slugs, with their members', async (t) => {
   t.same(segments[4], (await service.getSegment('B')).body, 'as the segment itself is answered')
 
   const list = async (query: string) => {
-    const { items } = await readAll<{ slug: string }>(
+    const { items } = await readPages<{ slug: string }>(
       service,
       `/api/v1/segments?limit=2&${query}`,
       'segments'
@@ -73,7 +55,7 @@ t.test('a list holds what was there all the time once, whatever comes and goes',
   const slugs = Array.from({ length: 25 }, (_, n) => `S${String(n).padStart(2, '0')}`)
   for (const slug of slugs) await service.createSegment(slug)
   let next = 0
-  const { items, pages } = await readAll<{ slug: string }>(
+  const { items, pages } = await readPages<{ slug: string }>(
     service,
     '/api/v1/segments?limit=4',
     'segments',
@@ -103,7 +85,7 @@ t.test('the users of a segment are listed by their ids', async (t) => {
     segments_to_add: ['A'],
     expires_at: '2100-01-01T00:00:00Z'
   })
-  const { items } = await readAll<{ user_id: string; expires_at: string | null }>(
+  const { items } = await readPages<{ user_id: string; expires_at: string | null }>(
     service,
     '/api/v1/segment/a/users?limit=1',
     'users'
@@ -130,7 +112,7 @@ t.test('a page is as long as asked for, a hundred by default', async (t) => {
   await service.sql`insert into users (id) select generate_series(1, 1500)`
   await service.createSegment('A', 1)
   const lengths = async (query: string) => {
-    const { items, pages } = await readAll(service, `/api/v1/segment/A/users${query}`, 'users')
+    const { items, pages } = await readPages(service, `/api/v1/segment/A/users${query}`, 'users')
     return [items.length, pages]
   }
   t.same(await lengths(''), [1_500, 15])
@@ -146,7 +128,9 @@ t.test('limits and cursors that are none are refused', async (t) => {
   await service.changeSegments(2, ['A'])
   const lists = ['/api/v1/segments', '/api/v1/segment/A/users', '/api/v1/segments/user/1/history']
   const cursors = await Promise.all(
-    lists.map(async (url) => String(((await service.get(`${url}?limit=1`)).body as Page).next_cursor))
+    lists.map(async (url) =>
+      String(((await service.get(`${url}?limit=1`)).body as { next_cursor: string }).next_cursor)
+    )
   )
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const forged = [
@@ -244,6 +228,16 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
     const times = entries.map(({ time }) => time)
     const part = await at(support, `/segments/user/1/history?from=${times[2]}&to=${times[5]}`)
     t.same((part.body as { entries: Entry[] }).entries, entries.slice(2, 5), 'from is in it, to is not')
+    const [first, tomorrow] = [String(times[0]).slice(0, 10), dayFromNow(1)]
+    for (const [interval, expected] of [
+      [`from=${first}&to=${tomorrow}`, entries],
+      [`from=${tomorrow}`, []],
+      [`to=${first}`, []]
+    ])
+      t.same((await at(support, `/segments/user/1/history?${interval}`)).body, {
+        entries: expected,
+        next_cursor: null
+      })
     let cursor: string | null = ''
     const pages: Entry[][] = []
     while (cursor !== null) {
@@ -271,10 +265,15 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
         'query parameter (from) must be before query parameter (to)'
       ],
       [
-        '/segments/user/1/history?from=2026-01-02',
+        '/segments/user/1/history?from=2026-01-02&to=2026-01-02T01:00:00%2B01:00',
         400,
-        'query parameter (from) must be a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+        'query parameter (from) must be before query parameter (to)'
       ],
+      ...['2026-02-30', '2026-01-02T24:00:00Z', 'tuesday'].map((from): [string, number, string] => [
+        `/segments/user/1/history?from=${from}`,
+        400,
+        'query parameter (from) must be a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+      ]),
       ['/segments/user/404/history', 404, 'user with id (404) not found'],
       [`/segments/user/1?at=${future}`, 400, 'query parameter (at) must not be a time to come'],
       [

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { emptyResponse, errorResponse } from '../../../schemas/common.ts'
+import { emptyResponse, errorResponse, type Time } from '../../../schemas/common.ts'
 import {
   ActiveSegmentsSchema,
   ChangeUserSegmentsBodySchema,
@@ -13,6 +13,7 @@ import {
 import { retryIdempotent, retryWrite } from '../../database.ts'
 import { duplicateSlug, expiryPassed, invalidRequest, segmentsNotFound, userNotFound } from '../../errors.ts'
 import { cutPage, decodeCursor, pageSize } from '../../paging.ts'
+import { normalizeTime } from '../../times.ts'
 import { commonBodyErrors, commonErrors, pageErrors } from '../common-errors.ts'
 import { batchActiveSegments } from './batch.ts'
 import { changeUserSegments, selectSegmentsAt, selectSegmentsOfUsers, selectTimeline } from './queries.ts'
@@ -29,6 +30,12 @@ const MAX_CHANGES_IN_FLIGHT = 64
 const positionParts = [/^\d{1,17}$/, /^[012]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
 )
+
+/** When a day begins, or the time itself: comparable as text. */
+function startOf(dayOrTime: string | undefined): Time | null {
+  if (dayOrTime === undefined) return null
+  return normalizeTime(dayOrTime) ?? `${dayOrTime}T00:00:00.000000Z`
+}
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const activeSegments = batchActiveSegments(app.sql, { ...READ_BATCHES, sizes: app.metrics.readBatchUsers })
@@ -93,8 +100,10 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request) => {
       const { user_id: userId } = request.params
-      const { from = null, to = null, limit, cursor } = request.query
-      if (from !== null && to !== null && Date.parse(from) > Date.parse(to))
+      const { limit, cursor } = request.query
+      const from = startOf(request.query.from)
+      const to = startOf(request.query.to)
+      if (from !== null && to !== null && from >= to)
         throw invalidRequest('query parameter (from) must be before query parameter (to)')
       const [micros = '', rank = '', segmentId = ''] =
         cursor === undefined ? [] : decodeCursor('history', cursor, positionParts)

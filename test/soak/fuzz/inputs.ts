@@ -35,9 +35,10 @@ function mostly<T>(usual: fc.Arbitrary<T>, strange: fc.Arbitrary<T>, weight = 8)
 
 /** Strings that fit a schema, as far as one can be made. */
 function textOf(
-  { format, pattern, examples = [], minLength, maxLength }: Schema,
+  { anyOf, format, pattern, examples = [], minLength, maxLength }: Schema,
   example?: unknown
 ): fc.Arbitrary<string> {
+  if (anyOf) return fc.oneof(...anyOf.map((schema) => textOf(schema, example)))
   const known = [...examples, example].filter((text) => typeof text === 'string')
   const fitting: fc.Arbitrary<string>[] = known.map((text) => fc.constant(text))
   if (format === 'date') fitting.push(fc.integer({ min: -200, max: 21_000 }).map(dayAfterEpoch))
