@@ -1,9 +1,12 @@
 /** Each function throws where the service and the model disagree. What they agree on, they agree on for ever. */
 import assert from 'node:assert/strict'
 import { type HistoryRow, parseHistory, replay } from '../../support/history.ts'
+import { readPages } from '../../support/pages.ts'
+import { dayFromNow } from '../../support/service.ts'
 import type { UserId } from './filling.ts'
+import { agreeOnLists, agreeOnReportsOfAll, PAGE_SIZE } from './lists-agreement.ts'
 import type { ActiveSegments, Model } from './model.ts'
-import { dayAfter, dayOf, MICROSECONDS_OF_A_DAY, parseTime } from './moment.ts'
+import { dayAfter, parseTime } from './moment.ts'
 import { userIds, type World } from './world.ts'
 
 /** The slugs are what the user is in, but for those of which it is not known yet. */
@@ -75,8 +78,7 @@ export async function agreeOnHistory(
   { service, model }: World,
   userId: UserId
 ): Promise<HistoryRow[] | undefined> {
-  const tomorrow = dayOf(BigInt(Date.now()) * 1000n + MICROSECONDS_OF_A_DAY)
-  const { status, body } = await service.makeReport(userId, '1970-01-01', tomorrow)
+  const { status, body } = await service.makeReport(userId, '1970-01-01', dayFromNow(1))
   const active = model.activeSegments(userId)
   if (!active) {
     assert.equal(status, 404, JSON.stringify(body))
@@ -128,28 +130,15 @@ type Entry = {
   expires_at: string | null
 }
 
-/** Entries of a page: few, so that there are several pages. */
-const PAGE_SIZE = 3
-
-async function readTimeline({ service }: World, userId: UserId): Promise<Entry[]> {
-  const entries: Entry[] = []
-  let next = ''
-  for (;;) {
-    const url = `/api/v1/segments/user/${userId}/history?limit=${PAGE_SIZE}${next}`
-    const { status, body } = await service.get(url)
-    assert.equal(status, 200, JSON.stringify(body))
-    const page = body as { entries: Entry[]; next_cursor: string | null }
-    entries.push(...page.entries)
-    if (page.next_cursor === null) return entries
-    next = `&cursor=${page.next_cursor}`
-  }
-}
-
 /** The timeline is the history, with causes and expiries, and leads to what the user was in at each of its moments. */
-async function agreeOnTimeline(world: World, userId: UserId, history: HistoryRow[]): Promise<void> {
-  const { service, model } = world
+async function agreeOnTimeline(
+  { service, model }: World,
+  userId: UserId,
+  history: HistoryRow[]
+): Promise<void> {
   const isSettled = ({ slug }: { slug: string }) => !model.segments.get(slug)?.filling
-  const entries = (await readTimeline(world, userId)).filter(isSettled)
+  const url = `/api/v1/segments/user/${userId}/history?limit=${PAGE_SIZE}`
+  const entries = (await readPages<Entry>(service, url, 'entries')).items.filter(isSettled)
   assert.deepEqual(
     entries.map(({ slug, operation, time }) => [slug, operation, time]),
     history.map(({ slug, operation, date }) => [slug, operation, date])
@@ -178,26 +167,6 @@ async function agreeOnTimeline(world: World, userId: UserId, history: HistoryRow
     assert.equal(status, 200, JSON.stringify(body))
     const slugs = (body as string[]).filter((name) => isSettled({ slug: name }))
     assert.deepEqual(slugs.toSorted(), [...active].sort(), `user ${userId} at ${time}`)
-  }
-}
-
-/** The lists hold the segments, deleted ones too, and each one's users. */
-async function agreeOnLists({ service, model }: World): Promise<void> {
-  const { body } = await service.get('/api/v1/segments?include_deleted=true')
-  assert.deepEqual(
-    (body as { segments: { slug: string }[] }).segments.map(({ slug }) => slug),
-    [...model.segments.keys()].sort()
-  )
-  for (const slug of model.segments.keys()) {
-    const { body } = await service.get(`/api/v1/segment/${slug}/users`)
-    const members = [...model.users.keys()].filter((userId) =>
-      model.activeSegments(userId)?.certain.includes(slug)
-    )
-    assert.deepEqual(
-      (body as { users: { user_id: string }[] }).users.map(({ user_id }) => user_id),
-      members.toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)),
-      `users of ${slug}`
-    )
   }
 }
 
@@ -235,9 +204,11 @@ export async function agreeOnEverything(world: World): Promise<void> {
   await agreeOnUsers(world, [...userIds])
   for (const slug of world.model.segments.keys()) await agreeOnSegment(world, slug)
   await agreeOnLists(world)
-  const histories = userIds.map(async (userId) => {
+  const histories = new Map<UserId, HistoryRow[]>()
+  const agreements = userIds.map(async (userId) => {
     const all = await agreeOnHistory(world, userId)
     if (!all) return
+    histories.set(userId, all)
     await agreeOnTimeline(world, userId, all)
     const last = all.at(-1)?.date.slice(0, 10)
     if (!last) return
@@ -245,5 +216,6 @@ export async function agreeOnEverything(world: World): Promise<void> {
     await agreeOnPart(world, all, userId, '1970-01-01', last)
     await agreeOnPart(world, all, userId, last, dayAfter(last))
   })
-  await Promise.all(histories)
+  await Promise.all(agreements)
+  await agreeOnReportsOfAll(world, histories)
 }
