@@ -44,14 +44,16 @@ export function pageSize(limit: string | undefined): number {
  * Cuts a page out of what was read: one entry more than it may hold, so that it is known whether there are others.
  *
  * @param keyOf the key by which the list is in order.
+ * @param hasMore whether the list goes on behind the page.
  */
 export function cutPage<T>(
   list: string,
   rows: readonly T[],
   size: number,
-  keyOf: (row: T) => readonly string[]
-): { rows: readonly T[]; next_cursor: string | null } {
-  const last = rows[size - 1]
-  if (rows.length <= size || last === undefined) return { rows, next_cursor: null }
-  return { rows: rows.slice(0, size), next_cursor: encodeCursor(list, keyOf(last)) }
+  keyOf: (row: T) => readonly string[],
+  hasMore = rows.length > size
+): { rows: T[]; next_cursor: string | null } {
+  const page = rows.slice(0, size)
+  const last = page.at(-1)
+  return { rows: page, next_cursor: hasMore && last !== undefined ? encodeCursor(list, keyOf(last)) : null }
 }

@@ -78,6 +78,7 @@ function listNodes(plan: PlanNode): PlanNode[] {
 async function explainLast({ sql, statements }: Connection, values: string): Promise<PlanNode[]> {
   await sql.unsafe(`prepare explained as ${statements.at(-1)}`)
   const [row] = await sql.unsafe(`explain (analyze, format json) execute explained (${values})`)
+  await sql`deallocate explained`
   return listNodes(row?.['QUERY PLAN'][0].Plan)
 }
 
@@ -93,6 +94,28 @@ t.test('the hot read touches indexes alone', async (t) => {
     'Index Only Scan by memberships_open, 0 heap fetches',
     'Index Only Scan by users_pkey, 0 heap fetches'
   ])
+})
+
+t.test("a segment's members are counted by an index alone, and listed in the order of one", async (t) => {
+  const connection = connect(t, await createRealisticDatabase(t), {})
+  const membershipScans = (nodes: PlanNode[]) =>
+    nodes
+      .filter((node) => node['Index Name']?.startsWith('memberships'))
+      .map(
+        (node) =>
+          `${node['Node Type']} by ${node['Index Name']}, ${node['Heap Fetches'] ?? 'some'} heap fetches`
+      )
+  t.match(await selectSegment(connection.sql, 'SEGMENT_5'), { members: 1_600 })
+  t.same(membershipScans(await explainLast(connection, "'SEGMENT_5'")), [
+    'Index Only Scan by memberships_of_segment, 0 heap fetches'
+  ])
+  t.equal((await selectMembers(connection.sql, 'SEGMENT_5', '50', 100))?.length, 100)
+  const nodes = await explainLast(connection, "5, '50', 100")
+  t.same(membershipScans(nodes), ['Index Scan by memberships_pkey, some heap fetches'])
+  t.notOk(
+    nodes.some((node) => node['Node Type'] === 'Sort'),
+    'a page does not look at all of the members'
+  )
 })
 
 t.test("a user's history is found by the user", async (t) => {

@@ -74,6 +74,31 @@ t.test('a list holds what was there all the time once, whatever comes and goes',
   )
 })
 
+t.test('a list of segments whose members take long to count comes in shorter pages', async (t) => {
+  const service = await startService(t)
+  for (const slug of ['A', 'B', 'C', 'D']) await service.createSegment(slug)
+  await service.changeSegments(1, ['A', 'B', 'C', 'D'])
+  // As if each segment had tens of millions.
+  const [view] = await service.sql<[{ text: string }]>`select pg_get_viewdef('open_periods') as text`
+  const slow = view.text.replace(/ AS active\b/, " AND pg_sleep(2)::text = '' AS active")
+  await service.sql.unsafe(`create or replace view open_periods as ${slow}`)
+  const { items, pages } = await readPages<{ slug: string; members: number }>(
+    service,
+    '/api/v1/segments',
+    'segments'
+  )
+  t.same(
+    items.map(({ slug, members }) => [slug, members]),
+    [
+      ['A', 1],
+      ['B', 1],
+      ['C', 1],
+      ['D', 1]
+    ]
+  )
+  t.equal(pages, 2)
+})
+
 t.test('the users of a segment are listed by their ids', async (t) => {
   const service = await startService(t)
   await service.createSegment('A')

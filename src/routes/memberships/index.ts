@@ -117,7 +117,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         entry.rank,
         entry.segment_id
       ])
-      return { entries: [...rows], next_cursor }
+      return { entries: rows, next_cursor }
     }
   )
 
