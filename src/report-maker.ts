@@ -79,11 +79,12 @@ export class ReportMaker {
   /**
    * Makes the report that has waited longest.
    *
+   * @param ofUser whether it has to be one user's.
    * @returns false where none is queued.
    * @throws {Error} where the database can't be told of the outcome: the report is made again when its lease is over.
    */
-  async makeNext(): Promise<boolean> {
-    const job = await claimReport(this.#options.sql, randomUUID(), this.#options.lease * 1000)
+  async makeNext(ofUser: boolean): Promise<boolean> {
+    const job = await claimReport(this.#options.sql, randomUUID(), this.#options.lease * 1000, ofUser)
     if (!job) return false
     const end = new AbortController()
     const close = () => end.abort('closing' satisfies End)

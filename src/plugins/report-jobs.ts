@@ -86,9 +86,17 @@ export class ReportJobs {
       log
     })
     this.#maker = maker
+    // Reports of all users take minutes: one at a time, so that a user's report never waits for two of them.
     this.#makers = Array.from(
       { length: MAX_THREADS },
-      () => new BackgroundJob({ name: 'reports', share: 1, poll: POLL_MS, step: () => maker.makeNext(), log })
+      (_, index) =>
+        new BackgroundJob({
+          name: 'reports',
+          share: 1,
+          poll: POLL_MS,
+          step: () => maker.makeNext(index > 0),
+          log
+        })
     )
     this.#sweeper = new BackgroundJob({
       name: 'expired reports',

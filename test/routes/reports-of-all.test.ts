@@ -232,16 +232,17 @@ t.test('instances make and serve reports of all that were ordered from any of th
   const first = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
   const second = await startServiceOn(t, first.database, { REPORTS_DIR: first.reportsDirectory })
   const release = await holdTable(t, first.database, 'memberships')
-  for (const body of [august, { ...august, segment: 'A' }]) await first.orderReportOfAll(body)
+  await first.orderReportOfAll(august)
   await waitUntil(
     () => countBlocked(first.database, 'user-segments report'),
-    (count) => count === 2
+    (count) => count === 1
   )
+  await first.orderReportOfAll({ ...august, segment: 'A' })
   await first.orderReportOfAll({ from: '2023-08-02', to: '2023-08-31' })
   second.app.reportJobs.start()
   await waitUntil(
     () => countBlocked(first.database, 'user-segments report'),
-    (count) => count === 3
+    (count) => count === 2
   )
   await release()
   for (const service of [first, second]) {
@@ -253,6 +254,31 @@ t.test('instances make and serve reports of all that were ordered from any of th
       t.same(linesOf(answer), ['1,A,add,2023-08-10T00:00:00.000000Z'])
     }
   }
+})
+
+t.test('a user’s report does not wait for those of all', async (t) => {
+  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+  const release = await holdTable(t, service.database, 'memberships')
+  const states = () => service.sql<{ filename: string; status: string }[]>`
+    select split_part(filename, '_', 1) as filename, status from reports order by filename`
+  await service.orderReportOfAll(august)
+  await service.orderReportOfAll({ ...august, segment: 'A' })
+  await service.orderReport(1, august.from, august.to)
+  const expected = [
+    { filename: 'all', status: 'running' },
+    { filename: 'segment-A', status: 'queued' },
+    { filename: 'user-1', status: 'running' }
+  ]
+  t.same(
+    await waitUntil(states, (rows) => rows.filter(({ status }) => status === 'running').length === 2),
+    expected
+  )
+  await release()
+  for (const path of ['reports/all', 'reports/segment-A', 'segments/user/history/user-1'])
+    await waitUntil(
+      () => service.get(`/api/v1/${path}_${august.from}_${august.to}.csv`),
+      ({ status }) => status === 200
+    )
 })
 
 t.test('instances of the previous version go on, and leave alone what they cannot make', async (t) => {

@@ -38,15 +38,24 @@ export type MadeReport = {
  * Takes the report that has waited longest, or one whose instance has given no sign of life for its lease.
  *
  * @param lease milliseconds for which it is this attempt's, unless it is renewed.
+ * @param ofUser whether it has to be one user's.
  * @returns undefined where there is nothing to do.
  */
-export async function claimReport(sql: Sql, token: string, lease: number): Promise<ReportJob | undefined> {
+export async function claimReport(
+  sql: Sql,
+  token: string,
+  lease: number,
+  ofUser = false
+): Promise<ReportJob | undefined> {
   const [job] = await sql<ReportJob[]>`
     with next as (
       select filename, token as lost_token
       from reports
-      where (status = 'queued' and run_at <= now())
-        or (status = 'running' and lease_until < now() and attempt < ${MAX_ATTEMPTS})
+      where (
+          (status = 'queued' and run_at <= now())
+          or (status = 'running' and lease_until < now() and attempt < ${MAX_ATTEMPTS})
+        )
+        and (user_id is not null or not ${ofUser})
       order by run_at
       limit 1
       for update skip locked
