@@ -111,6 +111,7 @@ export function selectSegments(
     select
       ${segmentColumns(sql)},
       case
+        -- The first one always, so that no page is empty before the end of the list.
         when place = 1 or clock_timestamp() < statement_timestamp() + make_interval(secs => ${COUNTING_TIME_MS / 1000})
           then ${countMembers(sql)}
       end as members
