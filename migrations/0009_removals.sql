@@ -60,6 +60,16 @@ comment on table assignment_exceptions is
   'Users who were put into the segment or taken out of it by request while it was being filled: that stands. Once it is '
   'full, those who were taken out before they were ever in.';
 
+-- When a segment is no longer being filled. Of the others, their periods tell what was decided.
+create function forget_exceptions(p_segment_id integer)
+returns void
+language sql
+as $$
+  delete from assignment_exceptions e
+  where segment_id = p_segment_id
+    and exists (select from memberships where segment_id = e.segment_id and user_id = e.user_id)
+$$;
+
 -- As before, but who was taken out before ever being in is remembered.
 create or replace function take_assignment_step(current assignments, p_chunk_size integer)
 returns void
@@ -95,10 +105,7 @@ begin
       return;
     end if;
     update assignments set status = 'done' where segment_id = current.segment_id;
-    -- Of the others, their periods tell.
-    delete from assignment_exceptions e
-    where segment_id = current.segment_id
-      and exists (select from memberships where segment_id = e.segment_id and user_id = e.user_id);
+    perform forget_exceptions(current.segment_id);
   else
     update assignments set status = 'cancelled' where segment_id = current.segment_id;
     delete from assignment_exceptions where segment_id = current.segment_id;
@@ -108,54 +115,57 @@ begin
 end;
 $$;
 
--- Puts random users in who are not members and whom nobody has ever taken out by name, p_count of them or as many as
--- there are. Answers how many. The caller holds the segment's lock.
-create or replace function add_random_members(p_segment_id integer, p_count bigint, p_actor text)
-returns bigint
+-- As before, but who was taken out before ever being in is remembered.
+create or replace function continue_assignment(p_chunk_size integer)
+returns table (slug text, attempt integer, error text)
 language plpgsql
-set work_mem = '64MB'
 as $$
+#variable_conflict use_column
 declare
-  drawn bigint[];
-  changed_at timestamptz;
-  added bigint;
+  current assignments;
 begin
-  select array_agg(id order by id)
-  into drawn
-  from (
-    select id
-    from users u
-    where not exists (
-      select from periods p
-      where p.segment_id = p_segment_id
-        and p.user_id = u.id
-        and (p.active or p.ended_cause in ('request', 'import'))
-    )
-    and not exists (
-      select from assignment_exceptions e
-      where e.segment_id = p_segment_id
-        and e.user_id = u.id
-    )
-    order by random()
-    limit p_count
-  ) lot;
+  select a.*
+  into current
+  from assignments a
+  where status in ('queued', 'running')
+    and run_at <= now()
+  order by requested_at
+  limit 1
+  for update skip locked;
 
-  -- What has expired is still open, in the way of a new period.
-  update memberships m
-  set removed_at = greatest(added_at, expires_at)
-  from unnest(drawn) as u (id)
-  where m.segment_id = p_segment_id
-    and m.user_id = u.id
-    and m.removed_at is null;
+  if not found then
+    return;
+  end if;
 
-  changed_at := next_moment(p_segment_id);
+  begin
+    perform take_assignment_step(current, p_chunk_size);
+    current.attempt := 0;
+    current.error := null;
+  exception when query_canceled or others then
+    if sqlstate ~ '^(40|53|55|57|58)' and sqlstate <> '57014' then
+      raise;
+    end if;
+    current.attempt := current.attempt + 1;
+    current.error := sqlerrm;
+  end;
 
-  insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
-  select id, p_segment_id, changed_at, 'selection', p_actor
-  from unnest(drawn) as id;
+  if current.attempt >= 5 then
+    update assignments set status = 'failed' where segment_id = current.segment_id;
+    delete from assignment_chunks where segment_id = current.segment_id;
+    perform forget_exceptions(current.segment_id);
+  end if;
 
-  get diagnostics added = row_count;
-  return added;
+  update assignments
+  set attempt = current.attempt,
+    error = current.error,
+    run_at = case when current.attempt > 0 then clock_timestamp() + make_interval(secs => 4 ^ (current.attempt - 1)) else run_at end
+  where segment_id = current.segment_id
+    and attempt + current.attempt > 0;
+
+  return query
+    select s.slug, current.attempt, current.error
+    from segments s
+    where s.id = current.segment_id;
 end;
 $$;
 
@@ -252,52 +262,63 @@ begin
 end;
 $$;
 
-create or replace function add_random_members(p_segment_id integer, p_count bigint, p_actor text)
-returns bigint
+create or replace function continue_assignment(p_chunk_size integer)
+returns table (slug text, attempt integer, error text)
 language plpgsql
-set work_mem = '64MB'
 as $$
+#variable_conflict use_column
 declare
-  drawn bigint[];
-  changed_at timestamptz;
-  added bigint;
+  current assignments;
 begin
-  select array_agg(id order by id)
-  into drawn
-  from (
-    select id
-    from users u
-    where not exists (
-      select from periods p
-      where p.segment_id = p_segment_id
-        and p.user_id = u.id
-        and (p.active or p.ended_cause = 'request')
-    )
-    order by random()
-    limit p_count
-  ) lot;
+  select a.*
+  into current
+  from assignments a
+  where status in ('queued', 'running')
+    and run_at <= now()
+  order by requested_at
+  limit 1
+  for update skip locked;
 
-  -- What has expired is still open, in the way of a new period.
-  update memberships m
-  set removed_at = greatest(added_at, expires_at)
-  from unnest(drawn) as u (id)
-  where m.segment_id = p_segment_id
-    and m.user_id = u.id
-    and m.removed_at is null;
+  if not found then
+    return;
+  end if;
 
-  changed_at := next_moment(p_segment_id);
+  begin
+    perform take_assignment_step(current, p_chunk_size);
+    current.attempt := 0;
+    current.error := null;
+  exception when query_canceled or others then
+    if sqlstate ~ '^(40|53|55|57|58)' and sqlstate <> '57014' then
+      raise;
+    end if;
+    current.attempt := current.attempt + 1;
+    current.error := sqlerrm;
+  end;
 
-  insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
-  select id, p_segment_id, changed_at, 'selection', p_actor
-  from unnest(drawn) as id;
+  if current.attempt >= 5 then
+    update assignments set status = 'failed' where segment_id = current.segment_id;
+    delete from assignment_chunks where segment_id = current.segment_id;
+    delete from assignment_exceptions where segment_id = current.segment_id;
+  end if;
 
-  get diagnostics added = row_count;
-  return added;
+  update assignments
+  set attempt = current.attempt,
+    error = current.error,
+    run_at = case when current.attempt > 0 then clock_timestamp() + make_interval(secs => 4 ^ (current.attempt - 1)) else run_at end
+  where segment_id = current.segment_id
+    and attempt + current.attempt > 0;
+
+  return query
+    select s.slug, current.attempt, current.error
+    from segments s
+    where s.id = current.segment_id;
 end;
 $$;
 
+drop function forget_exceptions(integer);
+
 delete from assignment_exceptions e
-where exists (select from assignments a where a.segment_id = e.segment_id and a.status = 'done');
+where exists (select from assignments a where a.segment_id = e.segment_id and a.status in ('done', 'failed'));
 comment on table assignment_exceptions is
   'Users who were put into the segment or taken out of it by request while it was being filled: that stands.';
 

@@ -3,6 +3,9 @@
 -- Counts a segment's members without a look at the table. Entries that are alike are kept together: 7 bytes each.
 create index memberships_of_segment on memberships (segment_id, expires_at) where removed_at is null;
 
+-- When somebody was last taken out of a segment: see next_moment.
+create index memberships_removed on memberships (segment_id, removed_at) where removed_at is not null;
+
 -- The periods that no one has removed: by themselves they can be read in the order of an index, a page at a time, which
 -- the planner can't do with the two halves together.
 create view open_periods as
@@ -59,7 +62,130 @@ from memberships m
 join segments s on s.id = m.segment_id
 where m.removed_at is not null;
 
+-- As before, but no period is left open.
+create or replace function close_periods(p_segment_id integer, p_user_id bigint, p_limit integer)
+returns table (segment_id integer, user_id bigint)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  current segments;
+  last_user bigint;
+begin
+  if not pg_try_advisory_xact_lock(2, 0) then
+    return;
+  end if;
+
+  select s.*
+  into current
+  from segments s
+  where deleted_at is not null
+    and closed_at is null
+  order by id
+  limit 1;
+
+  if not found then
+    return;
+  end if;
+
+  -- Not waited for: what a crash takes back is done again, and nobody can tell.
+  perform set_config('synchronous_commit', 'off', true);
+
+  with next as (
+    select user_id, added_at
+    from memberships
+    where segment_id = current.id
+      and removed_at is null
+      and user_id > case when current.id = p_segment_id then p_user_id else 0 end
+    order by user_id
+    limit p_limit
+  ),
+  closed as (
+    update memberships m
+    set removed_at = greatest(m.added_at, least(m.expires_at, current.deleted_at))
+    from next
+    where m.segment_id = current.id
+      and m.user_id = next.user_id
+      and m.added_at = next.added_at
+      and m.removed_at is null
+  )
+  select max(user_id)
+  into last_user
+  from next;
+
+  if last_user is null then
+    -- What a crash has taken back since is behind: it begins anew.
+    update segments
+    set closed_at = clock_timestamp()
+    where id = current.id
+      and not exists (select from memberships where segment_id = current.id and removed_at is null);
+    last_user := 0;
+  end if;
+
+  return query select current.id, last_user;
+end;
+$$;
+
 -- Down Migration
+
+create or replace function close_periods(p_segment_id integer, p_user_id bigint, p_limit integer)
+returns table (segment_id integer, user_id bigint)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  current segments;
+  last_user bigint;
+begin
+  if not pg_try_advisory_xact_lock(2, 0) then
+    return;
+  end if;
+
+  select s.*
+  into current
+  from segments s
+  where deleted_at is not null
+    and closed_at is null
+  order by id
+  limit 1;
+
+  if not found then
+    return;
+  end if;
+
+  -- Not waited for: what a crash takes back is done again, and nobody can tell.
+  perform set_config('synchronous_commit', 'off', true);
+
+  with next as (
+    select user_id, added_at
+    from memberships
+    where segment_id = current.id
+      and removed_at is null
+      and user_id > case when current.id = p_segment_id then p_user_id else 0 end
+    order by user_id
+    limit p_limit
+  ),
+  closed as (
+    update memberships m
+    set removed_at = greatest(m.added_at, least(m.expires_at, current.deleted_at))
+    from next
+    where m.segment_id = current.id
+      and m.user_id = next.user_id
+      and m.added_at = next.added_at
+      and m.removed_at is null
+  )
+  select max(user_id)
+  into last_user
+  from next;
+
+  if last_user is null then
+    update segments set closed_at = clock_timestamp() where id = current.id;
+    last_user := 0;
+  end if;
+
+  return query select current.id, last_user;
+end;
+$$;
 
 create or replace view periods as
 select
@@ -110,4 +236,5 @@ join segments s on s.id = m.segment_id
 where m.removed_at is not null;
 
 drop view open_periods;
+drop index memberships_removed;
 drop index memberships_of_segment;

@@ -178,6 +178,7 @@ t.test('an assignment whose step fails is tried five times, and leaves the other
     create trigger refuse before insert on memberships for each row when (new.segment_id = 1) execute function refuse()`
   t.same(await continueAssignment(service.sql, 4), { slug: 'BAD', attempt: 1, error: 'no more of it' })
   t.match(await assignment(service, 'BAD'), { status: 'running', assigned: 4, target: 10 }, 'it has a pause')
+  await service.changeSegments(10, [], ['BAD'])
   await askFor(service, 'GOOD', 1)
   await fill(service, 4)
   t.match(await assignment(service, 'GOOD'), { status: 'done', assigned: 10 })
@@ -190,6 +191,13 @@ t.test('an assignment whose step fails is tried five times, and leaves the other
   t.equal((await members(service, 'BAD')).length, 4, 'who is in it stays')
   t.same(await service.sql`select * from assignment_chunks`, [], 'the others are given up')
   t.equal(await continueAssignment(service.sql, 4), undefined)
+
+  await service.sql`drop trigger refuse on memberships`
+  t.match(await service.patchSegment('BAD', { selection: 1 }), { body: { added: 5 } })
+  t.notOk(
+    (await members(service, 'BAD')).includes(10),
+    'whom a request took out meanwhile is not put in later'
+  )
 })
 
 t.test('an assignment that the whole server has kept from going on is not to blame', async (t) => {
@@ -229,6 +237,11 @@ t.test('closing the periods of deleted segments changes no answer', async (t) =>
     return row.count
   }
   t.equal(await open(), 74)
+
+  // What lies before it has been taken back by a crash since.
+  const position500 = { segment_id: 1, user_id: '500' }
+  t.same(await closePeriods(service.sql, position500, 10), { segment_id: 1, user_id: '0' }, 'it begins anew')
+  t.same(await service.sql`select from segments where closed_at is not null`, [])
 
   const first = (await closePeriods(service.sql, undefined, 10)) as ClosingPosition
   t.equal(first.user_id, '11', 'ten of the users who are in it')

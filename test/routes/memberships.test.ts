@@ -316,6 +316,52 @@ t.test("time goes forward in a user's history even when the clock of the databas
   ])
 })
 
+t.test('nor does it change what has been told of it', async (t) => {
+  const service = await startService(t)
+  for (const slug of ['A', 'B']) await service.createSegment(slug)
+  await service.changeSegments(1, ['A', 'B'])
+  await service.changeSegments(1, [], ['A'])
+  const anHourAhead = service.sql`interval '1 hour'`
+  await service.sql`
+    update memberships set added_at = added_at + ${anHourAhead}, removed_at = removed_at + ${anHourAhead}`
+  const before = await service.history(1)
+  t.same(before.map(([, slug, operation]) => [slug, operation]).slice(0, 3), [
+    ['A', 'add'],
+    ['B', 'add'],
+    ['A', 'delete']
+  ])
+  await service.deleteSegment('A')
+  t.same(await service.history(1), before, 'where the segment is deleted')
+
+  // It is in B, by the clock of before, for another hour and a second.
+  await service.sql`
+    update memberships set expires_at = clock_timestamp() - interval '1 second'
+    where removed_at is null`
+  for (const add of [
+    () => service.changeSegments(1, ['B']),
+    () =>
+      service.request({
+        method: 'POST',
+        url: '/api/v1/segment/B/users',
+        headers: { 'content-type': 'text/csv' },
+        body: '1'
+      })
+  ]) {
+    t.match(await add(), { status: 200 })
+    const overlaps = await service.sql`
+      select from memberships a
+      join memberships b using (user_id, segment_id)
+      where a.added_at < b.added_at
+        and b.added_at <= coalesce(a.removed_at, 'infinity')`
+    t.same(overlaps, [], 'where it is added after its expiry')
+    t.same(await service.getSegments(1), { status: 200, body: ['B'] })
+    await service.sql`
+      update memberships
+      set added_at = added_at + ${anHourAhead}, expires_at = clock_timestamp() - interval '1 second'
+      where removed_at is null`
+  }
+})
+
 t.test('a write that has been answered is seen on every instance', async (t) => {
   const first = await startService(t)
   const second = await startServiceOn(t, first.database)

@@ -1,5 +1,8 @@
 import t from 'tap'
-import { startService, type TestService } from '../support/service.ts'
+import { continueAssignment } from '../../src/routes/segments/queries.ts'
+import { countBlocked } from '../support/locks.ts'
+import { startService, type TestService, waitUntil } from '../support/service.ts'
+import { upload } from '../support/uploads.ts'
 
 type Entry = { slug: string; operation: string; cause: string }
 
@@ -71,6 +74,47 @@ t.test('a share that is lowered takes out random ones of those who came in by ch
     'who was taken out by chance may be back'
   )
   t.same((await members(service, 'A')).size, 100)
+})
+
+t.test('nobody leaves where a share is raised, however many have joined by luck', async (t) => {
+  const service = await startService(t)
+  await learnUsers(service, 100)
+  await service.createSegment('A', 0.6)
+  await service.sql`update segments set selection = 0.4`
+  t.same(await service.patchSegment('A', { selection: 0.5 }), changed(0, 0))
+  t.same(
+    await service.patchSegment('A', { selection: 0.5 }),
+    changed(0, 0),
+    'nor where it is asked for again'
+  )
+  t.same(await service.patchSegment('A', { selection: 0.49 }), changed(0, 11))
+})
+
+t.test('what expires while a change of the share waits is no member', async (t) => {
+  for (const [selection, outcome] of [
+    [0.3, changed(0, 2)],
+    [1, changed(5, 0)]
+  ] as const) {
+    const service = await startService(t)
+    await learnUsers(service, 10)
+    await service.createSegment('A', 1)
+    for (let id = 1; id <= 5; id += 1)
+      await service.post(`/api/v1/segments/user/${id}`, { segments_to_add: ['A'], ttl_seconds: 3600 })
+    const holder = await service.sql.reserve()
+    await holder`begin`
+    await holder`select pg_advisory_xact_lock_shared(1, id) from segments`
+    const answer = service.patchSegment('A', { selection })
+    await waitUntil(
+      () => countBlocked(service.database),
+      (count) => count === 1
+    )
+    await holder`
+    update memberships set expires_at = clock_timestamp() where expires_at is not null`
+    await holder`commit`
+    holder.release()
+    t.same(await answer, outcome)
+    t.equal((await members(service, 'A')).size, selection * 10)
+  }
 })
 
 t.test('who was taken out by name is not put back', async (t) => {
@@ -227,6 +271,106 @@ t.test('what the first request says of an enrolling segment stands', async (t) =
     [['ALL', 'add', 'enrollment']],
     'once, however many first requests there are'
   )
+})
+
+t.test('everybody is known when a segment begins to enroll, or has a lot of their own', async (t) => {
+  /** Does something while others wait for the lock; they began before it. */
+  const takeEffect = async (
+    service: TestService,
+    lock: string,
+    statement: string,
+    others: () => Promise<unknown>
+  ) => {
+    const session = await service.sql.reserve()
+    await session`begin`
+    await session.unsafe(`select ${lock}(3, 0)`)
+    const answer = others()
+    await waitUntil(
+      () => countBlocked(service.database),
+      (count) => count === 1
+    )
+    await session.unsafe(statement)
+    await session`commit`
+    session.release()
+    return answer
+  }
+  const exclusively = 'pg_advisory_xact_lock'
+  const shared = 'pg_advisory_xact_lock_shared'
+  const create = { slug: 'ALL', selection: 1, enroll_new_users: true }
+
+  const learn: [string, (service: TestService) => Promise<unknown>][] = [
+    ['by a first request', (service) => service.changeSegments(4)],
+    ['by an upload', (service) => upload(service, 'users', '4')]
+  ]
+  for (const [how, makeKnown] of learn) {
+    t.test(`made known ${how} while it is created`, async (t) => {
+      const service = await startService(t)
+      await learnUsers(service, 3)
+      const statement = "select create_segment('ALL', 1, false, null, true)"
+      await takeEffect(service, exclusively, statement, () => makeKnown(service))
+      t.same(await outline(service, 3), [['ALL', 'add', 'selection']])
+      t.same(await outline(service, 4), [['ALL', 'add', 'enrollment']])
+    })
+
+    t.test(`made known ${how} while it is created, to be filled later`, async (t) => {
+      const service = await startService(t)
+      await learnUsers(service, 3)
+      const statement = "select create_segment('ALL', 1, true, null, true)"
+      await takeEffect(service, exclusively, statement, () => makeKnown(service))
+      while (await continueAssignment(service.sql, 10));
+      t.match((await service.getSegment('ALL')).body, {
+        members: 4,
+        assignment: { status: 'done', target: 3 }
+      })
+      t.same(await outline(service, 4), [['ALL', 'add', 'enrollment']])
+    })
+  }
+
+  for (const [first, statement] of [
+    ['the first request', "select change_user_segments(4, '{}', '{}')"],
+    [
+      'an upload',
+      'select begin_import(); insert into import_lines values (4); select import_users(false, null)'
+    ]
+  ] as const) {
+    t.test(`created while ${first} takes effect`, async (t) => {
+      const service = await startService(t)
+      await learnUsers(service, 3)
+      const answer = await takeEffect(service, shared, statement, () =>
+        service.post('/api/v1/segment', create)
+      )
+      t.same(answer, ok)
+      t.same(await outline(service, 4), [['ALL', 'add', 'selection']])
+    })
+
+    t.test(`filled later, and created while ${first} takes effect`, async (t) => {
+      const service = await startService(t)
+      await learnUsers(service, 3)
+      const headers = { prefer: 'respond-async' }
+      const answer = await takeEffect(service, shared, statement, () =>
+        service.request({ method: 'POST', url: '/api/v1/segment', headers, body: create })
+      )
+      t.match(answer, { status: 202 })
+      t.same(await service.changeSegments(5), ok)
+      const { members: all } = await waitUntil(
+        async () => (await service.getSegment('ALL')).body as { members: number },
+        ({ members }) => members === 5
+      )
+      t.equal(all, 5)
+      t.same(await outline(service, 4), [['ALL', 'add', 'selection']])
+      t.same(await outline(service, 5), [['ALL', 'add', 'enrollment']])
+    })
+
+    t.test(`beginning to enroll while ${first} takes effect`, async (t) => {
+      const service = await startService(t)
+      await service.createSegment('ALL', 1)
+      const answer = await takeEffect(service, shared, statement, () =>
+        service.patchSegment('ALL', { enroll_new_users: true, selection: 1 })
+      )
+      t.same(answer, changed(1, 0))
+      t.same(await outline(service, 4), [['ALL', 'add', 'selection']])
+    })
+  }
 })
 
 t.test('shares and requests that change at the same time leave a history that fits', async (t) => {

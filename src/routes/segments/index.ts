@@ -272,7 +272,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
           'With `selection` the share of the users changes at once, and all or nothing: of the members who were put ' +
           'in by chance there are exactly ceil(selection × number of known users) afterwards. Random users who are ' +
           'not in it join, but for those who were once taken out by name; or random ones leave of those who were put in ' +
-          'by chance. Who was put in by name stays, and does not count. Meanwhile changes of this segment’s users wait.',
+          'by chance. Who came in by name stays, and does not count. Nobody leaves where the share is raised. Meanwhile ' +
+          'changes of this segment’s users wait.',
         tags: ['segments'],
         params: SegmentParamsSchema,
         body: ChangeSegmentBodySchema,

@@ -138,24 +138,6 @@ t.test(
   }
 )
 
-t.test('who is new joins no segment that has begun to enroll since the locks were taken', async (t) => {
-  const { service } = await startListening(t)
-  await service.sql`insert into segments (slug, selection) values ('LATER', 1)`
-  const change = await service.sql.reserve()
-  await change`begin`
-  await change`select pg_advisory_xact_lock_shared(1, id) from segments where slug = 'A'`
-  const answer = upload(service, 'segment/A/users', '1\n')
-  await waitUntil(
-    () => countBlocked(service.database, 'user-segments import'),
-    (count) => count === 1
-  )
-  await change`update segments set enroll_new_users = true where slug = 'LATER'`
-  await change`commit`
-  change.release()
-  t.match(await answer, { status: 200, body: { added: 1, new_users: 1 } })
-  t.same((await service.getSegments(1)).body, ['A'])
-})
-
 t.test('where the connection is lost while it takes effect, it has had none, or all of it', async (t) => {
   const { service } = await startListening(t)
   const release = await holdTable(t, service.database, 'users')

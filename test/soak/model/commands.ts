@@ -92,7 +92,8 @@ const patchSegment = command(
       const before = model.lots(name)
       const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.drawn.length
       const added = Math.min(Math.max(missing, 0), before.candidates.length)
-      const removed = Math.max(-missing, 0)
+      const isLowered = thousandths !== null && thousandths / 1000 < (segment.selection ?? 0)
+      const removed = isLowered ? Math.max(-missing, 0) : 0
       assert.deepEqual(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
       if (thousandths === null) return
       segment.selection = thousandths / 1000
