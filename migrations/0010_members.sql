@@ -1,10 +1,34 @@
 -- Up Migration
 
--- Counts a segment's members without a look at the table. Entries that are alike are kept together: 7 bytes each.
-create index memberships_of_segment on memberships (segment_id, expires_at) where removed_at is null;
+-- Counts a segment's members without a look at the table, and lists them, however many there have been. It has the user,
+-- or the planner would take it for joins by segment and user while the statistics don't know the segment, and go over all
+-- of its members for each user.
+create unique index memberships_of_segment on memberships (segment_id, user_id) include (expires_at)
+  where removed_at is null;
 
--- When somebody was last taken out of a segment: see next_moment.
 create index memberships_removed on memberships (segment_id, removed_at) where removed_at is not null;
+
+-- When somebody was last taken out of the segment. Found by the index, whatever the statistics say: where they don't know
+-- that anybody was, all who were would be sorted.
+create function last_removal(p_segment_id integer)
+returns timestamptz
+stable
+language sql
+set enable_sort = off
+return (
+  select removed_at
+  from memberships
+  where segment_id = p_segment_id
+    and removed_at is not null
+  order by removed_at desc
+  limit 1
+);
+
+-- As before.
+create or replace function next_moment(p_segment_id integer)
+returns timestamptz
+language sql
+return greatest(clock_timestamp(), last_removal(p_segment_id) + interval '1 microsecond');
 
 -- The periods that no one has removed: by themselves they can be read in the order of an index, a page at a time, which
 -- the planner can't do with the two halves together.
@@ -236,5 +260,16 @@ join segments s on s.id = m.segment_id
 where m.removed_at is not null;
 
 drop view open_periods;
+create or replace function next_moment(p_segment_id integer)
+returns timestamptz
+language sql
+return (
+  select greatest(clock_timestamp(), max(removed_at) + interval '1 microsecond')
+  from memberships
+  where segment_id = p_segment_id
+    and removed_at is not null
+);
+
+drop function last_removal(integer);
 drop index memberships_removed;
 drop index memberships_of_segment;

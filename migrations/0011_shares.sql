@@ -36,12 +36,11 @@ begin
   ) lot;
 
   -- What has expired is still open, in the way of a new period.
-  update memberships m
+  update memberships
   set removed_at = greatest(added_at, expires_at)
-  from unnest(drawn) as u (id)
-  where m.segment_id = p_segment_id
-    and m.user_id = u.id
-    and m.removed_at is null;
+  where segment_id = p_segment_id
+    and user_id = any(drawn)
+    and removed_at is null;
 
   changed_at := next_moment(p_segment_id);
 
@@ -62,25 +61,29 @@ language plpgsql
 set work_mem = '64MB'
 as $$
 declare
+  drawn bigint[];
   removed bigint;
 begin
-  with lot as (
-    select user_id, added_at
+  select array_agg(user_id order by user_id)
+  into drawn
+  from (
+    select user_id
     from open_periods
     where segment_id = p_segment_id
       and (expires_at is null or expires_at > p_at)
       and added_cause in ('selection', 'enrollment')
     order by random()
     limit p_count
-  )
-  update memberships m
-  set removed_at = greatest(m.added_at, p_at),
+  ) lot;
+
+  -- By an array: while the statistics don't know the segment, a join would look for each among all.
+  update memberships
+  set removed_at = greatest(added_at, p_at),
     removed_cause = 'selection_lowered',
     removed_by = p_actor
-  from lot
-  where m.segment_id = p_segment_id
-    and m.user_id = lot.user_id
-    and m.added_at = lot.added_at;
+  where segment_id = p_segment_id
+    and user_id = any(drawn)
+    and removed_at is null;
 
   get diagnostics removed = row_count;
   return removed;

@@ -345,6 +345,7 @@ declare
   target_id integer := (select id from segments where slug = p_slug and deleted_at is null);
   enrolling_ids integer[];
   changed_at timestamptz;
+  joined_at timestamptz;
 begin
   if not p_count_only then
     enrolling_ids := lock_for_import(target_id);
@@ -354,16 +355,6 @@ begin
   perform from segments where id = target_id and deleted_at is null;
   if not found then
     return;
-  end if;
-
-  -- What has expired is closed ahead of the moment, which lies behind all that is closed.
-  if not p_count_only then
-    update memberships m
-    set removed_at = greatest(added_at, expires_at)
-    where segment_id = target_id
-      and removed_at is null
-      and expires_at <= clock_timestamp()
-      and exists (select from pg_temp.import_lines l where l.user_id = m.user_id);
   end if;
 
   changed_at := next_moment(target_id);
@@ -401,8 +392,11 @@ begin
     and m.removed_at is null
     and (m.expires_at <= changed_at or m.expires_at is distinct from coalesce(u.expires_at, m.expires_at));
 
+  -- Where the clock has gone back, what has expired may have begun, and so ended, ahead of it.
+  joined_at := greatest(changed_at, last_removal(target_id) + interval '1 microsecond');
+
   insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
-  select user_id, target_id, changed_at, expires_at, 'import', p_actor
+  select user_id, target_id, joined_at, expires_at, 'import', p_actor
   from pg_temp.import_users u
   where not exists (
     select from memberships m
@@ -415,6 +409,28 @@ begin
 
   perform except_import_users(target_id);
   return next;
+end;
+$$;
+
+-- As before, with a key.
+create or replace function gather_import_users(p_at timestamptz)
+returns void
+language plpgsql
+as $$
+begin
+  analyze pg_temp.import_lines;
+
+  create temporary table import_users on commit drop as
+  select distinct on (user_id) user_id, expires_at
+  from pg_temp.import_lines
+  where expires_at is null
+    or expires_at > p_at
+  order by user_id, expires_at is null, line desc;
+
+  -- Or each member may be looked for among all of them, while the statistics don't know the segment.
+  alter table pg_temp.import_users add primary key (user_id);
+
+  analyze pg_temp.import_users;
 end;
 $$;
 
@@ -792,5 +808,23 @@ begin
 
   perform except_import_users(target_id);
   return next;
+end;
+$$;
+
+create or replace function gather_import_users(p_at timestamptz)
+returns void
+language plpgsql
+as $$
+begin
+  analyze pg_temp.import_lines;
+
+  create temporary table import_users on commit drop as
+  select distinct on (user_id) user_id, expires_at
+  from pg_temp.import_lines
+  where expires_at is null
+    or expires_at > p_at
+  order by user_id, expires_at is null, line desc;
+
+  analyze pg_temp.import_users;
 end;
 $$;
