@@ -96,7 +96,9 @@ async function initCluster({ native, account }: Place, draft: string, fast: bool
   await fs.writeFile(passwordFile, randomBytes(18).toString('base64url'), { mode: 0o600 })
   if (account) for (const path of [draft, passwordFile]) await fs.chown(path, account.uid, account.gid)
 
-  const options = ['--locale=C', '--encoding=UTF8', '--auth=scram-sha-256', '--username=postgres']
+  // Sorts as C does, and knows the case of all letters.
+  const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--encoding=UTF8']
+  const options = [...locale, '--auth=scram-sha-256', '--username=postgres']
   const paths = [`--pgdata=${join(draft, 'data')}`, `--pwfile=${passwordFile}`]
   const initdb = spawn(join(native, 'bin/initdb'), [...options, ...paths, ...(fast ? ['--no-sync'] : [])], {
     ...account,
