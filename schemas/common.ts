@@ -45,6 +45,16 @@ export const DateSchema = Type.String({
 })
 export type CalendarDate = Static<typeof DateSchema>
 
+/** A query parameter that is `true` or `false`; the first example is what Swagger UI fills in. */
+export const flagSchema = (description: string) =>
+  Type.Unsafe<'true' | 'false'>({
+    type: 'string',
+    enum: ['false', 'true'],
+    'x-expected': 'true or false',
+    description,
+    examples: ['false']
+  })
+
 /** A moment: RFC 3339, with any offset. The format is the service's own `isTime`. */
 export const TimeSchema = Type.String({
   title: 'Time',

@@ -1,16 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, ErrorSchema, TimeSchema, UserIdSchema } from './common.ts'
+import { closedObject, ErrorSchema, flagSchema, TimeSchema, UserIdSchema } from './common.ts'
 
 export const ImportQuerySchema = closedObject({
-  dry_run: Type.Optional(
-    Type.Unsafe<'true' | 'false'>({
-      type: 'string',
-      enum: ['false', 'true'],
-      'x-expected': 'true or false',
-      description: 'With `true` nothing is changed: the answer is what would have been.',
-      examples: ['false']
-    })
-  ),
+  dry_run: Type.Optional(flagSchema('With `true` nothing is changed: the answer is what would have been.')),
   on_error: Type.Optional(
     Type.Unsafe<'fail' | 'skip'>({
       type: 'string',

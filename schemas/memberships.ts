@@ -125,7 +125,7 @@ const dayOrTimeSchema = (description: string) =>
 export const TimelineQuerySchema = closedObject({
   from: Type.Optional(dayOrTimeSchema('Entries from this day or time on.')),
   to: Type.Optional(dayOrTimeSchema('Entries before this day or time.')),
-  ...pageParameters('WyJoaXN0b3J5IiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
+  ...pageParameters('WyJoaXN0b3J5LzEwIiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
 })
 
 const causes = [
@@ -156,7 +156,8 @@ export const TimelineEntrySchema = Type.Object(
       description: 'The name of the API key. Null for an expiry, and where no key was needed.'
     }),
     expires_at: Type.Union([AnsweredTimeSchema, Type.Null()], {
-      description: 'Of an `add`, when the membership ends by itself; null where it is to last.'
+      description:
+        'Of an `add`, when the membership ends by itself, as it was set last; null where it is to last.'
     })
   },
   { title: 'TimelineEntry' }

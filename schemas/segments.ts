@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
-import { AnsweredTimeSchema, closedObject, SlugSchema } from './common.ts'
+import { AnsweredTimeSchema, closedObject, flagSchema, SlugSchema } from './common.ts'
 import { page, pageParameters } from './paging.ts'
 
 const DescriptionSchema = Type.String({
@@ -100,7 +100,12 @@ export const AssignmentSchema = Type.Object(
       description: 'Users who were drawn: ceil(selection × number of users). Null until they are.'
     })
   },
-  { title: 'Assignment', description: 'How far the share of the users has been put in.' }
+  {
+    title: 'Assignment',
+    description:
+      'How far the share of the users has been put in that was asked for with the creation. What is changed later takes ' +
+      'effect at once, and does not show here.'
+  }
 )
 
 export const SegmentSchema = Type.Object(
@@ -117,7 +122,7 @@ export const SegmentSchema = Type.Object(
     deleted_at: Type.Union([AnsweredTimeSchema, Type.Null()]),
     members: Type.Integer({ description: 'Users who are in the segment now.' }),
     assignment: Type.Union([AssignmentSchema, Type.Null()], {
-      description: 'Null where no `selection` was asked for.'
+      description: 'Null where no `selection` was asked for with the creation.'
     })
   },
   {
@@ -154,13 +159,7 @@ export const ListSegmentsQuerySchema = closedObject({
       examples: ['', 'promo']
     })
   ),
-  include_deleted: Type.Optional(
-    Type.Union([Type.Literal('true'), Type.Literal('false')], {
-      description: 'Whether deleted segments are listed too; `false` by default.',
-      'x-expected': 'true or false',
-      examples: ['', 'true']
-    })
-  )
+  include_deleted: Type.Optional(flagSchema('Whether deleted segments are listed too; `false` by default.'))
 })
 export type ListSegmentsQuery = Static<typeof ListSegmentsQuerySchema>
 
@@ -170,7 +169,9 @@ export const SegmentPageSchema = page('segments', SegmentSchema, {
   examples: [{ segments: SegmentSchema.examples, next_cursor: 'WyJzZWdtZW50cyIsIlBST01PXzUiXQ' }]
 })
 
-export const ListMembersQuerySchema = closedObject(pageParameters('WyJ1c2VycyIsIjEwIl0'))
+export const ListMembersQuerySchema = closedObject(
+  pageParameters('WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0')
+)
 
 export const MemberSchema = Type.Object(
   {
@@ -190,7 +191,7 @@ export const MemberPageSchema = page('users', MemberSchema, {
   examples: [
     {
       users: [{ user_id: '10', added_at: '2026-11-23T08:51:00.123456Z', expires_at: null }],
-      next_cursor: 'WyJ1c2VycyIsIjEwIl0'
+      next_cursor: 'WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0'
     }
   ]
 })

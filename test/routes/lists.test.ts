@@ -48,6 +48,8 @@ t.test('segments are listed by their slugs, with their members', async (t) => {
   t.same(await list('q=_1'), ['A_1'], 'no pattern')
   t.same(await list('q=%25'), ['B'])
   t.same(await list('q=.'), ['A.1'])
+  await service.patchSegment('0', { description: 'Über Straßen' })
+  t.same(await list(`q=${encodeURIComponent('üBER STRA')}`), ['0'])
 })
 
 t.test('a list holds what was there all the time once, whatever comes and goes', async (t) => {
@@ -150,8 +152,12 @@ t.test('limits and cursors that are none are refused', async (t) => {
   await service.createSegment('A')
   await service.createSegment('B')
   await service.changeSegments(1, ['A', 'B'])
-  await service.changeSegments(2, ['A'])
-  const lists = ['/api/v1/segments', '/api/v1/segment/A/users', '/api/v1/segments/user/1/history']
+  await service.changeSegments(2, ['A', 'B'])
+  const lists = [
+    '/api/v1/segments',
+    ...['A', 'B'].map((slug) => `/api/v1/segment/${slug}/users`),
+    ...[1, 2].map((id) => `/api/v1/segments/user/${id}/history`)
+  ]
   const cursors = await Promise.all(
     lists.map(async (url) =>
       String(((await service.get(`${url}?limit=1`)).body as { next_cursor: string }).next_cursor)
@@ -159,13 +165,13 @@ t.test('limits and cursors that are none are refused', async (t) => {
   )
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const forged = [
-    ...['', 'x', '%00', 'bnVsbA', 'W10', encode({}), encode(['users']), encode([['users'], '1'])],
-    ...[encode(['users', '0']), encode(['users', 1]), encode(['users', '9223372036854775808'])],
-    ...[encode(['users', '1', '1']), encode(['segments', 'a']), encode(['segments', "'"])],
+    ...['', 'x', '%00', 'bnVsbA', 'W10', encode({}), encode(['users/A']), encode([['users/A'], '1'])],
+    ...[encode(['users/A', '0']), encode(['users/A', 1]), encode(['users/A', '9223372036854775808'])],
+    ...[encode(['users/A', '1', '1']), encode(['segments', 'a']), encode(['segments', "'"])],
     ...[
-      encode(['history', '1', '3', '1']),
-      encode(['history', '-1', '1', '1']),
-      encode(['history', 'x', '1', '1'])
+      encode(['history/1', '1', '3', '1']),
+      encode(['history/1', '-1', '1', '1']),
+      encode(['history/1', 'x', '1', '1'])
     ],
     ...['x'.repeat(600)]
   ]
@@ -183,7 +189,10 @@ t.test('limits and cursors that are none are refused', async (t) => {
       t.match(await service.get(`${url}?cursor=${cursor}`), { status: 400 }, `${url} ${cursor.slice(0, 30)}`)
     t.match(await service.get(`${url}?cursor=${others[0]}`), { body: { code: 'INVALID_CURSOR' } })
   }
-  t.equal((await service.get('/api/v1/segments?include_deleted=yes')).status, 400)
+  t.match(await service.get('/api/v1/segments?include_deleted=yes'), {
+    status: 400,
+    body: { message: 'query parameter (include_deleted) must be true or false' }
+  })
   t.equal((await service.get('/api/v1/segments?q=')).status, 400)
   t.equal((await service.get('/api/v1/segments?q=%00')).status, 400)
 })

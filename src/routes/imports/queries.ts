@@ -1,5 +1,5 @@
 import type { Slug, UserId } from '../../../schemas/common.ts'
-import type { Sql } from '../../database.ts'
+import { formatTime, type Sql } from '../../database.ts'
 
 /** Whether there is such a segment, and it is not deleted. */
 export async function existsSegment(sql: Sql, slug: Slug): Promise<boolean> {
@@ -78,7 +78,10 @@ export async function importMembers(
       new_users::double precision,
       late::double precision,
       (
-        select coalesce(json_agg(json_build_object('line', line, 'expires_at', expires_at) order by line), '[]')
+        select coalesce(
+          json_agg(json_build_object('line', line, 'expires_at', ${formatTime(sql, 'expires_at')}) order by line),
+          '[]'
+        )
         from unnest(late_lines, late_expiries) as l (line, expires_at)
       ) as late_lines
     from import_members(${slug}, ${countOnly}, ${skip}, ${shown}, ${actor ?? null})`

@@ -105,14 +105,15 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const to = startOf(request.query.to)
       if (from !== null && to !== null && from >= to)
         throw invalidRequest('query parameter (from) must be before query parameter (to)')
+      const list = `history/${userId}`
       const [micros = '', rank = '', segmentId = ''] =
-        cursor === undefined ? [] : decodeCursor('history', cursor, positionParts)
+        cursor === undefined ? [] : decodeCursor(list, cursor, positionParts)
       const after = cursor === undefined ? null : { micros, rank, segment_id: segmentId }
       const size = pageSize(limit)
       const filter = { from, to, after, limit: size + 1 }
       const entries = await retryIdempotent(() => selectTimeline(app.sql, userId, filter))
       if (!entries) throw userNotFound(userId)
-      const { rows, next_cursor } = cutPage('history', entries, size, (entry) => [
+      const { rows, next_cursor } = cutPage(list, entries, size, (entry) => [
         entry.micros,
         entry.rank,
         entry.segment_id

@@ -206,11 +206,12 @@ export const segmentRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
     async (request) => {
       const slug = request.params.slug.toUpperCase()
       const { limit, cursor } = request.query
-      const [after = '0'] = cursor === undefined ? [] : decodeCursor('users', cursor, [isUserId])
+      const list = `users/${slug}`
+      const [after = '0'] = cursor === undefined ? [] : decodeCursor(list, cursor, [isUserId])
       const size = pageSize(limit)
       const members = await retryIdempotent(() => selectMembers(app.bulkSql, slug, after, size + 1))
       if (!members) throw segmentNotFound(slug)
-      const { rows, next_cursor } = cutPage('users', members, size, ({ user_id }) => [user_id])
+      const { rows, next_cursor } = cutPage(list, members, size, ({ user_id }) => [user_id])
       return { users: rows, next_cursor }
     }
   )

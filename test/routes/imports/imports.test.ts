@@ -114,7 +114,7 @@ t.test('a rejected line means that nothing is changed, unless it is to be skippe
       count: 3,
       first: [
         { line: 4, value: '0', reason: 'is not a user id: an integer from 1 to 9223372036854775807' },
-        { line: 5, value: '2020-01-01T00:00:00+00:00', reason: 'has passed' },
+        { line: 5, value: '2020-01-01T00:00:00.000000Z', reason: 'has passed' },
         {
           line: 8,
           value: `${'x'.repeat(100)}…`,
