@@ -92,7 +92,7 @@ $$;
 
 -- As before, but who is a member is judged at one moment, under the lock: what expires while it waits, or draws, was
 -- counted and taken out besides. And nobody leaves where the share is raised, or asked for again: by luck more may have
--- joined when first seen.
+-- joined when first seen. The lock (3, 0) keeps those who are not known yet from becoming so (see change_user_segments).
 create or replace function change_segment(
   p_slug text,
   p_selection numeric,
@@ -110,6 +110,10 @@ declare
 begin
   added := 0;
   removed := 0;
+
+  if p_enroll_new_users then
+    perform pg_advisory_xact_lock(3, 0);
+  end if;
 
   perform pg_advisory_xact_lock(1, id) from segments where slug = p_slug;
   select * into current from segments where slug = p_slug and deleted_at is null;

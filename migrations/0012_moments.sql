@@ -169,73 +169,7 @@ begin
 end;
 $$;
 
--- As before, with that lock.
-create or replace function change_segment(
-  p_slug text,
-  p_selection numeric,
-  p_description text,
-  p_enroll_new_users boolean,
-  p_actor text
-)
-returns table (outcome text, added bigint, removed bigint)
-language plpgsql
-as $$
-declare
-  current segments;
-  moment timestamptz;
-  surplus bigint;
-begin
-  added := 0;
-  removed := 0;
-
-  if p_enroll_new_users then
-    perform pg_advisory_xact_lock(3, 0);
-  end if;
-
-  perform pg_advisory_xact_lock(1, id) from segments where slug = p_slug;
-  select * into current from segments where slug = p_slug and deleted_at is null;
-
-  outcome := case
-    when current.id is null then 'not_found'
-    when p_enroll_new_users and p_selection is null and current.selection is null then 'no_selection'
-    when p_selection is not null and exists (
-      select from assignments where segment_id = current.id and status in ('queued', 'running')
-    ) then 'filling'
-    else 'changed'
-  end;
-  if outcome <> 'changed' then
-    return next;
-    return;
-  end if;
-
-  update segments
-  set selection = coalesce(p_selection, selection),
-    description = nullif(coalesce(p_description, description), ''),
-    enroll_new_users = coalesce(p_enroll_new_users, enroll_new_users)
-  where id = current.id;
-
-  if p_selection is not null then
-    moment := next_moment(current.id);
-
-    select count(*) - ceil(p_selection * (select count(*) from users))
-    into surplus
-    from open_periods
-    where segment_id = current.id
-      and (expires_at is null or expires_at > moment)
-      and added_cause in ('selection', 'enrollment');
-
-    if surplus < 0 then
-      added := add_random_members(current.id, -surplus, moment, p_actor);
-    elsif surplus > 0 and p_selection < current.selection then
-      removed := remove_random_members(current.id, surplus, moment, p_actor);
-    end if;
-  end if;
-
-  return next;
-end;
-$$;
-
--- As before, with that lock. It is exclusive for nobody who imports.
+-- As before, with that lock, shared.
 create or replace function lock_for_import(p_segment_id integer)
 returns integer[]
 language plpgsql
@@ -583,67 +517,6 @@ begin
   end if;
 
   return true;
-end;
-$$;
-
-create or replace function change_segment(
-  p_slug text,
-  p_selection numeric,
-  p_description text,
-  p_enroll_new_users boolean,
-  p_actor text
-)
-returns table (outcome text, added bigint, removed bigint)
-language plpgsql
-as $$
-declare
-  current segments;
-  moment timestamptz;
-  surplus bigint;
-begin
-  added := 0;
-  removed := 0;
-
-  perform pg_advisory_xact_lock(1, id) from segments where slug = p_slug;
-  select * into current from segments where slug = p_slug and deleted_at is null;
-
-  outcome := case
-    when current.id is null then 'not_found'
-    when p_enroll_new_users and p_selection is null and current.selection is null then 'no_selection'
-    when p_selection is not null and exists (
-      select from assignments where segment_id = current.id and status in ('queued', 'running')
-    ) then 'filling'
-    else 'changed'
-  end;
-  if outcome <> 'changed' then
-    return next;
-    return;
-  end if;
-
-  update segments
-  set selection = coalesce(p_selection, selection),
-    description = nullif(coalesce(p_description, description), ''),
-    enroll_new_users = coalesce(p_enroll_new_users, enroll_new_users)
-  where id = current.id;
-
-  if p_selection is not null then
-    moment := next_moment(current.id);
-
-    select count(*) - ceil(p_selection * (select count(*) from users))
-    into surplus
-    from open_periods
-    where segment_id = current.id
-      and (expires_at is null or expires_at > moment)
-      and added_cause in ('selection', 'enrollment');
-
-    if surplus < 0 then
-      added := add_random_members(current.id, -surplus, moment, p_actor);
-    elsif surplus > 0 and p_selection < current.selection then
-      removed := remove_random_members(current.id, surplus, moment, p_actor);
-    end if;
-  end if;
-
-  return next;
 end;
 $$;
 
