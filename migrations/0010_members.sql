@@ -3,7 +3,7 @@
 -- Counts a segment's members without a look at the table, and lists them, however many there have been. It has the user,
 -- or the planner would take it for joins by segment and user while the statistics don't know the segment, and go over all
 -- of its members for each user.
-create unique index memberships_of_segment on memberships (segment_id, user_id) include (expires_at)
+create index memberships_of_segment on memberships (segment_id, user_id) include (expires_at)
   where removed_at is null;
 
 create index memberships_removed on memberships (segment_id, removed_at) where removed_at is not null;
