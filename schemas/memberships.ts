@@ -113,18 +113,18 @@ export const ChangeUserSegmentsBodySchema = closedObject(
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
 
 const dayOrTimeRule = 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
-const dayOrTimeSchema = (description: string) =>
+const dayOrTimeSchema = (description: string, example: string) =>
   Type.Union(
     [
       { ...DateSchema, 'x-expected': dayOrTimeRule },
       { ...TimeSchema, 'x-expected': dayOrTimeRule }
     ],
-    { description: `${description} A day begins at midnight in UTC.`, examples: ['', '2023-08-01'] }
+    { description: `${description} A day begins at midnight in UTC.`, examples: ['', example] }
   )
 
 export const TimelineQuerySchema = closedObject({
-  from: Type.Optional(dayOrTimeSchema('Entries from this day or time on.')),
-  to: Type.Optional(dayOrTimeSchema('Entries before this day or time.')),
+  from: Type.Optional(dayOrTimeSchema('Entries from this day or time on.', '2023-08-01')),
+  to: Type.Optional(dayOrTimeSchema('Entries before this day or time.', '2023-08-31')),
   ...pageParameters('WyJoaXN0b3J5LzEwIiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
 })
 
