@@ -29,19 +29,18 @@ declare
 begin
   if is_new then
     perform pg_advisory_xact_lock_shared(3, 0);
+
+    select array_agg(id)
+    into enrolling_ids
+    from segments
+    where enroll_new_users
+      and deleted_at is null;
   end if;
 
   select array_agg(id)
   into named_ids
   from segments
   where slug = any(p_add || p_delete);
-
-  select array_agg(id)
-  into enrolling_ids
-  from segments
-  where enroll_new_users
-    and deleted_at is null
-    and is_new;
 
   perform pg_advisory_xact_lock_shared(1, id)
   from (select distinct id from unnest(named_ids || enrolling_ids) as id order by id) s;

@@ -169,9 +169,9 @@ export const SegmentPageSchema = page('segments', SegmentSchema, {
   examples: [{ segments: SegmentSchema.examples, next_cursor: 'WyJzZWdtZW50cyIsIlBST01PXzUiXQ' }]
 })
 
-export const ListMembersQuerySchema = closedObject(
-  pageParameters('WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0')
-)
+const exampleMembersCursor = 'WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0'
+
+export const ListMembersQuerySchema = closedObject(pageParameters(exampleMembersCursor))
 
 export const MemberSchema = Type.Object(
   {
@@ -191,7 +191,7 @@ export const MemberPageSchema = page('users', MemberSchema, {
   examples: [
     {
       users: [{ user_id: '10', added_at: '2026-11-23T08:51:00.123456Z', expires_at: null }],
-      next_cursor: 'WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0'
+      next_cursor: exampleMembersCursor
     }
   ]
 })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { batchActiveSegments } from '../../src/routes/memberships/batch.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { startService, startServiceOn, waitUntil } from '../support/service.ts'
+import { upload } from '../support/uploads.ts'
 
 const ok = { status: 200, body: '' }
 const notFound = { status: 404, body: { message: 'some segments not found', code: 'SEGMENTS_NOT_FOUND' } }
@@ -337,16 +338,7 @@ t.test('nor does it change what has been told of it', async (t) => {
   await service.sql`
     update memberships set expires_at = clock_timestamp() - interval '1 second'
     where removed_at is null`
-  for (const add of [
-    () => service.changeSegments(1, ['B']),
-    () =>
-      service.request({
-        method: 'POST',
-        url: '/api/v1/segment/B/users',
-        headers: { 'content-type': 'text/csv' },
-        body: '1'
-      })
-  ]) {
+  for (const add of [() => service.changeSegments(1, ['B']), () => upload(service, 'segment/B/users', '1')]) {
     t.match(await add(), { status: 200 })
     const overlaps = await service.sql`
       select from memberships a

@@ -2,6 +2,7 @@ import t from 'tap'
 import { countBlocked } from '../support/locks.ts'
 import { changed, learnUsers, members, outline } from '../support/members.ts'
 import { startService, waitUntil } from '../support/service.ts'
+import { upload } from '../support/uploads.ts'
 
 t.test('a share that is raised adds random users, and moves nobody', async (t) => {
   const service = await startService(t)
@@ -103,12 +104,7 @@ t.test('who was taken out by name is not put back', async (t) => {
   const gone = new Set([...(await members(service, 'A'))].slice(0, 10))
   const [first, ...others] = gone
   await service.changeSegments(Number(first), [], ['A'])
-  await service.request({
-    method: 'DELETE',
-    url: '/api/v1/segment/A/users',
-    headers: { 'content-type': 'text/csv' },
-    body: others.join('\n')
-  })
+  await upload(service, 'segment/A/users', others.join('\n'), { method: 'DELETE' })
   t.same(await service.patchSegment('A', { selection: 1 }), changed(50, 0), 'all there are: ten too few')
   const all = await members(service, 'A')
   t.equal(all.size, 90)

@@ -95,6 +95,9 @@ type SegmentFilter = {
   limit: number
 }
 
+/** A segment of a list; without the number of its members where no time was left to count them. */
+type ListedSegment = Omit<Segment, 'members'> & { members: number | null }
+
 /** Milliseconds after which the members of no other segment are counted for a list. */
 const COUNTING_TIME_MS = 3_000
 
@@ -106,8 +109,8 @@ const COUNTING_TIME_MS = 3_000
 export function selectSegments(
   sql: Sql,
   { after, text, includeDeleted, limit }: SegmentFilter
-): Promise<(Omit<Segment, 'members'> & { members: number | null })[]> {
-  return sql<(Omit<Segment, 'members'> & { members: number | null })[]>`
+): Promise<ListedSegment[]> {
+  return sql<ListedSegment[]>`
     select
       ${segmentColumns(sql)},
       case
