@@ -34,6 +34,8 @@ const KEEP_ALIVE_SECONDS = 5
 /** Milliseconds beyond a statement's own time-out in which its answer, or its error, has to arrive. */
 const ANSWER_MARGIN_MS = 1_000
 const WATCH_INTERVAL_MS = 500
+/** Milliseconds in which others may still have been answered after a connection's last statement, which was lost with them. */
+const SILENCE_MARGIN_MS = 1_000
 
 /** What postgres.js hands to the function that opens its sockets. */
 type Target = { host: string[]; port: number[]; path: string | undefined }
@@ -115,13 +117,14 @@ class WatchedSocket {
   }
 
   /**
-   * Whether it is taken for lost with one that fell silent at that time: it has not answered since then. Found out one
-   * after the other, each would cost a statement, and hold it up for as long as its pool allows. One that had been
-   * waiting before may have a long statement in hand.
+   * Whether it is given up with one that fell silent at that time. Found out one after the other, each that is dead would
+   * cost a statement, and hold it up for as long as its pool allows. One that has nothing to do costs nothing, whatever
+   * it was the last to answer; one that has been waiting for longer may have a long statement in hand.
    */
   #isLostWith(target: string, since: number): boolean {
     this.#look()
-    return this.#target === target && this.#answeredAt < since && this.#waitingSince >= since
+    if (this.#target !== target || this.#waitingSince < since) return false
+    return this.#waitingSince === Number.POSITIVE_INFINITY || this.#answeredAt < since + SILENCE_MARGIN_MS
   }
 
   #look(): void {

@@ -3,17 +3,17 @@ import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { connectDatabase, isDatabaseUnavailable, retryIdempotent, retryWrite } from '../src/database.ts'
+import { startFaultProxy } from './support/fault-proxy.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
 
-function connectOnce(t: Test, { url }: TestDatabase) {
-  const sql = connectDatabase(url, {
-    name: 'test',
-    connections: 1,
-    statementTimeout: 60_000,
-    lockTimeout: 60_000
-  })
+function connectTo(t: Test, url: string, options: { connections: number; statementTimeout: number }) {
+  const sql = connectDatabase(url, { name: 'test', lockTimeout: 60_000, ...options })
   t.teardown(() => sql.end({ timeout: 1 }))
   return sql
+}
+
+function connectOnce(t: Test, { url }: TestDatabase) {
+  return connectTo(t, url, { connections: 1, statementTimeout: 60_000 })
 }
 
 t.test('a statement that fails after its first rows leaves nothing to the next one', async (t) => {
@@ -59,6 +59,19 @@ t.test('a statement that is sent on a connection that has just been reset fails 
   await new Promise(process.nextTick)
   await t.rejects(sql`select 1`, reset)
   t.same([...(await sql`select 2 as n`)], [{ n: 2 }])
+})
+
+t.test('an idle connection is given up with one that died, though it was answered last', async (t) => {
+  const proxy = await startFaultProxy(t, (await createDatabase(t)).url)
+  const sql = connectTo(t, proxy.url, { connections: 2, statementTimeout: 5_000 })
+  await Promise.all([sql`select pg_sleep(0.1)`, sql`select pg_sleep(0.1)`])
+  const lost = t.rejects(sql`select pg_sleep(60)`)
+  // Longer than it takes to see that the other one is waiting.
+  await sql`select pg_sleep(1)`
+  await proxy.set('half-open')
+  await lost
+  await proxy.set('none')
+  t.same([...(await sql`select 1 as n`)], [{ n: 1 }])
 })
 
 t.test('a statement fails at once where the server lets nobody in, whatever was lost before', async (t) => {
