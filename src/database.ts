@@ -338,6 +338,11 @@ const connectionFailures = new Set([
  */
 const passingFault = /^(08|28|3D|53|57|40|55000|55P03|25006)/
 
+/** Whether a statement has waited for a lock for as long as it may: others hold it, and the database is well. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.code === '55P03'
+}
+
 /** Whether the same request may succeed later, because the database could not answer now. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return passingFault.test(error.code)

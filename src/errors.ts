@@ -136,3 +136,10 @@ export const overloaded = serviceUnavailable('OVERLOADED', 'too many requests ar
 
 export const databaseUnavailable = (cause?: unknown) =>
   serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)
+
+export const lockTimeout = (cause?: unknown) =>
+  serviceUnavailable(
+    'LOCK_TIMEOUT',
+    'another request is changing the same user or segment, try again later',
+    cause
+  )

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import { isDatabaseUnavailable } from '../database.ts'
+import { isDatabaseUnavailable, isLockTimeout } from '../database.ts'
 import {
   ApiError,
   bodyTooLarge,
@@ -7,6 +7,7 @@ import {
   internalError,
   invalidJson,
   invalidRequest,
+  lockTimeout,
   shorten,
   unsupportedMediaType
 } from '../errors.ts'
@@ -58,6 +59,7 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   if (invalid) return invalidRequest(describeValidationError(invalid, error.validationContext))
   const known = frameworkErrors[error.code]
   if (known) return known(error)
+  if (isLockTimeout(error)) return lockTimeout(error)
   if (isDatabaseUnavailable(error)) return databaseUnavailable(error)
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new ApiError(error.statusCode, 'INVALID_REQUEST', error.message)

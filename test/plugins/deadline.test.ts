@@ -41,7 +41,7 @@ t.test('a change that waits behind others that wait for a lock is answered with 
     t.match(answer, {
       statusCode: 503,
       retryAfter: '1',
-      body: { code: /^(DATABASE_UNAVAILABLE|DEADLINE_EXCEEDED)$/ }
+      body: { code: /^(LOCK_TIMEOUT|DATABASE_UNAVAILABLE|DEADLINE_EXCEEDED)$/ }
     })
 
   await release()

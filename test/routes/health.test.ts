@@ -154,7 +154,7 @@ t.test('a request that the database cannot answer in time is given up with 503',
 
   const release = await holdTable(t, service.database, 'memberships')
   const answer = await service.changeSegments(1, ['A'])
-  t.match(answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  t.match(answer, { status: 503, body: { code: 'LOCK_TIMEOUT' } })
   await release()
   t.equal((await service.getSegments(1)).status, 404, 'it has changed nothing')
 })

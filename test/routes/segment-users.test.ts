@@ -93,7 +93,7 @@ t.test('what cannot begin is answered as usual', async (t) => {
     () => countBlocked(service.database, 'user-segments members'),
     (count) => count === 1
   )
-  t.match(await answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  t.match(await answer, { status: 503, body: { code: 'LOCK_TIMEOUT' } })
   await waitForConnections(service.database, 0)
   await release()
   t.same(await getUsers(service, 'A'), { status: 200, body: header })

@@ -77,6 +77,7 @@ const uploadErrors = {
       SHUTTING_DOWN: shuttingDown().message,
       OVERLOADED: 'too many requests are in flight, try again later',
       DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
+      LOCK_TIMEOUT: 'another request is changing the same user or segment, try again later',
       DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
     }
   )

@@ -38,6 +38,7 @@ const orderRefused = passingErrorResponse(
   {
     TOO_MANY_REPORTS: 'too many reports are being made, try again later',
     DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
+    LOCK_TIMEOUT: 'another request is changing the same user or segment, try again later',
     DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
   }
 )
