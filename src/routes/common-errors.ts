@@ -1,11 +1,19 @@
 import { errorResponse, passingErrorResponse } from '../../schemas/common.ts'
 import type { Role } from '../api-keys.ts'
+import { databaseUnavailable, deadlineExceeded, lockTimeout, overloaded } from '../errors.ts'
 
 /** What every route may answer. */
 export const requestErrors = {
   400: errorResponse('The request is not valid.', {
     INVALID_REQUEST: 'path parameter (user_id) must be an integer from 1 to 9223372036854775807'
   })
+}
+
+/** Why the database may have no answer in time, as examples of 503. */
+export const databaseFaults = {
+  DATABASE_UNAVAILABLE: databaseUnavailable().message,
+  LOCK_TIMEOUT: lockTimeout().message,
+  DEADLINE_EXCEEDED: deadlineExceeded().message
 }
 
 /** What every route that needs the database may answer. */
@@ -17,10 +25,8 @@ export const commonErrors = {
   503: passingErrorResponse(
     'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
     {
-      OVERLOADED: 'too many requests are in flight, try again later',
-      DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
-      LOCK_TIMEOUT: 'another request is changing the same user or segment, try again later',
-      DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
+      OVERLOADED: overloaded.message,
+      ...databaseFaults
     }
   )
 }

@@ -18,13 +18,14 @@ import {
   type ApiError,
   bodyTooLarge,
   linesRejected,
+  overloaded,
   segmentNotFound,
   shuttingDown,
   tooManyImports,
   unsupportedMediaType
 } from '../../errors.ts'
 import { BULK_STATEMENT_TIMEOUT } from '../../plugins/database.ts'
-import { commonErrors } from '../common-errors.ts'
+import { commonErrors, databaseFaults } from '../common-errors.ts'
 import { addLateLines, type Gathered, gatherUpload, MAX_SHOWN_LINES, uploadReaders } from './gather.ts'
 import { MAX_UPLOAD_BYTES, MAX_UPLOAD_SIZE } from './pieces.ts'
 import { existsSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
@@ -75,10 +76,8 @@ const uploadErrors = {
     {
       TOO_MANY_IMPORTS: tooManyImports().message,
       SHUTTING_DOWN: shuttingDown().message,
-      OVERLOADED: 'too many requests are in flight, try again later',
-      DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
-      LOCK_TIMEOUT: 'another request is changing the same user or segment, try again later',
-      DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
+      OVERLOADED: overloaded.message,
+      ...databaseFaults
     }
   )
 }

@@ -13,7 +13,7 @@ import {
 } from '../../../schemas/reports.ts'
 import { retryIdempotent } from '../../database.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../../errors.ts'
-import { commonBodyErrors, commonErrors } from '../common-errors.ts'
+import { commonBodyErrors, commonErrors, databaseFaults } from '../common-errors.ts'
 import { checkReportOrder, type ReportRequest, reportFilename } from './queries.ts'
 
 /** A host with a port, as a URL may have it; `Host` can hold anything. */
@@ -37,9 +37,7 @@ const orderRefused = passingErrorResponse(
   'The service cannot answer now, or too many reports are unfinished.',
   {
     TOO_MANY_REPORTS: 'too many reports are being made, try again later',
-    DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
-    LOCK_TIMEOUT: 'another request is changing the same user or segment, try again later',
-    DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
+    ...databaseFaults
   }
 )
 
