@@ -63,7 +63,7 @@ t.test(
 
 t.test('SIGTERM during a report: the report is finished, the exit code is 0', async (t) => {
   const { server, database, reportsDirectory, address, change } = await startServer(t)
-  await change({})
+  t.equal((await change({})).status, 200)
   const release = await holdTable(t, database, 'memberships')
   const order = await fetch(`${address}/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31`)
   const { link } = (await order.json()) as { link: string }
@@ -97,7 +97,7 @@ t.test('SIGTERM during what may go on for an hour: it is given up, the exit code
 
 t.test('for the time that balancers need it goes on, and lets no connection be used again', async (t) => {
   const { server, address, change } = await startServer(t, { SHUTDOWN_DELAY: '2s' })
-  await change({})
+  t.equal((await change({})).status, 200)
   server.process.kill('SIGTERM')
   await waitUntil(
     () => fetch(`${address}/health/ready`),

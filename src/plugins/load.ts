@@ -24,8 +24,10 @@ export class Load {
  * what a read does, and what is taken in together is read together, so that with fewer it does little but refuse.
  */
 const MAX_IN_FLIGHT = 256
-/** Milliseconds that the event loop may be late on average over a second: beyond, there is no point in beginning anything. */
+/** Milliseconds that the event loop may be late on average over an interval: beyond, there is no point in beginning anything. */
 const MAX_EVENT_LOOP_DELAY_MS = 1_000
+/** Milliseconds over which it is measured, and for which the outcome holds. */
+const SAMPLE_INTERVAL_MS = 1_000
 
 /** Counts the requests in flight, and refuses those that are too many: with 503, before anything is done for them. */
 export const loadPlugin = fp(
@@ -48,10 +50,16 @@ export const loadPlugin = fp(
       done(load && load.inFlight > maxInFlight ? overloaded : undefined)
     })
 
+    // The start itself holds the event loop up, for seconds where the machine is busy: that is no load.
+    let judgedFrom = Number.POSITIVE_INFINITY
+    app.addHook('onListen', async () => {
+      judgedFrom = performance.now() + 2 * SAMPLE_INTERVAL_MS
+    })
     await app.register(underPressure, {
       maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS,
+      sampleInterval: SAMPLE_INTERVAL_MS,
       pressureHandler: async () => {
-        throw overloaded
+        if (performance.now() >= judgedFrom) throw overloaded
       }
     })
   },
