@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type HttpAnswer, type HttpClient, untilTaken } from '../../support/http-client.ts'
-import { dayFromNow } from '../../support/service.ts'
+import type { HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import { dayFromNow, waitUntil } from '../../support/service.ts'
 
 /** Milliseconds between two attempts. */
 const PAUSE_MS = 50
@@ -65,10 +65,18 @@ const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
 
 const isDone = ({ status }: HttpAnswer) => status === 200 || status === 202
 
-/** Calls everything a few times at once, so that all connections there may be are made. */
+/**
+ * Calls everything a few times at once, so that all connections there may be are made. How long a process that has just
+ * started takes for that is for the machine to say, so it may refuse.
+ */
 export async function useEverything(http: HttpClient): Promise<void> {
   const calls = Object.values(endpoints).flatMap((call) =>
-    Array.from({ length: 6 }, () => untilTaken(() => call(http)))
+    Array.from({ length: 6 }, () =>
+      waitUntil(
+        () => call(http),
+        ({ status }) => status !== 503
+      )
+    )
   )
   for (const answer of await Promise.all(calls))
     if (!isDone(answer)) throw new Error(`${answer.status} ${answer.text}`)
