@@ -36,17 +36,26 @@ export class Metrics {
   })
   readonly #requestObservers = new Map<string, (seconds: number) => void>()
 
-  readonly #statements = new Gauge({
+  /** Gauges are set when they are read: to set them at each statement would cost more than the rest of it. */
+  readonly #pools = new Map<string, { statements: number; connections: number }>()
+  readonly #statements: Gauge<'pool'> = new Gauge({
     name: 'user_segments_database_statements',
     help: 'Statements under way, those that wait for a connection among them.',
     labelNames: ['pool'],
-    registers: this.#registers
+    registers: this.#registers,
+    collect: () => {
+      for (const [pool, { statements }] of this.#pools) this.#statements.set({ pool }, statements)
+    }
   })
-  readonly #waitingStatements = new Gauge({
+  readonly #waitingStatements: Gauge<'pool'> = new Gauge({
     name: 'user_segments_database_statements_waiting',
     help: 'Statements that wait because each connection of their pool has one already.',
     labelNames: ['pool'],
-    registers: this.#registers
+    registers: this.#registers,
+    collect: () => {
+      for (const [pool, { statements, connections }] of this.#pools)
+        this.#waitingStatements.set({ pool }, Math.max(0, statements - connections))
+    }
   })
   readonly #connections = new Gauge({
     name: 'user_segments_database_connections_max',
@@ -138,21 +147,15 @@ export class Metrics {
 
   /** Measures the statements of a pool of connections. */
   watchPool(pool: string, connections: number): StatementObserver {
-    let statements = 0
-    const show = () => {
-      this.#statements.set({ pool }, statements)
-      this.#waitingStatements.set({ pool }, Math.max(0, statements - connections))
-    }
-    show()
+    const load = { statements: 0, connections }
+    this.#pools.set(pool, load)
     this.#connections.set({ pool }, connections)
     const { observe } = this.#statementDuration.labels({ pool })
     return () => {
       const begun = performance.now()
-      statements += 1
-      show()
+      load.statements += 1
       return () => {
-        statements -= 1
-        show()
+        load.statements -= 1
         observe((performance.now() - begun) / 1000)
       }
     }
