@@ -3,7 +3,9 @@ import { connectDatabase, type Sql } from '../database.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** For reads that answer in milliseconds. They wait for no lock, so nothing that might may hold their connections. */
+    /** For the hot read, which nothing else may hold up: pools of one connection each. */
+    hotReadSql: readonly Sql[]
+    /** For other reads that answer in milliseconds. They wait for no lock, so nothing that might may hold their connections. */
     sql: Sql
     /** For writes that answer in milliseconds, unless they wait for others of the same user or segment. */
     writeSql: Sql
@@ -15,7 +17,9 @@ declare module 'fastify' {
 /** Milliseconds that a statement over many users may take: ten million users are sampled in tens of seconds. */
 export const BULK_STATEMENT_TIMEOUT = 600_000
 
-const READ_CONNECTIONS = 10
+/** Two do nearly all of it; the others are for when the disk is slow. */
+const HOT_READ_CONNECTIONS = 8
+const READ_CONNECTIONS = 6
 /** Writes wait for the disk, and are committed in groups. */
 const WRITE_CONNECTIONS = 16
 const BULK_CONNECTIONS = 8
@@ -30,6 +34,20 @@ export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_bitm
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
+    const observeHotRead = app.metrics.watchPool('hot read', HOT_READ_CONNECTIONS)
+    app.decorate(
+      'hotReadSql',
+      Array.from({ length: HOT_READ_CONNECTIONS }, () =>
+        connectDatabase(databaseUrl, {
+          name: 'user-segments hot read',
+          connections: 1,
+          observer: observeHotRead,
+          statementTimeout: 5_000,
+          lockTimeout: 4_000,
+          settings: HOT_SETTINGS
+        })
+      )
+    )
     app.decorate(
       'sql',
       connectDatabase(databaseUrl, {
@@ -65,7 +83,9 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
     )
     app.addHook('onClose', async () => {
       await Promise.all(
-        [app.sql, app.writeSql, app.bulkSql].map((sql) => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }))
+        [...app.hotReadSql, app.sql, app.writeSql, app.bulkSql].map((sql) =>
+          sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })
+        )
       )
     })
   },

@@ -114,13 +114,17 @@ t.test('every request is answered within its deadline while the database hangs',
   await service.createSegment('A')
   await Promise.all(Array.from({ length: 50 }, (_, user) => service.changeSegments(1 + user)))
   await Promise.all(Array.from({ length: 50 }, () => service.request(ready)))
+  await service.getSegments(1)
   const backends = await service.sql<{ pid: number; name: string }[]>`
     select pid, application_name as name from pg_stat_activity
-    where datname = current_database() and application_name in ('user-segments', 'user-segments write')`
+    where datname = current_database()
+      and application_name in ('user-segments', 'user-segments hot read', 'user-segments write')`
   t.same(
-    ['user-segments', 'user-segments write'].map((name) => backends.filter((b) => b.name === name).length),
-    [10, 16],
-    'every connection of the hot paths is open'
+    ['user-segments', 'user-segments hot read', 'user-segments write'].map(
+      (name) => backends.filter((b) => b.name === name).length
+    ),
+    [6, 1, 16],
+    'every connection is open, and that of the hot read which is used first'
   )
   const signal = (name: NodeJS.Signals) => {
     for (const { pid } of backends) {

@@ -157,7 +157,7 @@ t.test('reads that come while all queries are under way share the next one', asy
     }
   })
   t.teardown(() => sql.end({ timeout: 1 }))
-  const reads = batchActiveSegments(sql, { enough: 2, maxWait: 60_000 })
+  const reads = batchActiveSegments([sql], { enough: 2, maxWait: 60_000 })
   const release = await holdTable(t, service.database, 'memberships')
   const answers: Promise<string | undefined>[] = []
   for (let id = 1; id <= 301; id += 1) {
@@ -183,12 +183,41 @@ t.test('reads wait for slow queries of other reads for a moment only', async (t)
   for (let query = 1; query <= 5; query += 1) {
     answers.push(service.getSegments(1))
     await waitUntil(
-      () => countBlocked(service.database, 'user-segments'),
+      () => countBlocked(service.database, 'user-segments hot read'),
       (count) => count === query
     )
   }
   await release()
   for (const answer of await Promise.all(answers)) t.same(answer, { status: 200, body: [] })
+})
+
+t.test('a read takes the connection that was used last, and after a failure another one', async (t) => {
+  const service = await startService(t)
+  await service.changeSegments(1)
+  const release = await holdTable(t, service.database, 'memberships')
+  const burst: Promise<unknown>[] = []
+  for (let query = 1; query <= 3; query += 1) {
+    burst.push(service.getSegments(1))
+    await waitUntil(
+      () => countBlocked(service.database, 'user-segments hot read'),
+      (count) => count === query
+    )
+  }
+  await release()
+  await Promise.all(burst)
+
+  const [{ now }] = await service.sql<[{ now: Date }]>`select clock_timestamp() as now`
+  for (let read = 1; read <= 20; read += 1) await service.getSegments(1)
+  const used = await service.sql<{ since: boolean }[]>`
+    select query_start > ${now} as since from pg_stat_activity
+    where datname = current_database() and application_name = 'user-segments hot read'`
+  t.same(used.map(({ since }) => since).sort(), [false, false, true])
+
+  const nowhere = postgres('postgres://127.0.0.1:1/none', { max: 1 })
+  const somewhere = postgres(service.database.url, { max: 1 })
+  t.teardown(() => Promise.all([nowhere, somewhere].map((sql) => sql.end({ timeout: 1 }))))
+  const reads = batchActiveSegments([somewhere, nowhere], { enough: 2, maxWait: 60_000 })
+  t.equal(await reads.load('1'), '[]')
 })
 
 t.test("changing a user's segments", async (t) => {

@@ -38,7 +38,10 @@ function startOf(dayOrTime: string | undefined): Time | null {
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.sql, { ...READ_BATCHES, sizes: app.metrics.readBatchUsers })
+  const activeSegments = batchActiveSegments(app.hotReadSql, {
+    ...READ_BATCHES,
+    sizes: app.metrics.readBatchUsers
+  })
 
   app.get(
     '/segments/user/:user_id',
