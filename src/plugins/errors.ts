@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import { isDatabaseUnavailable, isLockTimeout } from '../database.ts'
+import { isDatabaseUnavailable, isLockTimeout } from '../database-faults.ts'
 import {
   ApiError,
   bodyTooLarge,

@@ -1,7 +1,8 @@
 import fp from 'fastify-plugin'
-import { connectDatabase, type Sql, type StatementObserver } from '../database.ts'
+import { connectDatabase, type Sql } from '../database.ts'
 import { databaseUnavailable, tooManyImports } from '../errors.ts'
 import { errorCode } from '../logging.ts'
+import type { StatementObserver } from '../statements.ts'
 import { BULK_STATEMENT_TIMEOUT } from './database.ts'
 
 declare module 'fastify' {

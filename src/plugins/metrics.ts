@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { StatementObserver } from '../database.ts'
 import { finalStatus } from '../logging.ts'
 import type { QueueState } from '../routes/metrics/queries.ts'
+import type { StatementObserver } from '../statements.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

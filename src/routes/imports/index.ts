@@ -13,7 +13,8 @@ import {
   uploadSchema
 } from '../../../schemas/imports.ts'
 import { SegmentParamsSchema } from '../../../schemas/segments.ts'
-import { retryIdempotent, type Sql } from '../../database.ts'
+import type { Sql } from '../../database.ts'
+import { retryIdempotent } from '../../database-faults.ts'
 import {
   type ApiError,
   bodyTooLarge,

@@ -1,7 +1,8 @@
 import DataLoader from 'dataloader'
 import type { UserId } from '../../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../../schemas/memberships.ts'
-import { retryIdempotent, type Sql } from '../../database.ts'
+import type { Sql } from '../../database.ts'
+import { retryIdempotent } from '../../database-faults.ts'
 import { selectActiveSegments } from './queries.ts'
 
 /** Users a query asks for at the most, so that one burst cannot make a query that all of it waits for. */

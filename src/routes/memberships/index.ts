@@ -10,7 +10,7 @@ import {
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../../schemas/memberships.ts'
-import { retryIdempotent, retryWrite } from '../../database.ts'
+import { retryIdempotent, retryWrite } from '../../database-faults.ts'
 import { duplicateSlug, expiryPassed, invalidRequest, segmentsNotFound, userNotFound } from '../../errors.ts'
 import { cutPage, decodeCursor, pageSize } from '../../paging.ts'
 import { normalizeTime } from '../../times.ts'

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { metricsResponse } from '../../../schemas/metrics.ts'
-import { connectDatabase, isDatabaseUnavailable } from '../../database.ts'
+import { connectDatabase } from '../../database.ts'
+import { isDatabaseUnavailable } from '../../database-faults.ts'
 import { requestErrors } from '../common-errors.ts'
 import { type QueueState, selectQueues } from './queries.ts'
 

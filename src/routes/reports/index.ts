@@ -11,7 +11,7 @@ import {
   ReportStatusSchema,
   UserReportParamsSchema
 } from '../../../schemas/reports.ts'
-import { retryIdempotent } from '../../database.ts'
+import { retryIdempotent } from '../../database-faults.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../../errors.ts'
 import { commonBodyErrors, commonErrors, databaseFaults } from '../common-errors.ts'
 import { checkReportOrder, type ReportRequest, reportFilename } from './queries.ts'

@@ -21,7 +21,7 @@ import {
   SegmentParamsSchema,
   SegmentSchema
 } from '../../../schemas/segments.ts'
-import { retryIdempotent, retryWrite } from '../../database.ts'
+import { retryIdempotent, retryWrite } from '../../database-faults.ts'
 import {
   invalidRequest,
   segmentAlreadyExists,
