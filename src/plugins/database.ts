@@ -1,10 +1,11 @@
 import fp from 'fastify-plugin'
 import { connectDatabase, type Sql } from '../database.ts'
+import { WarmConnections } from '../warm-connections.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** For the hot read, which nothing else may hold up: pools of one connection each. */
-    hotReadSql: readonly Sql[]
+    /** For the hot read, which nothing else may hold up. */
+    hotReads: WarmConnections
     /** For other reads that answer in milliseconds. They wait for no lock, so nothing that might may hold their connections. */
     sql: Sql
     /** For writes that answer in milliseconds, unless they wait for others of the same user or segment. */
@@ -34,20 +35,17 @@ export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_bitm
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
-    const observeHotRead = app.metrics.watchPool('hot read', HOT_READ_CONNECTIONS)
-    app.decorate(
-      'hotReadSql',
-      Array.from({ length: HOT_READ_CONNECTIONS }, () =>
-        connectDatabase(databaseUrl, {
-          name: 'user-segments hot read',
-          connections: 1,
-          observer: observeHotRead,
-          statementTimeout: 5_000,
-          lockTimeout: 4_000,
-          settings: HOT_SETTINGS
-        })
-      )
-    )
+    const hotReadObserver = app.metrics.watchPool('hot read', HOT_READ_CONNECTIONS)
+    const connectHotRead = () =>
+      connectDatabase(databaseUrl, {
+        name: 'user-segments hot read',
+        connections: 1,
+        observer: hotReadObserver,
+        statementTimeout: 5_000,
+        lockTimeout: 4_000,
+        settings: HOT_SETTINGS
+      })
+    app.decorate('hotReads', new WarmConnections(HOT_READ_CONNECTIONS, connectHotRead))
     app.decorate(
       'sql',
       connectDatabase(databaseUrl, {
@@ -83,8 +81,8 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
     )
     app.addHook('onClose', async () => {
       await Promise.all(
-        [...app.hotReadSql, app.sql, app.writeSql, app.bulkSql].map((sql) =>
-          sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })
+        [app.hotReads, app.sql, app.writeSql, app.bulkSql].map((connections) =>
+          connections.end({ timeout: CLOSE_TIMEOUT_SECONDS })
         )
       )
     })

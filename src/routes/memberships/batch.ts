@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader'
 import type { UserId } from '../../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../../schemas/memberships.ts'
-import type { Sql } from '../../database.ts'
 import { retryIdempotent } from '../../database-faults.ts'
+import type { WarmConnections } from '../../warm-connections.ts'
 import { selectActiveSegments } from './queries.ts'
 
 /** Users a query asks for at the most, so that one burst cannot make a query that all of it waits for. */
@@ -23,42 +23,22 @@ type BatchOptions = {
  * for nothing. Queries that take long (their pages are read from the disk, or their connection is dead) hold the
  * others up for a moment only. Nothing is cached: a read sees all that was committed before it began.
  *
- * A query takes the connection that was used last. The processor's caches still hold what its process in PostgreSQL
- * works with: a read that comes alone is a sixth faster than on each of ten in turn, as a pool of postgres.js would
- * have it.
- *
- * @param connections pools of one connection each.
  * @returns a loader of a user's active segments, as JSON text; undefined for an unknown user.
  */
 export function batchActiveSegments(
-  connections: readonly Sql[],
+  connections: WarmConnections,
   { enough, maxWait, sizes }: BatchOptions
 ): DataLoader<UserId, ActiveSegmentsText | undefined> {
   let underWay = 0
-  /** The one that was used last is the last. */
-  const idle = [...connections]
   const waiting = new Set<() => void>()
-
-  async function query(userIds: readonly UserId[]) {
-    const sql = idle.pop()
-    // They have one each already: any will do.
-    if (!sql) return selectActiveSegments(connections[underWay % connections.length] as Sql, userIds)
-    try {
-      const segmentsOfUsers = await selectActiveSegments(sql, userIds)
-      idle.push(sql)
-      return segmentsOfUsers
-    } catch (error) {
-      // Another attempt takes another one.
-      idle.unshift(sql)
-      throw error
-    }
-  }
 
   async function load(userIds: readonly UserId[]): Promise<(ActiveSegmentsText | undefined)[]> {
     underWay += 1
     sizes?.observe(userIds.length)
     try {
-      const segmentsOfUsers = await retryIdempotent(() => query(userIds))
+      const segmentsOfUsers = await retryIdempotent(() =>
+        connections.use((sql) => selectActiveSegments(sql, userIds))
+      )
       return userIds.map((userId) => segmentsOfUsers.get(userId))
     } finally {
       underWay -= 1

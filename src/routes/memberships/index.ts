@@ -38,7 +38,7 @@ function startOf(dayOrTime: string | undefined): Time | null {
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.hotReadSql, {
+  const activeSegments = batchActiveSegments(app.hotReads, {
     ...READ_BATCHES,
     sizes: app.metrics.readBatchUsers
   })
