@@ -1,11 +1,10 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { connectDatabase } from '../src/database.ts'
 import { isDatabaseUnavailable, retryIdempotent, retryWrite } from '../src/database-faults.ts'
 import { startFaultProxy } from './support/fault-proxy.ts'
 import { createDatabase, type TestDatabase, waitUntil } from './support/service.ts'
+import { collectSockets } from './support/sockets.ts'
 
 function connectTo(t: Test, url: string, options: { connections: number; statementTimeout: number }) {
   const sql = connectDatabase(url, { name: 'test', lockTimeout: 60_000, ...options })
@@ -48,10 +47,7 @@ t.test('a connection that is lost after the first rows leaves nothing to the nex
 })
 
 t.test('a statement that is sent on a connection that has just been reset fails with it', async (t) => {
-  const sockets: Socket[] = []
-  const collect = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
-  subscribe('net.client.socket', collect)
-  t.teardown(() => unsubscribe('net.client.socket', collect))
+  const sockets = collectSockets(t)
   const sql = connectOnce(t, await createDatabase(t))
   await sql`select 1`
   const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' })

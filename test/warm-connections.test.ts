@@ -1,9 +1,8 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { connectDatabase } from '../src/database.ts'
 import { WarmConnections } from '../src/warm-connections.ts'
 import { createDatabase } from './support/service.ts'
+import { collectSockets } from './support/sockets.ts'
 
 function connectTo(url: string) {
   return connectDatabase(url, { name: 'test', connections: 1, statementTimeout: 60_000, lockTimeout: 60_000 })
@@ -46,10 +45,7 @@ t.test(
 )
 
 t.test('one that is lost in the moment in which it gets a statement holds nothing up later', async (t) => {
-  const sockets: Socket[] = []
-  const collect = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
-  subscribe('net.client.socket', collect)
-  t.teardown(() => unsubscribe('net.client.socket', collect))
+  const sockets = collectSockets(t)
   const { url } = await createDatabase(t)
   const { backend } = connectInTurn(t, 1, [url])
   await backend()

@@ -32,6 +32,7 @@ const CLOSE_TIMEOUT_SECONDS = 5
  * bitmap, which the planner likes once many pages have changed and which reads the table.
  */
 export const HOT_SETTINGS = { plan_cache_mode: 'force_generic_plan', enable_bitmapscan: 'off', jit: 'off' }
+const HOT_OPTIONS = { statementTimeout: 5_000, lockTimeout: 4_000, settings: HOT_SETTINGS }
 
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
@@ -41,9 +42,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
         name: 'user-segments hot read',
         connections: 1,
         observer: hotReadObserver,
-        statementTimeout: 5_000,
-        lockTimeout: 4_000,
-        settings: HOT_SETTINGS
+        ...HOT_OPTIONS
       })
     app.decorate('hotReads', new WarmConnections(HOT_READ_CONNECTIONS, connectHotRead))
     app.decorate(
@@ -52,9 +51,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
         name: 'user-segments',
         connections: READ_CONNECTIONS,
         observer: app.metrics.watchPool('read', READ_CONNECTIONS),
-        statementTimeout: 5_000,
-        lockTimeout: 4_000,
-        settings: HOT_SETTINGS
+        ...HOT_OPTIONS
       })
     )
     app.decorate(
@@ -63,9 +60,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
         name: 'user-segments write',
         connections: WRITE_CONNECTIONS,
         observer: app.metrics.watchPool('write', WRITE_CONNECTIONS),
-        statementTimeout: 5_000,
-        lockTimeout: 4_000,
-        settings: HOT_SETTINGS
+        ...HOT_OPTIONS
       })
     )
     app.decorate(

@@ -3,7 +3,7 @@ import t from 'tap'
 import { batchActiveSegments } from '../../src/routes/memberships/batch.ts'
 import { WarmConnections } from '../../src/warm-connections.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
-import { startService, startServiceOn, waitUntil } from '../support/service.ts'
+import { startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
 import { upload } from '../support/uploads.ts'
 
 const ok = { status: 200, body: '' }
@@ -175,18 +175,24 @@ t.test('reads that come while all queries are under way share the next one', asy
   t.equal(await reads.load('300'), '["A"]', 'a failure holds nothing up')
 })
 
+/** Reads while all wait for a lock: the next one begins when the one before has a query of its own. */
+async function readOneByOne(service: TestService, count: number): Promise<Promise<unknown>[]> {
+  const answers: Promise<unknown>[] = []
+  for (let query = 1; query <= count; query += 1) {
+    answers.push(service.getSegments(1))
+    await waitUntil(
+      () => countBlocked(service.database, 'user-segments hot read'),
+      (blocked) => blocked === query
+    )
+  }
+  return answers
+}
+
 t.test('reads wait for slow queries of other reads for a moment only', async (t) => {
   const service = await startService(t)
   await service.changeSegments(1)
   const release = await holdTable(t, service.database, 'memberships')
-  const answers: Promise<unknown>[] = []
-  for (let query = 1; query <= 5; query += 1) {
-    answers.push(service.getSegments(1))
-    await waitUntil(
-      () => countBlocked(service.database, 'user-segments hot read'),
-      (count) => count === query
-    )
-  }
+  const answers = await readOneByOne(service, 5)
   await release()
   for (const answer of await Promise.all(answers)) t.same(answer, { status: 200, body: [] })
 })
@@ -195,14 +201,7 @@ t.test('a read takes the connection that was used last', async (t) => {
   const service = await startService(t)
   await service.changeSegments(1)
   const release = await holdTable(t, service.database, 'memberships')
-  const burst: Promise<unknown>[] = []
-  for (let query = 1; query <= 3; query += 1) {
-    burst.push(service.getSegments(1))
-    await waitUntil(
-      () => countBlocked(service.database, 'user-segments hot read'),
-      (count) => count === query
-    )
-  }
+  const burst = await readOneByOne(service, 3)
   await release()
   await Promise.all(burst)
 
