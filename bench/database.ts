@@ -2,8 +2,8 @@
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { listMigrations, migrate } from '../src/database/migrate.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
-import { listMigrations, migrate } from '../src/migrate.ts'
 import { GENERATOR_VERSION, generate } from './generate.ts'
 
 const memory = totalmem() / 2 ** 20

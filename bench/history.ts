@@ -38,7 +38,7 @@ export async function provideHistory(sql: Sql, users: number): Promise<number> {
 }
 
 /**
- * The report of selectHistory in src/routes/reports/queries.ts, as PostgreSQL itself writes it. It is text, as
+ * The report of selectHistory in src/reports/queries.ts, as PostgreSQL itself writes it. It is text, as
  * COPY takes no parameters.
  */
 export function copyStatement(userId: number, { from, to }: { from: string; to: string }): string {

@@ -1,6 +1,6 @@
 /** Makes an API key: `npm run key -- --name billing --role reader`. */
 import { parseArgs } from 'node:util'
-import { createApiKey, isRole } from './api-keys.ts'
+import { createApiKey, isRole } from './http/api-keys.ts'
 
 function readArguments(): { name?: string; role?: string } {
   try {

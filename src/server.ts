@@ -1,7 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { ConfigError, loadEnvironment, readConfig, toSeconds, wantsTracing } from './config.ts'
-import { stdoutLog } from './stdout-log.ts'
+import { stdoutLog } from './telemetry/stdout-log.ts'
 
 /** Milliseconds for requests in flight and reports in progress when the process is told to end. */
 const DRAIN_TIMEOUT_MS = 20_000

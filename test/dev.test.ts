@@ -69,7 +69,7 @@ t.test('`npm run dev` brings up the service, restarts it on a change, and ends a
   const headers = { 'content-type': 'application/json' }
   t.equal((await fetch(user(address), { method: 'POST', headers, body: '{}' })).status, 200)
 
-  await appendFile(join(clone, 'src/errors.ts'), '\n// changed\n')
+  await appendFile(join(clone, 'src/http/errors.ts'), '\n// changed\n')
   await waitFor(first, /(The service is up again)/)
   first.process.kill('SIGINT')
   t.equal(await first.exitCode, 0)

@@ -1,5 +1,5 @@
 /**
- * Runs the tests on a PostgreSQL of their own: `npm test`, or `npm test -- test/routes/reports.test.ts`.
+ * Runs the tests on a PostgreSQL of their own: `npm test`, or `npm test -- test/reports/reports.test.ts`.
  * Everything it starts has ended and everything it wrote is gone when it returns.
  */
 import { spawn } from 'node:child_process'
@@ -8,8 +8,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { migrate } from '../src/database/migrate.ts'
 import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
-import { migrate } from '../src/migrate.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'user-segments-test-'))
 // As root, PostgreSQL runs as another user, who must get in.

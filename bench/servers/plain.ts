@@ -5,7 +5,7 @@
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import postgres from 'postgres'
-import { RequestLog } from '../../src/logging.ts'
+import { RequestLog } from '../../src/telemetry/request-log.ts'
 
 process.once('disconnect', () => process.exit())
 const sql = postgres(process.env.DATABASE_URL ?? '', { max: 10 })

@@ -1,5 +1,5 @@
 /** The service as dev.ts runs it: migrated first, and never outliving dev.ts. */
-import { describeError, migrate } from '../migrate.ts'
+import { describeError, migrate } from '../database/migrate.ts'
 
 // However dev.ts ended. SIGTERM, so that what runs is finished as it is whenever the service ends.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))

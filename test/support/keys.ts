@@ -1,4 +1,4 @@
-import { createApiKey, type Role } from '../../src/api-keys.ts'
+import { createApiKey, type Role } from '../../src/http/api-keys.ts'
 
 export type TestKey = { secret: string; setting: string; headers: { authorization: string } }
 

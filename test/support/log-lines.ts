@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import type { LogSink } from '../../src/stdout-log.ts'
+import type { LogSink } from '../../src/telemetry/stdout-log.ts'
 
 export type LogLine = {
   level: number

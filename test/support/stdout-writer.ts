@@ -2,7 +2,7 @@
  * Writes to the log. `suddenly`: a line, and ends in the same moment. Otherwise more than may wait for its reader, then,
  * once told to, one line more.
  */
-import { stdoutLog } from '../../src/stdout-log.ts'
+import { stdoutLog } from '../../src/telemetry/stdout-log.ts'
 
 const LINES = 30_000
 const padding = 'x'.repeat(1_000)

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import type { LineConsumer, UploadReader } from '../../src/routes/imports/lines.ts'
-import { readPieces } from '../../src/routes/imports/pieces.ts'
+import type { LineConsumer, UploadReader } from '../../src/imports/lines.ts'
+import { readPieces } from '../../src/imports/pieces.ts'
 import { type Answer, type TestService, waitUntil } from './service.ts'
 
 export const CSV = 'text/csv'

@@ -1,4 +1,4 @@
-import type { Sql } from '../../../src/database.ts'
+import type { Sql } from '../../../src/database/connect.ts'
 
 /** An acknowledged wish for a user and a segment that others change too, and the milliseconds it was in work. */
 type Wish = { userId: number; slug: string; operation: 'add' | 'delete'; begun: number; ended: number }

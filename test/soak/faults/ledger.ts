@@ -1,4 +1,4 @@
-import type { Sql } from '../../../src/database.ts'
+import type { Sql } from '../../../src/database/connect.ts'
 
 /** What a user's rows come to: the active segments, sorted, and how many periods there ever were. */
 type State = { active: string[]; periods: number }

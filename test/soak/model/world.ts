@@ -1,12 +1,8 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TransactionSql } from 'postgres'
-import { formatTime } from '../../../src/database.ts'
-import {
-  type ClosingPosition,
-  closePeriods,
-  continueAssignment
-} from '../../../src/routes/segments/queries.ts'
+import { formatTime } from '../../../src/database/connect.ts'
+import { type ClosingPosition, closePeriods, continueAssignment } from '../../../src/segments/queries.ts'
 import type { TestService } from '../../support/service.ts'
 import type { UserId } from './filling.ts'
 import { Model } from './model.ts'

@@ -1,0 +1,88 @@
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import { isDatabaseUnavailable, isLockTimeout } from '../database/faults.ts'
+import { errorCode } from '../telemetry/request-log.ts'
+import {
+  ApiError,
+  bodyTooLarge,
+  databaseUnavailable,
+  internalError,
+  invalidJson,
+  invalidRequest,
+  lockTimeout,
+  shorten,
+  unsupportedMediaType
+} from './errors.ts'
+
+const places: Record<string, string> = {
+  body: 'body field',
+  querystring: 'query parameter',
+  params: 'path parameter',
+  headers: 'header'
+}
+
+/** `/segments_to_add/0` as `segments_to_add[0]`. */
+function fieldName(instancePath: string): string {
+  return instancePath.slice(1).replace(/\/(\d+)/g, '[$1]')
+}
+
+function describeValidationError(error: FastifySchemaValidationError, context = 'body'): string {
+  const place = places[context] ?? context
+  const field = fieldName(error.instancePath)
+  const within = field === '' ? '' : `${field}.`
+  const { additionalProperty, missingProperty } = error.params
+  if (typeof additionalProperty === 'string')
+    return `unknown ${place} (${shorten(within + additionalProperty)})`
+  if (typeof missingProperty === 'string') return `${place} (${within}${missingProperty}) is missing`
+
+  const { parentSchema } = error as { parentSchema?: { 'x-expected'?: string } }
+  const expected = parentSchema?.['x-expected']
+  const rule = expected ? `must be ${expected}` : error.message
+  return field === '' ? `${context} ${rule}` : `${place} (${field}) ${rule}`
+}
+
+/** Fastify's own errors, by their codes, in the words of this service's contract. */
+const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
+  FST_ERR_BAD_URL: () => new ApiError(400, 'INVALID_URL', 'the path is not valid percent-encoded UTF-8'),
+  FST_ERR_CTP_BODY_TOO_LARGE: () => bodyTooLarge('1 MiB'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: () => invalidJson('the body is empty: it must be JSON'),
+  FST_ERR_CTP_INVALID_JSON_BODY: () => invalidJson(),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupportedMediaType('the content type must be application/json')
+}
+
+function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
+  if (error instanceof ApiError) return error
+  // The client has gone; its connection's error looks like one of the database's.
+  if (request.raw.destroyed && request.raw.complete === false) {
+    return new ApiError(400, 'REQUEST_ABORTED', 'the request was broken off')
+  }
+  const [invalid] = error.validation ?? []
+  if (invalid) return invalidRequest(describeValidationError(invalid, error.validationContext))
+  const known = frameworkErrors[error.code]
+  if (known) return known(error)
+  if (isLockTimeout(error)) return lockTimeout(error)
+  if (isDatabaseUnavailable(error)) return databaseUnavailable(error)
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return new ApiError(error.statusCode, 'INVALID_REQUEST', error.message)
+  }
+  return internalError(error)
+}
+
+/** Logs the cause of a refusal. The refused requests that follow have its code in their lines, which will do. */
+function logFault(cause: Error, { server, log }: FastifyRequest): void {
+  if (server.faultLog.isDue(errorCode(cause) ?? cause.name)) log.error({ err: cause }, 'requests are refused')
+}
+
+/** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
+export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const { statusCode, code, message, retryAfter, details, cause } = toApiError(error, request)
+  const causeCode = errorCode(cause)
+  reply.failure = causeCode === undefined ? { code } : { code, cause: causeCode }
+  if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
+  else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  // Routes that stream another media type may have set it before they failed.
+  reply
+    .status(statusCode)
+    .type('application/json; charset=utf-8')
+    .send({ message, code, ...details })
+}

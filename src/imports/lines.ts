@@ -1,0 +1,80 @@
+import type { UserId } from '../../schemas/common.ts'
+import { normalizeTime } from '../database/times.ts'
+import { shorten } from '../http/errors.ts'
+
+/** Characters of a line, beyond which it is rejected unread: what is kept of an upload is bounded by this. */
+export const MAX_LINE_LENGTH = 65_536
+
+/** Takes what an upload says, line by line. */
+export type LineConsumer = {
+  /** @param expiresAt as {@link normalizeTime} makes it. */
+  accept(line: number, userId: UserId, expiresAt: string | undefined): void
+  reject(line: number, value: string, reason: string): void
+}
+
+/** Reads an upload that comes in pieces of text, cut anywhere. */
+export type UploadReader = {
+  /** @throws {ApiError} 400 where the upload as a whole is none. */
+  read(piece: string): void
+  /** The upload has ended. */
+  end(): void
+}
+
+const MAX_USER_ID = '9223372036854775807'
+const idPattern = /^[1-9][0-9]{0,18}$/
+
+export function isUserId(text: string): text is UserId {
+  return idPattern.test(text) && (text.length < MAX_USER_ID.length || text <= MAX_USER_ID)
+}
+
+export const idReason = `is not a user id: an integer from 1 to ${MAX_USER_ID}`
+export const timeReason = 'is not a time such as 2026-11-23T08:51:00Z'
+export const lengthReason = `is longer than ${MAX_LINE_LENGTH} characters`
+
+/** Hands on a line whose parts are found. */
+export function judgeLine(
+  consumer: LineConsumer,
+  line: number,
+  userId: string,
+  expiresAt: string | undefined
+): void {
+  const time = expiresAt === undefined ? undefined : normalizeTime(expiresAt)
+  if (!isUserId(userId)) consumer.reject(line, userId, idReason)
+  else if (expiresAt !== undefined && time === undefined) consumer.reject(line, expiresAt, timeReason)
+  else consumer.accept(line, userId, time)
+}
+
+/** Cuts text that comes in pieces into lines. The end of a line may be LF or CRLF. */
+export class LineSplitter {
+  readonly #onLine: (text: string, isTooLong: boolean) => void
+  #rest = ''
+  #isTooLong = false
+
+  /** @param onLine gets the beginning only of a line that is too long. */
+  constructor(onLine: (text: string, isTooLong: boolean) => void) {
+    this.#onLine = onLine
+  }
+
+  read(piece: string): void {
+    let start = 0
+    for (let end = piece.indexOf('\n'); end >= 0; end = piece.indexOf('\n', start)) {
+      this.#emit(this.#rest + piece.slice(start, end))
+      start = end + 1
+    }
+    this.#rest += piece.slice(start)
+    if (this.#rest.length <= MAX_LINE_LENGTH) return
+    this.#isTooLong = true
+    this.#rest = shorten(this.#rest)
+  }
+
+  end(): void {
+    if (this.#rest !== '') this.#emit(this.#rest)
+  }
+
+  #emit(text: string): void {
+    const isTooLong = this.#isTooLong || text.length > MAX_LINE_LENGTH
+    this.#rest = ''
+    this.#isTooLong = false
+    this.#onLine(text.endsWith('\r') ? text.slice(0, -1) : text, isTooLong)
+  }
+}

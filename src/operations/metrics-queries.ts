@@ -1,0 +1,30 @@
+import type { Sql } from '../database/connect.ts'
+import type { QueueState } from '../telemetry/metrics.ts'
+
+/** The queues of the work in the background, whichever instance does it: a `select` for each. */
+export async function selectQueues(sql: Sql): Promise<QueueState[]> {
+  return sql<QueueState[]>`
+    select
+      'assignments' as queue,
+      count(*) filter (where status = 'queued')::integer as queued,
+      count(*) filter (where status = 'running')::integer as running,
+      ${ageOfOldest(sql, 'requested_at', 'queued')} as oldest_queued,
+      ${ageOfOldest(sql, 'requested_at', 'running')} as oldest_running
+    from assignments
+    where status in ('queued', 'running')
+    union all
+    select
+      'reports',
+      count(*) filter (where status = 'queued')::integer,
+      count(*) filter (where status = 'running')::integer,
+      ${ageOfOldest(sql, 'ordered_at', 'queued')},
+      ${ageOfOldest(sql, 'ordered_at', 'running')}
+    from reports
+    where status in ('queued', 'running')`
+}
+
+/** Seconds since the earliest time in a column, of the rows of a status. */
+function ageOfOldest(sql: Sql, column: string, status: string) {
+  return sql`
+    coalesce(extract(epoch from now() - min(${sql(column)}) filter (where status = ${status})), 0)::double precision`
+}

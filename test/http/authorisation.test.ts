@@ -1,0 +1,266 @@
+import { readdir } from 'node:fs/promises'
+import type { InjectOptions, RouteOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import { type Role, roles } from '../../src/http/api-keys.ts'
+import { configureKeys, makeKey } from '../support/keys.ts'
+import { collectRoutes, describeRoute, exampleRequest } from '../support/routes.ts'
+import { startService, type TestService } from '../support/service.ts'
+
+const names = { reader: 'analyst', editor: 'support', admin: 'marketing' }
+
+function makeKeys() {
+  return {
+    reader: makeKey(names.reader, 'reader'),
+    editor: makeKey(names.editor, 'editor'),
+    admin: makeKey(names.admin, 'admin')
+  }
+}
+
+const keys = makeKeys()
+/** Of the same names again, in the course of a rotation. */
+const renewedKeys = makeKeys()
+/** As it was before that, and is configured no more. */
+const formerKey = makeKey(names.admin, 'admin')
+const API_KEYS = configureKeys(...Object.values(keys), ...Object.values(renewedKeys))
+
+const { secret } = keys.admin
+const missing = 'header (authorization) is missing: it must be Bearer <secret>'
+const malformed = 'header (authorization) must be Bearer <secret>'
+const wrong = 'header (authorization) has the secret of no key'
+
+/** What is no valid key: the header, if any, and what is said of it. */
+const invalidCredentials: [credential: string, authorization: string | undefined, message: string][] = [
+  ['none', undefined, missing],
+  ['an empty header', '', malformed],
+  ['a scheme without a secret', 'Bearer', malformed],
+  ['a scheme and a space', 'Bearer ', malformed],
+  ['a secret without a scheme', secret, malformed],
+  ['no space after the scheme', `Bearer${secret}`, malformed],
+  ['two secrets', `Bearer ${secret} ${secret}`, malformed],
+  ['secrets with a comma between them', `Bearer ${secret},${secret}`, malformed],
+  ['a quoted secret', `Bearer "${secret}"`, malformed],
+  ['a whole setting', `Bearer ${keys.admin.setting}`, malformed],
+  ['another scheme', `Token ${secret}`, malformed],
+  ['Basic', `Basic ${Buffer.from(`marketing:${secret}`).toString('base64')}`, malformed],
+  ['a wrong secret', `Bearer ${'A'.repeat(secret.length)}`, wrong],
+  ['a part of a secret', `Bearer ${secret.slice(0, -1)}`, wrong],
+  ['more than a secret', `Bearer ${secret}A`, wrong],
+  ['a secret in another case', `Bearer ${secret.toLowerCase()}`, wrong],
+  ['the digest of a secret', `Bearer ${keys.admin.setting.split(':')[2]}`, wrong],
+  ['a name', `Bearer ${names.admin}`, wrong],
+  ['a former secret of a name that has newer ones', `Bearer ${formerKey.secret}`, wrong]
+]
+
+const validCredentials = (role: Role): [credential: string, authorization: string][] => [
+  [role, keys[role].headers.authorization],
+  [`${role}, renewed`, renewedKeys[role].headers.authorization],
+  [`${role}, the scheme in another case`, `bEARER  ${keys[role].secret}`]
+]
+
+const reaches = (role: Role, needed: Role) => roles.indexOf(role) >= roles.indexOf(needed)
+
+function withCredential(request: InjectOptions, authorization: string | undefined): InjectOptions {
+  if (authorization === undefined) return request
+  return { ...request, headers: { ...request.headers, authorization } }
+}
+
+/** All that a request could change: every row of every table, and the reports. */
+async function readState({ sql, reportsDirectory }: TestService): Promise<Record<string, unknown>> {
+  const tables = await sql<{ name: string }[]>`
+    select table_name as name
+    from information_schema.tables
+    where table_schema = 'public'
+      and table_type = 'BASE TABLE'`
+  const state: Record<string, unknown> = { reports: (await readdir(reportsDirectory)).sort() }
+  for (const { name } of tables) {
+    const [row] = await sql`select json_agg(t order by t::text)::text as rows from ${sql(name)} t`
+    state[name] = row?.['rows']
+  }
+  return state
+}
+
+/** A service where what the examples of its paths name is there, and what those of bodies create is not. */
+async function startServiceFor(t: Test, { url }: RouteOptions, OPEN_ROUTES: string): Promise<TestService> {
+  const service = await startService(t, { API_KEYS, OPEN_ROUTES })
+  const slugs = ['VOICE_MSG', 'PROMO_5', ...(url.includes(':slug') ? ['AVITO_VOICE_MESSAGES'] : [])]
+  await service.sql`insert into segments (slug) select unnest(${slugs}::text[])`
+  await service.sql`select change_user_segments(10, '{PROMO_5}', '{}')`
+  if (url.includes(':slug'))
+    await service.sql`select change_user_segments(10, '{AVITO_VOICE_MESSAGES}', '{}')`
+  return service
+}
+
+/** Such services, for requests that change nothing. */
+function shareServices(t: Test, OPEN_ROUTES: string): (route: RouteOptions) => Promise<TestService> {
+  const services = new Map<boolean, Promise<TestService>>()
+  return (route) => {
+    const hasSlug = route.url.includes(':slug')
+    const service = services.get(hasSlug) ?? startServiceFor(t, route, OPEN_ROUTES)
+    services.set(hasSlug, service)
+    return service
+  }
+}
+
+/** All routes there are, one for each method, with the role it declares. */
+async function listRoutes(t: Test, OPEN_ROUTES: string): Promise<[RouteOptions, Role | 'open'][]> {
+  const routes = collectRoutes(t)
+  await startService(t, { API_KEYS, OPEN_ROUTES })
+  const single = routes.flatMap((route) => [route.method].flat().map((method) => ({ ...route, method })))
+  return single.map((route) => {
+    if (!route.config?.role) throw new Error(`${describeRoute(route)} declares no role`)
+    return [route, route.config.role]
+  })
+}
+
+async function serveEverybody(t: Test, service: TestService, route: RouteOptions): Promise<void> {
+  t.match(route.method, /^(GET|HEAD)$/, 'it changes nothing')
+  for (const [credential, authorization] of [...invalidCredentials, ...roles.flatMap(validCredentials)]) {
+    const { statusCode } = await service.app.inject(withCredential(exampleRequest(route), authorization))
+    t.ok(statusCode < 400, `${credential}: ${statusCode}`)
+  }
+}
+
+async function refuse(t: Test, service: TestService, route: RouteOptions, needed: Role): Promise<void> {
+  const before = await readState(service)
+  const check = async (request: InjectOptions, status: number, body: object, comment: string) => {
+    const answer = await service.app.inject(request)
+    t.equal(answer.statusCode, status, comment)
+    t.equal(answer.headers['www-authenticate'], status === 401 ? 'Bearer realm="user-segments"' : undefined)
+    if (request.method !== 'HEAD') t.same(answer.json(), body, comment)
+  }
+  const request = exampleRequest(route)
+  // What would be refused for itself, but is not read.
+  const unreadable = { ...request, headers: { 'content-type': 'text/plain' }, body: 'x'.repeat(2 ** 20 + 1) }
+  for (const [credential, authorization, message] of invalidCredentials) {
+    for (const sent of request.body === undefined ? [request] : [request, unreadable]) {
+      await check(withCredential(sent, authorization), 401, { message, code: 'UNAUTHENTICATED' }, credential)
+    }
+  }
+  for (const role of roles.filter((role) => !reaches(role, needed))) {
+    const message = `key (${names[role]}) has the role ${role}, this needs the role ${needed}`
+    for (const [credential, authorization] of validCredentials(role)) {
+      await check(withCredential(request, authorization), 403, { message, code: 'FORBIDDEN' }, credential)
+    }
+  }
+  t.same(await readState(service), before, 'nothing has changed')
+}
+
+/** @param start a service of its own for each credential, where the route changes something. */
+async function serve(
+  t: Test,
+  start: () => Promise<TestService>,
+  route: RouteOptions,
+  needed: Role
+): Promise<void> {
+  const sufficient = roles.filter((role) => reaches(role, needed))
+  for (const [credential, authorization] of sufficient.flatMap(validCredentials)) {
+    const service = await start()
+    const before = await readState(service)
+    const { statusCode } = await service.app.inject(withCredential(exampleRequest(route), authorization))
+    const isMissingReport = statusCode === 404 && route.url.includes(':filename')
+    t.ok(statusCode < 400 || isMissingReport, `${credential}: ${statusCode}`)
+    if (needed !== 'reader')
+      t.notSame(await readState(service), before, `${credential} has changed something`)
+  }
+}
+
+t.test('with nothing open that can be closed', async (t) => {
+  const open = 'none'
+  const shared = shareServices(t, open)
+  const routes = await listRoutes(t, open)
+  for (const [route, role] of routes) {
+    const name = describeRoute(route)
+    if (role === 'open') {
+      t.test(`${name} serves everybody`, async (t) => serveEverybody(t, await shared(route), route))
+    } else {
+      t.test(`${name} serves no lower role than ${role}`, async (t) =>
+        refuse(t, await shared(route), route, role)
+      )
+    }
+  }
+  // Only then: what is served may change something, if only later.
+  for (const [route, role] of routes) {
+    if (role === 'open') continue
+    t.test(`${describeRoute(route)} serves the role ${role} and higher ones`, (t) =>
+      serve(t, () => (role === 'reader' ? shared(route) : startServiceFor(t, route, open)), route, role)
+    )
+  }
+})
+
+t.test('with all open that can be', async (t) => {
+  const open = 'docs,metrics'
+  const shared = shareServices(t, open)
+  for (const [route, role] of await listRoutes(t, open)) {
+    if (role !== 'open') continue
+    t.test(`${describeRoute(route)} serves everybody`, async (t) =>
+      serveEverybody(t, await shared(route), route)
+    )
+  }
+})
+
+t.test('the roles are those that keys have been given out for', async (t) => {
+  const routes = await listRoutes(t, 'docs')
+  t.match(Object.fromEntries(routes.map(([route, role]) => [describeRoute(route), role])), {
+    'POST /api/v1/segment': 'admin',
+    'DELETE /api/v1/segment/:slug': 'admin',
+    'GET /api/v1/segment/:slug': 'reader',
+    'GET /api/v1/segment/:slug/users.csv': 'reader',
+    'POST /api/v1/segments/user/:user_id': 'editor',
+    'POST /api/v1/segment/:slug/users': 'editor',
+    'DELETE /api/v1/segment/:slug/users': 'editor',
+    'POST /api/v1/users': 'editor',
+    'GET /api/v1/segments/user/:user_id': 'reader',
+    'HEAD /api/v1/segments/user/:user_id': 'reader',
+    'POST /api/v1/segments/users/query': 'reader',
+    'GET /api/v1/segments/user/:user_id/csv': 'reader',
+    'GET /api/v1/segments/user/history/:filename': 'reader',
+    'POST /api/v1/reports': 'reader',
+    'GET /api/v1/reports/:filename': 'reader',
+    'GET /health/live': 'open',
+    'GET /health/ready': 'open',
+    'GET /openapi.json': 'open',
+    'GET /swagger': 'open',
+    'GET /swagger/static/*': 'open'
+  })
+  const closed = await listRoutes(t, 'none')
+  t.match(Object.fromEntries(closed.map(([route, role]) => [describeRoute(route), role])), {
+    'GET /health/live': 'open',
+    'GET /health/ready': 'open',
+    'GET /openapi.json': 'reader',
+    'GET /swagger': 'reader',
+    'GET /swagger/json': 'reader',
+    'GET /swagger/static/*': 'reader'
+  })
+})
+
+t.test('a refused order makes no report, and a served one does', async (t) => {
+  const service = await startService(t, { API_KEYS })
+  await service.sql`insert into users (id) values (10)`
+  const url = '/api/v1/segments/user/10/csv?from=2023-08-01&to=2023-08-31'
+  const { headers } = keys.reader
+  const fetchReport = () =>
+    service.app.inject({
+      url: '/api/v1/segments/user/history/user-10_2023-08-01_2023-08-31.csv',
+      headers
+    })
+  for (const [credential, authorization] of invalidCredentials) {
+    await service.app.inject(withCredential({ url }, authorization))
+    t.equal((await fetchReport()).json().code, 'REPORT_NOT_FOUND', credential)
+  }
+  t.equal((await service.app.inject({ url, headers })).statusCode, 202)
+  const { statusCode, body } = await fetchReport()
+  t.ok(statusCode === 200 || body.includes('"REPORT_PENDING"'), body)
+})
+
+t.test('paths and methods that are not there are answered alike to everybody', async (t) => {
+  const service = await startService(t, { API_KEYS })
+  for (const headers of [{}, keys.admin.headers]) {
+    const request = async (method: 'GET' | 'PUT' | 'OPTIONS', url: string) => {
+      const answer = await service.app.inject({ method, url, headers })
+      return [answer.statusCode, answer.json().code]
+    }
+    t.same(await request('GET', '/api/v1/nowhere'), [404, 'ROUTE_NOT_FOUND'])
+    t.same(await request('PUT', '/api/v1/segment'), [405, 'METHOD_NOT_ALLOWED'])
+    t.same(await request('OPTIONS', '/api/v1/segment'), [405, 'METHOD_NOT_ALLOWED'])
+  }
+})

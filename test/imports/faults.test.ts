@@ -1,0 +1,311 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { readPieces } from '../../src/imports/pieces.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { replay } from '../support/history.ts'
+import { countBlocked, holdTable } from '../support/locks.ts'
+import {
+  createDatabase,
+  startService,
+  startServiceOn,
+  type TestService,
+  waitUntil
+} from '../support/service.ts'
+import { never, SlowUpload, upload } from '../support/uploads.ts'
+
+/** Sessions of the database that an import has now. */
+async function countSessions({ sql }: TestService): Promise<number> {
+  const [row] = await sql<[{ count: number }]>`
+    select count(*)::integer from pg_stat_activity
+    where datname = current_database() and application_name = 'user-segments import'`
+  return row.count
+}
+
+async function countRows({ sql }: TestService): Promise<unknown> {
+  const [row] = await sql`
+    select (select count(*)::integer from users) as users, (select count(*)::integer from memberships) as memberships`
+  return row
+}
+
+const nothing = { users: 0, memberships: 0 }
+
+async function startListening(t: Test): Promise<{ service: TestService; address: string }> {
+  const service = await startService(t)
+  await service.createSegment('A')
+  return { service, address: await service.app.listen({ host: '127.0.0.1', port: 0 }) }
+}
+
+/** More lines than one statement takes. */
+const manyLines = (first: number) =>
+  Array.from({ length: 30_000 }, (_, index) => `${first + index}\n`).join('')
+
+t.test('an upload that is broken off leaves nothing', async (t) => {
+  const { service, address } = await startListening(t)
+  const broken = new SlowUpload(address, 'segment/A/users')
+  broken.send(manyLines(1))
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 1
+  )
+  broken.send(manyLines(50_000))
+  broken.socket.resetAndDestroy()
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 0
+  )
+  t.same(await countRows(service), nothing)
+  await waitUntil(
+    async () => service.app.load.inFlight,
+    (count) => count === 0
+  )
+  t.match(await upload(service, 'segment/A/users', manyLines(1)), { status: 200, body: { added: 30_000 } })
+})
+
+t.test('a session that is lost under way leaves nothing, and the upload can be sent again', async (t) => {
+  const { service, address } = await startListening(t)
+  const slow = new SlowUpload(address, 'segment/A/users')
+  slow.send(manyLines(1))
+  await waitUntil(
+    () => service.sql`
+      select from pg_stat_activity
+      where application_name = 'user-segments import' and state = 'idle' and query like '%insert%'
+        and datname = current_database()`,
+    ({ length }) => length === 1
+  )
+  await service.sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'user-segments import' and datname = current_database()`
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 0
+  )
+  slow.send(manyLines(40_000))
+  slow.end()
+  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*DATABASE_UNAVAILABLE/)
+  t.same(await countRows(service), nothing)
+})
+
+t.test('so it is where the session is lost without a word', async (t) => {
+  const database = await createDatabase(t)
+  const proxy = await startFaultProxy(t, database.url)
+  const service = await startServiceOn(t, { url: proxy.url, sql: database.sql })
+  await service.createSegment('A')
+  const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const slow = new SlowUpload(address, 'segment/A/users')
+  slow.send('1\n')
+  await waitUntil(
+    () => database.sql`
+      select from pg_stat_activity
+      where application_name = 'user-segments import' and state = 'idle' and query like '%begin_import%'
+        and datname = current_database()`,
+    ({ length }) => length === 1
+  )
+  await proxy.set('reset')
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 0
+  )
+  await proxy.set('none')
+  slow.send(manyLines(40_000))
+  slow.end()
+  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*DATABASE_UNAVAILABLE/)
+  t.same(await countRows(service), nothing)
+})
+
+t.test(
+  'an upload waits for the changes in the segment, and what became of it meanwhile counts',
+  async (t) => {
+    for (const method of ['POST', 'DELETE'] as const) {
+      const { service } = await startListening(t)
+      await service.changeSegments(1, ['A'])
+      const change = await service.sql.reserve()
+      await change`begin`
+      await change`select pg_advisory_xact_lock_shared(1, id) from segments`
+      const answer = upload(service, 'segment/A/users', '1\n2\n', { method })
+      await waitUntil(
+        () => countBlocked(service.database, 'user-segments import'),
+        (count) => count === 1
+      )
+      await change`update segments set deleted_at = clock_timestamp()`
+      await change`commit`
+      change.release()
+      t.match(await answer, { status: 404, body: { code: 'SEGMENT_NOT_FOUND' } })
+      t.same(await countRows(service), { users: 1, memberships: 1 })
+    }
+  }
+)
+
+t.test('where the connection is lost while it takes effect, it has had none, or all of it', async (t) => {
+  const { service } = await startListening(t)
+  const release = await holdTable(t, service.database, 'users')
+  const answer = upload(service, 'segment/A/users', manyLines(1))
+  await waitUntil(
+    () => countBlocked(service.database, 'user-segments import'),
+    (count) => count === 1
+  )
+  await service.sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'user-segments import' and datname = current_database()`
+  t.match(await answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  await release()
+  t.same(await countRows(service), nothing)
+  t.match(await upload(service, 'segment/A/users', manyLines(1)), { body: { added: 30_000 } })
+  t.match(await upload(service, 'segment/A/users', manyLines(1)), {
+    body: { added: 0, already_members: 30_000 }
+  })
+})
+
+t.test('the segment is deleted while the upload comes', async (t) => {
+  const { service, address } = await startListening(t)
+  const slow = new SlowUpload(address, 'segment/A/users')
+  slow.send(manyLines(1))
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 1
+  )
+  t.equal((await service.deleteSegment('A')).status, 200)
+  slow.end()
+  t.match(await slow.answered(), /^HTTP\/1\.1 404 [\s\S]*SEGMENT_NOT_FOUND/)
+  t.same(await countRows(service), nothing)
+})
+
+t.test('what is refused on the way is answered on the way, on a connection that goes on', async (t) => {
+  const { address } = await startListening(t)
+  const early = new SlowUpload(address, 'segment/NOWHERE/users')
+  early.send(manyLines(1))
+  t.match(await early.answered(), /^HTTP\/1\.1 404 /, 'before the body has ended')
+  const wrong = new SlowUpload(address, 'segment/A/users')
+  wrong.send('user_id,email\n1,a\n')
+  t.match(await wrong.answered(), /^HTTP\/1\.1 400 [\s\S]*unknown column \(email\)/)
+  wrong.send(manyLines(1))
+  wrong.end()
+  wrong.answer = ''
+  wrong.socket.write('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
+  t.match(await wrong.answered(), /^HTTP\/1\.1 200 /)
+  for (const { socket } of [early, wrong]) socket.destroy()
+})
+
+t.test('what stalls is given up: a body, what is left of a refused one, and a head', async (t) => {
+  const { service, address } = await startListening(t)
+  const timeout = /^HTTP\/1\.1 408 [\s\S]*REQUEST_TIMEOUT/
+  const body = new SlowUpload(address, 'segment', 'content-type: application/json')
+  body.send('{')
+  const head = connect(Number(new URL(address).port), '127.0.0.1')
+  head.write('GET /health/live HTTP/1.1\r\n')
+  const rest = new SlowUpload(address, 'segment/NOWHERE/users')
+  const upload = new SlowUpload(address, 'segment/A/users')
+  const [answer] = await Promise.all([body.answered(), once(head, 'data'), once(rest.socket, 'close')])
+  t.match(answer, timeout)
+  t.match(rest.answer, /^HTTP\/1\.1 404 /)
+  t.equal(upload.answer, '', 'an upload may take longer')
+  upload.send('1\n')
+  upload.end()
+  t.match(await upload.answered(), /^HTTP\/1\.1 200 /)
+  t.equal((await service.sql`select from users`).length, 1)
+  for (const socket of [head, upload.socket]) socket.destroy()
+})
+
+t.test('an upload that stalls is given up', async (t) => {
+  const stalled = new Readable({ read() {} })
+  stalled.push('1\n')
+  const pieces = readPieces(stalled, never, 20)
+  t.same(await pieces.next(), { done: false, value: '1\n' })
+  await t.rejects(pieces.next(), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
+  t.notOk(stalled.destroyed, 'it can be answered')
+})
+
+t.test('more uploads than there may be are refused, before they are read', async (t) => {
+  const { service, address } = await startListening(t)
+  const uploads = Array.from({ length: 4 }, () => new SlowUpload(address, 'segment/A/users'))
+  for (const slow of uploads) slow.send('1\n')
+  await waitUntil(
+    () => countSessions(service),
+    (count) => count === 4
+  )
+  const refused = new SlowUpload(address, 'segment/A/users')
+  t.match(await refused.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 5[\s\S]*TOO_MANY_IMPORTS/)
+  for (const slow of uploads) slow.end()
+  const answers = await Promise.all(uploads.map((slow) => slow.answered()))
+  t.equal(
+    answers.filter((answer) => answer.includes('"added":1,')).length,
+    1,
+    'one of them has added the user'
+  )
+  t.match(await upload(service, 'segment/A/users', '2\n'), { status: 200 }, 'there is room again')
+  for (const { socket } of [refused, ...uploads]) socket.destroy()
+})
+
+t.test('others have their turn after each 16 KB of an upload', async (t) => {
+  const chunk = Buffer.alloc(2 ** 20, '1234567\n')
+  let turns = 0
+  let mostCharacters = 0
+  let isDone = false
+  const count = async () => {
+    while (!isDone) {
+      await nextTurn()
+      turns += 1
+    }
+  }
+  const counting = count()
+  for await (const piece of readPieces(Readable.from([chunk, chunk]), never))
+    mostCharacters = Math.max(mostCharacters, piece.length)
+  isDone = true
+  await counting
+  t.equal(mostCharacters, 16_384)
+  t.ok(turns >= 128, `${turns} turns`)
+})
+
+t.test(
+  'uploads, single changes and the deletion of the segment at once leave a history that replays',
+  async (t) => {
+    const { service } = await startListening(t)
+    await service.createSegment('B')
+    await service.sql`update segments set selection = 0.5, enroll_new_users = true where slug = 'B'`
+    const users = Array.from({ length: 40 }, (_, index) => index + 1)
+    const file = (round: number) => users.filter((id) => (id + round) % 3 !== 0).join('\n')
+    const rounds = Array.from({ length: 12 }, (_, round) => round)
+    const uploads = async (slug: string, shift: number) => {
+      for (const round of rounds) {
+        const method = (round + shift) % 2 === 0 ? 'POST' : 'DELETE'
+        const answer = await upload(service, `segment/${slug}/users`, file(round), { method })
+        if (answer.status !== 200 && answer.status !== 404) throw new Error(JSON.stringify(answer))
+      }
+    }
+    const singles = async (shift: number) => {
+      for (const round of rounds)
+        for (const user of users.filter((id) => (id + shift) % 4 === 0)) {
+          const [add, remove] = (round + user) % 2 === 0 ? ['A', 'B'] : ['B', 'A']
+          const answer = await service.changeSegments(user, [add ?? ''], [remove ?? ''])
+          if (answer.status !== 200 && answer.status !== 404) throw new Error(JSON.stringify(answer))
+        }
+    }
+    const deletion = async () => {
+      await waitUntil(
+        () => service.sql`select from memberships where removed_at is not null limit 50`,
+        ({ length }) => length === 50
+      )
+      return service.deleteSegment('A')
+    }
+    await Promise.all([uploads('A', 0), uploads('A', 1), uploads('B', 0), singles(0), singles(1), deletion()])
+
+    t.same(
+      await service.sql`
+      select a.user_id, a.added_at from memberships a join memberships b using (user_id, segment_id)
+      where a.added_at < b.added_at and (a.removed_at is null or a.removed_at > b.added_at)`,
+      [],
+      'no periods overlap'
+    )
+    for (const user of users) {
+      const { body } = await service.getSegments(user)
+      const rows = await service.sql<{ slug: string; operation: string }[]>`
+      select slug, operation from history where user_id = ${user} order by happened_at, rank, segment_id`
+      const history = rows.map(({ slug, operation }) => ({ userId: String(user), slug, operation, date: '' }))
+      t.same(replay(history), (body as string[]).toSorted(), `user ${user}`)
+    }
+    t.equal((await service.getSegment('A')).body instanceof Object, true)
+    t.same(await service.sql`select from periods where slug = 'A' and active`, [])
+  }
+)

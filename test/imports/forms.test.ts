@@ -1,0 +1,299 @@
+import * as fc from 'fast-check'
+import t from 'tap'
+import { CsvReader } from '../../src/imports/csv.ts'
+import { JsonArrayReader, NdjsonReader } from '../../src/imports/json.ts'
+import { type Judgement, judgeUpload } from '../support/uploads.ts'
+
+const csv = (text: string) => judgeUpload(CsvReader, [Buffer.from(text)])
+const ndjson = (text: string) => judgeUpload(NdjsonReader, [Buffer.from(text)])
+const json = (text: string) => judgeUpload(JsonArrayReader, [Buffer.from(text)])
+
+const ids = (judgements: Judgement[]) => judgements.map(({ line, userId }) => [line, userId])
+const reasons = (judgements: Judgement[]) =>
+  judgements.map(({ line, reason }) => [line, reason?.split(':')[0]])
+
+const largest = '9223372036854775807'
+const noId = 'is not a user id'
+const noTime = 'is not a time such as 2026-11-23T08'
+
+t.test('ids are exact to the last, in each form', async (t) => {
+  for (const id of ['1', '9007199254740993', largest]) {
+    t.same(ids(await csv(id)), [[1, id]])
+    t.same(ids(await ndjson(`${id}\n"${id}"\n{"user_id":${id}}\n{"user_id":"${id}"}`)), [
+      [1, id],
+      [2, id],
+      [3, id],
+      [4, id]
+    ])
+    t.same(ids(await json(`[${id},"${id}" , {"user_id":${id}},\n{"user_id":"${id}"}]`)), [
+      [1, id],
+      [2, id],
+      [3, id],
+      [4, id]
+    ])
+  }
+})
+
+t.test('what is no id is rejected, in each form', async (t) => {
+  const wrong = [
+    '0',
+    '-1',
+    '+1',
+    '01',
+    '1.0',
+    '1e3',
+    ' 1',
+    '0x1',
+    '٣',
+    '9223372036854775808',
+    '1'.repeat(20),
+    'x'
+  ]
+  for (const text of wrong) {
+    t.same(
+      reasons(await csv(`7\n${text}`)),
+      [
+        [1, undefined],
+        [2, noId]
+      ],
+      text
+    )
+    t.same(
+      reasons(await json(`[7, "${text}"]`)),
+      [
+        [1, undefined],
+        [2, noId]
+      ],
+      text
+    )
+    t.same(
+      reasons(await ndjson(`7\n{"user_id":"${text}"}`)),
+      [
+        [1, undefined],
+        [2, noId]
+      ],
+      text
+    )
+  }
+  for (const element of [
+    '0',
+    '-1',
+    '1.5',
+    '1e3',
+    '9223372036854775808',
+    'true',
+    'null',
+    '[]',
+    '[1]',
+    '{}',
+    '""'
+  ]) {
+    t.same(reasons(await json(`[${element}]`)), [[1, noId]], element)
+    t.same(reasons(await ndjson(element)), [[1, noId]], element)
+  }
+})
+
+t.test('CSV', async (t) => {
+  t.same(
+    ids(await csv('\ufeffuser_id\r\n1\r\n\r\n  \n"2"\r\n')),
+    [
+      [2, '1'],
+      [5, '2']
+    ],
+    'mark, CRLF, blank lines'
+  )
+  t.same(ids(await csv('User_ID\n1')), [[2, '1']], 'the case of a header')
+  t.same(
+    reasons(await csv('id\n1')),
+    [
+      [1, noId],
+      [2, undefined]
+    ],
+    'another first line is no header'
+  )
+  t.same(
+    reasons(await csv('1\nuser_id')),
+    [
+      [1, undefined],
+      [2, noId]
+    ],
+    'nor is a later one'
+  )
+  t.same(
+    await csv('"user_id","expires_at"\n1,\n2\n3,2100-01-01T01:00:00.5+01:00\n"4","2100-01-01T00:00:00Z"'),
+    [
+      { line: 2, userId: '1', expiresAt: undefined },
+      { line: 3, userId: '2', expiresAt: undefined },
+      { line: 4, userId: '3', expiresAt: '2100-01-01T00:00:00.500000Z' },
+      { line: 5, userId: '4', expiresAt: '2100-01-01T00:00:00.000000Z' }
+    ]
+  )
+  t.same(reasons(await csv('user_id,expires_at\n1,tomorrow\n2,,\n,\n"x\ny",\n3,')), [
+    [2, noTime],
+    [3, 'has 3 cells instead of 2'],
+    [4, noId],
+    [5, noId],
+    [7, undefined]
+  ])
+  t.same(
+    await csv('1,2100-01-01T00:00:00Z\n2,\n3'),
+    [
+      { line: 1, userId: '1', expiresAt: '2100-01-01T00:00:00.000000Z' },
+      { line: 2, userId: '2', expiresAt: undefined },
+      { line: 3, userId: '3', expiresAt: undefined }
+    ],
+    'without a header'
+  )
+  t.same(
+    reasons(await csv('1,2\n2,,')),
+    [
+      [1, noTime],
+      [2, 'has 3 cells instead of 2']
+    ],
+    'nor is anything else taken for an expiry'
+  )
+  t.same(reasons(await csv('user_id\n1,\n2')), [
+    [2, 'has 2 cells instead of 1'],
+    [3, undefined]
+  ])
+  t.same(reasons(await csv('1"\n"2"3\n"4""\n5\n6')), [
+    [1, 'has a quote out of place'],
+    [2, 'has a quote out of place'],
+    [3, 'has a quote that is never closed']
+  ])
+  for (const [header, message] of [
+    ['user_id,expire_at', 'unknown column (expire_at)'],
+    ['user_id,user_id', 'column (user_id) stands more than once']
+  ] as const)
+    await t.rejects(csv(`${header}\n1,2`), { code: 'INVALID_REQUEST', message })
+  t.same(await csv(''), [])
+})
+
+t.test('newline-delimited JSON', async (t) => {
+  const lines = [
+    '1',
+    '',
+    ' "2" \r',
+    '{"user_id":3,"expires_at":null}',
+    '{"user_id":4,"expires":1}',
+    '{',
+    '1 2'
+  ]
+  t.same(await ndjson(lines.join('\n')), [
+    { line: 1, userId: '1', expiresAt: undefined },
+    { line: 3, userId: '2', expiresAt: undefined },
+    { line: 4, userId: '3', expiresAt: undefined },
+    { line: 5, reason: 'is an unknown field' },
+    { line: 6, reason: 'is not valid JSON' },
+    { line: 7, reason: 'is not valid JSON' }
+  ])
+  t.same(reasons(await ndjson('{"user_id":1,"expires_at":5}\n{"user_id":1,"__proto__":{}}')), [
+    [1, noTime],
+    [2, 'is an unknown field']
+  ])
+})
+
+t.test('a JSON array', async (t) => {
+  for (const empty of ['[]', ' [ ]\n', '\ufeff[]']) t.same(await json(empty), [])
+  t.same(reasons(await json('["a,]\\"[{", {"user_id":1}, {"user_id":[{}]}]')), [
+    [1, noId],
+    [2, undefined],
+    [3, noId]
+  ])
+  const malformed = [
+    '',
+    ' ',
+    '[',
+    '[1',
+    '[1,',
+    '[1,]',
+    '[,1]',
+    '[1,,2]',
+    '[1 2]',
+    '[1]]',
+    '[1],',
+    '[01]',
+    '["1]',
+    '[}]',
+    '{}',
+    '1',
+    '[{]}]',
+    '[a]',
+    '[\u00a0]'
+  ]
+  for (const text of malformed) await t.rejects(json(text), { code: 'INVALID_JSON', statusCode: 400 }, text)
+})
+
+t.test('a line of absurd length is rejected, and the next one is read', async (t) => {
+  const long = '1'.repeat(200_000)
+  const tooLong = 'is longer than 65536 characters'
+  t.same(reasons(await csv(`${long}\n2`)), [
+    [1, tooLong],
+    [2, undefined]
+  ])
+  t.same(reasons(await csv(`user_id\n"${'\n'.repeat(70_000)}`)).slice(0, 1), [[2, tooLong]], 'an open quote')
+  t.same(reasons(await ndjson(`${long}\n2`)), [
+    [1, tooLong],
+    [2, undefined]
+  ])
+  t.same(reasons(await json(`["${long}",2,{"user_id":"${long}"}]`)), [
+    [1, tooLong],
+    [2, undefined],
+    [3, tooLong]
+  ])
+})
+
+t.test('quotes that stay open take no more time the more lines there are', async (t) => {
+  // So many that their square would take longer than a test may.
+  const lines = 2_000_000
+  for (const line of ['""\n', '\n']) {
+    const judged = await csv(`"\n${line.repeat(lines)}`)
+    t.same(reasons(judged).slice(0, 1), [[1, 'is longer than 65536 characters']])
+  }
+})
+
+t.test('wherever an upload is cut into chunks, it says the same', async (t) => {
+  const uploads = [
+    [
+      CsvReader,
+      '\ufeffuser_id,expires_at\r\n1,2100-01-01T00:00:00Z\r\n"2",\r\nä€😀,\r\n\r\n"a\r\n""b",\r\n922\r\n'
+    ],
+    [
+      NdjsonReader,
+      '1\r\n"2"\n{"user_id":9223372036854775807,"expires_at":"2100-01-01T00:00:00Z"}\n"ä€😀"\n\n7'
+    ],
+    [JsonArrayReader, ' [1, "2" ,{"user_id":9223372036854775807,"x":["}\\"€😀"]}, "ä\\\\", -1.5,12345]\n']
+  ] as const
+  for (const [Reader, text] of uploads) {
+    const bytes = Buffer.from(text)
+    const whole = await judgeUpload(Reader, [bytes])
+    const byByte = await judgeUpload(
+      Reader,
+      [...bytes].map((byte) => Buffer.of(byte))
+    )
+    t.same(byByte, whole, 'byte by byte')
+    const cuts = fc.uniqueArray(fc.integer({ min: 0, max: bytes.length }), { maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(cuts, async (positions) => {
+        const edges = [0, ...positions.sort((a, b) => a - b), bytes.length]
+        const parts = edges.slice(1).map((end, index) => bytes.subarray(edges[index], end))
+        t.same(await judgeUpload(Reader, parts), whole)
+      })
+    )
+  }
+})
+
+t.test('the forms say the same', async (t) => {
+  const element = fc.oneof(
+    fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String),
+    fc.constantFrom('0', 'x', '-5')
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(element), async (texts) => {
+      const judged = await csv(texts.join('\n'))
+      t.same(await ndjson(texts.map((text) => JSON.stringify(text)).join('\n')), judged)
+      t.same(await json(JSON.stringify(texts)), judged)
+      t.same(judged.length, texts.length)
+    })
+  )
+})
