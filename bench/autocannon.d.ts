@@ -1,4 +1,4 @@
-/** The little of autocannon that is used here. */
+/** The part of autocannon's API that is used here. */
 declare module 'autocannon' {
   import type { EventEmitter } from 'node:events'
 
@@ -6,7 +6,7 @@ declare module 'autocannon' {
     /** One connection. */
     interface Client extends EventEmitter {
       readonly destroyed: boolean
-      /** What to send next, the whole request. */
+      /** Returns the text of the next request. */
       getRequestBuffer: () => string | Buffer
       /** Sends the next request: called on connecting and after each answer. Not documented. */
       _doRequest: () => void
@@ -14,7 +14,7 @@ declare module 'autocannon' {
     interface Result {
       '2xx': number
       non2xx: number
-      /** Failed connections and time-outs. */
+      /** Failed connections and timeouts. */
       errors: number
       /** Seconds. */
       duration: number

@@ -1,20 +1,20 @@
-/** The heavy works that go on beside the reads: reports, assignments and the closing of deleted segments' periods. */
+/** Heavy background work beside the reads: reports, assignments, and closing the periods of deleted segments. */
 import type { Bench } from './bench.ts'
-import { deleteSegment, makeReport, orderSegment } from './calls.ts'
+import { createSegmentInBackground, deleteSegment, makeReport } from './calls.ts'
 import { provideHistory, reportInterval } from './history.ts'
 import { insertSegment, waitForAssignment } from './segments.ts'
 
-/** Of the users, in each segment that is filled and deleted. */
+/** The share of the users in each segment that is filled and deleted. */
 const SELECTION = 0.5
 
 /**
- * Runs `work` while the service makes a long report, fills a segment with half of the users and closes the periods
- * of one that was deleted just before: each begins anew as it ends.
+ * Runs `measure` while the service makes a long report, fills a segment with half of the users, and closes the periods of
+ * a segment that has just been deleted. Each of these starts again when it ends.
  */
 export async function withBackground<T>(
   { options, sql }: Bench,
   address: string,
-  work: () => Promise<T>
+  measure: () => Promise<T>
 ): Promise<T> {
   const userId = await provideHistory(sql, options.users)
   const { from, to } = reportInterval()
@@ -24,23 +24,23 @@ export async function withBackground<T>(
   const ending = new AbortController()
   const repeat = async (step: () => Promise<void>): Promise<never> => {
     while (!ending.signal.aborted) await step()
-    throw new Error('the works in the background have ended before the measurement')
+    throw new Error('the background work has ended before the measurement')
   }
-  const works = [
+  const tasks = [
     repeat(() => makeReport(address, userId, from, to)),
     repeat(async () => {
       const filled = segment
-      segment = await orderSegment(address, SELECTION)
+      segment = await createSegmentInBackground(address, SELECTION)
       await deleteSegment(address, filled)
       await waitForAssignment(sql, segment, ending.signal)
     })
   ]
   try {
-    // Works that fail make the measurement fail, which else would show an idle service.
-    return await Promise.race([work(), ...works])
+    // If background work fails, so does the measurement, which would otherwise show an idle service.
+    return await Promise.race([measure(), ...tasks])
   } finally {
     ending.abort()
-    await Promise.allSettled(works)
+    await Promise.allSettled(tasks)
     await deleteSegment(address, segment)
   }
 }

@@ -1,4 +1,4 @@
-/** What every part of the benchmark works with. */
+/** What all parts of the benchmark use. */
 import type { Sql } from 'postgres'
 import packageJson from '../package.json' with { type: 'json' }
 import type { EmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
@@ -11,41 +11,41 @@ import { startProcess } from './processes.ts'
 export type Bench = {
   options: Options
   server: EmbeddedPostgres
-  /** The generated data, which parts may change. */
+  /** The database with the generated data, which parts may change. */
   database: string
   sql: Sql
-  /** For reports. */
+  /** The folder of the reports. */
   directory: string
 }
 
-/** Measures one thing, and ends in the lines of its results. */
+/** Measures one thing, and resolves with the rows of its results. */
 export type Part = (bench: Bench) => Promise<Row[]>
 
-/** The flags of `npm start`, for all servers. */
+/** The flags of `npm start`, which all servers run with. */
 const startFlags = packageJson.scripts.start.match(/--\S+/g) ?? []
 
 type Server = 'service' | 'plain' | 'bare'
 
-/** Starts a server on a database. Returns its URL and its process id. */
+/** Starts a server with a database. Returns its URL and its process id. */
 export async function startServer(
   { server, database, directory }: Bench,
   name: Server,
   otherDatabase = database
 ): Promise<{ address: string; pid: number }> {
-  const { greeting, process: child } = await startProcess(`servers/${name}.ts`, directory, {
+  const { firstMessage, process: child } = await startProcess(`servers/${name}.ts`, directory, {
     DATABASE_URL: server.url(otherDatabase),
     PORT: '0',
     LOG_LEVEL: 'info',
     NODE_OPTIONS: startFlags.join(' '),
     REPORTS_DIR: directory
   })
-  return { address: greeting, pid: child.pid ?? 0 }
+  return { address: firstMessage, pid: child.pid ?? 0 }
 }
 
-/** By default, of all the users. */
+/** The fields of a load that the options do not determine. Default of `users`: the number of generated users. */
 type Request = Omit<Load, 'users' | 'slugs' | 'seconds'> & { users?: number }
 
-/** A measurement of one load, after a warm-up by the same load. */
+/** Warms a server up with a load. The returned function measures the same load. */
 export async function prepareLoad(
   { options }: Bench,
   run: (load: Load) => Promise<LoadResult>,

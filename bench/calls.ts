@@ -1,13 +1,13 @@
-/** Single calls of the service. Each throws unless it is answered as it should be. */
+/** Single calls of the service. Each throws if the answer is not the expected one. */
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Milliseconds between two looks at whether a report is made. */
+/** Milliseconds between two requests for a report in progress. */
 const REPORT_POLL = 10
 
 let lastSlug = 0
 
-/** A slug that no segment of this run has had. */
+/** A slug that is new in this run. */
 export function nextSlug(): string {
   return `BENCH_${++lastSlug}`
 }
@@ -20,21 +20,21 @@ async function call(url: string, status: number, request: RequestInit = {}): Pro
   )
 }
 
-/** Asks for as little as can be: then the next call finds an open connection. */
+/** Sends a cheap request, so that the next call finds an open connection. */
 export async function checkLive(address: string): Promise<void> {
   const response = await call(`${address}/health/live`, 200)
   await response.text()
 }
 
-/** Creates a segment with a share of the users, and resolves once they are in it. Returns its slug. */
+/** Creates a segment with a share of the users, and resolves when they are in it. Returns its slug. */
 export async function createSegment(address: string, selection: number): Promise<string> {
   const slug = nextSlug()
   await postSegment(address, slug, selection, 200)
   return slug
 }
 
-/** Creates a segment that the service fills by itself. Returns its slug at once. */
-export async function orderSegment(address: string, selection: number): Promise<string> {
+/** Creates a segment that the service fills in the background. Returns its slug immediately. */
+export async function createSegmentInBackground(address: string, selection: number): Promise<string> {
   const slug = nextSlug()
   await postSegment(address, slug, selection, 202, { prefer: 'respond-async' })
   return slug
@@ -60,7 +60,7 @@ export async function deleteSegment(address: string, slug: string): Promise<void
   await response.text()
 }
 
-/** Puts users into a segment, none of whom is in it, by one upload of CSV. */
+/** Adds users to a segment by one upload of CSV. None of them may be in it already. */
 export async function uploadUsers(
   address: string,
   slug: string,
@@ -75,10 +75,10 @@ export async function uploadUsers(
     duplex: 'half'
   })
   const { added } = (await response.json()) as { added: number }
-  if (added !== count) throw new Error(`${added} users were put in, not ${count}`)
+  if (added !== count) throw new Error(`${added} users were added, not ${count}`)
 }
 
-/** Orders a report of the days [from, to) and resolves once it is made. */
+/** Orders a report of the days [from, to), and resolves when it is finished. */
 export async function makeReport(address: string, userId: number, from: string, to: string): Promise<void> {
   const order = await call(`${address}/api/v1/segments/user/${userId}/csv?from=${from}&to=${to}`, 202)
   const { link } = (await order.json()) as { link: string }

@@ -1,35 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What one measurement has found, by name; `errors` count against it. */
+/** The values of one measurement, by name. With `errors`, no target is met. */
 export type Measurement = Record<string, number>
 
 export type Pair<M extends Measurement> = { measured: M; reference: M }
 
-/** The middle value, and how far the others lie. */
+/** The median, and the range of the values. */
 export type Spread = { median: number; lowest: number; highest: number }
 
 export type Target = { atLeast: number } | { atMost: number }
 
-/** One line of the results. */
+/** One row of the results. */
 export type Row = {
   what: string
   reference: string
   target?: Target
-  /** Of the pairs' ratios. */
+  /** The ratios of the pairs. */
   ratio: Spread
-  /** Medians, for information: they hold for the machine they were measured on. */
+  /** Medians, for information: they are valid only for the machine they were measured on. */
   measured: number
   referenceMeasured: number
   unit: string
   errors: number
 }
 
-/** Milliseconds of rest before a measurement, for what the one before has left behind. */
+/** Milliseconds of rest before a measurement, so that the previous one does not affect it. */
 const PAUSE = 300
 
 /**
- * Measures both sides in turn (A B A B …), so that whatever else the machine does meets both alike: only the
- * ratio within a pair counts.
+ * Measures both sides in turn (A B A B …), so that other load on the machine affects both alike. Only the ratio within a
+ * pair counts.
  */
 export async function comparePairs<M extends Measurement>(
   pairs: number,
@@ -53,7 +53,7 @@ async function announce<M extends Measurement>(label: string, measure: () => Pro
   return found
 }
 
-/** Makes a line of results from one value of each measurement. */
+/** Makes a row of results from one value of each measurement. */
 export function toRow<M extends Measurement>(
   pairs: Pair<M>[],
   value: (measurement: M) => number,
@@ -68,7 +68,7 @@ export function toRow<M extends Measurement>(
   }
 }
 
-/** Whether a line's target is met; undefined where it has none. */
+/** Whether the target of a row is met; undefined if it has none. */
 export function isMet({ target, ratio, errors }: Row): boolean | undefined {
   if (target === undefined) return undefined
   const within = 'atLeast' in target ? ratio.median >= target.atLeast : ratio.median <= target.atMost
@@ -89,7 +89,7 @@ function errorsOf(measurement: Measurement): number {
   return measurement.errors ?? 0
 }
 
-/** Three significant digits, or the integer. */
+/** Formats a number with three significant digits, or as an integer if it has more. */
 export function formatNumber(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 }

@@ -11,7 +11,7 @@ const memory = totalmem() / 2 ** 20
 /** In MB. */
 const sharedBuffers = Math.min(Math.floor(memory / 4), 8192)
 
-/** As an operator would set a machine's own PostgreSQL. Durable: what was answered survives a power failure. */
+/** The settings of an operator who gives the machine to PostgreSQL. Answered writes survive a power failure. */
 export const settings = {
   fsync: 'on',
   synchronous_commit: 'on',
@@ -26,14 +26,14 @@ export const settings = {
   max_connections: '200'
 }
 
-/** The name of the database that parts change, a copy of the generated one where that is kept. */
+/** The name of the copy that parts change if the generated database is kept. */
 const WORKING_COPY = 'bench'
 
 export async function startServer(directory: string): Promise<EmbeddedPostgres> {
   return await startEmbeddedPostgres({ directory: join(directory, 'postgres'), settings })
 }
 
-/** A database with so many users, which nobody is to change: the one that a run before has kept, or a new one. */
+/** Provides a database with this number of users: one that an earlier run has kept, or a new one. */
 export async function provideData(server: EmbeddedPostgres, users: number): Promise<string> {
   const name = `users_${users}`
   const stamp = JSON.stringify([GENERATOR_VERSION, await listMigrations()])
@@ -49,7 +49,7 @@ export async function provideData(server: EmbeddedPostgres, users: number): Prom
     await migrate(server.url(name))
 
     const start = performance.now()
-    // What is lost in a crash is made anew.
+    // Data that is lost in a crash is generated again.
     const sql = connect(server.url(name), { synchronous_commit: 'off' })
     await generate(sql, users).finally(() => sql.end())
     await admin`comment on database ${admin(name)} is ${admin.unsafe(`'${stamp}'`)}`
@@ -60,12 +60,12 @@ export async function provideData(server: EmbeddedPostgres, users: number): Prom
   }
 }
 
-/** A copy that may be changed. */
+/** Creates a copy that may be changed. Returns its name. */
 export async function copyData(server: EmbeddedPostgres, name: string): Promise<string> {
   await dropCopy(server)
   const admin = connect(server.url('postgres'))
   try {
-    // As files: by way of the log, ten million users would be written twice.
+    // As files: through the write-ahead log, ten million users would be written twice.
     await admin`create database ${admin(WORKING_COPY)} template ${admin(name)} strategy file_copy`
     return WORKING_COPY
   } finally {
@@ -78,14 +78,14 @@ export async function dropCopy(server: EmbeddedPostgres): Promise<void> {
   await admin`drop database if exists ${admin(WORKING_COPY)} with (force)`.finally(() => admin.end())
 }
 
-/** Connections of the benchmark's own, for data and references. */
+/** Connects the benchmark itself, for data and references. */
 export function connect(url: string, parameters: Record<string, string> = {}): postgres.Sql {
   return postgres(url, { max: 4, onnotice: () => {}, connection: { TimeZone: 'UTC', ...parameters } })
 }
 
-/** Reads what the hot read reads, so that it is in memory as it is when a service has run for a while. */
+/** Reads the pages of membership lookups into memory, as if a service had run for a while. */
 export async function warmCaches(url: string): Promise<void> {
-  // Left alone, PostgreSQL goes over the tables, whose pages the hot read never looks at.
+  // By default, PostgreSQL would scan the tables, whose pages membership lookups do not read.
   const sql = connect(url, { enable_seqscan: 'off', enable_bitmapscan: 'off' })
   try {
     await sql`select count(*) from users where id > 0`
@@ -95,7 +95,7 @@ export async function warmCaches(url: string): Promise<void> {
   }
 }
 
-/** Brings the database to rest, so that what one part has changed is not what the next one measures. */
+/** Vacuums and writes a checkpoint, so that the changes of one part do not affect the measurements of the next. */
 export async function settle(sql: postgres.Sql): Promise<void> {
   await sql`vacuum (analyze) memberships`
   await sql`checkpoint`

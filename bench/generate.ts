@@ -1,30 +1,32 @@
 /**
- * Generated data, the same for the same number of users but for its dates: ids from 1 to `users`; about ten active
- * segments a user, none for 2 %, 300 for one in 10,000; and as one in five periods, 2.5 that have ended.
+ * Generates data. For the same number of users, it is the same except for its dates. User ids are from 1 to `users`. A user
+ * is in about ten active segments on average, 2 % are in none, and one in 10,000 is in 300. A user also has 2.5 ended
+ * periods on average: one in five periods has ended.
  */
 import type { Sql } from 'postgres'
 
-/** Raise it when the data changes, so that no older data is used again. */
+/** Increase it when the data changes, so that older data is not used again. */
 export const GENERATOR_VERSION = 1
 
-/** Segments that ordinary users are in, each with a tenth of the users. */
+/** Segments of ordinary users. Each has a tenth of the users. */
 const ORDINARY_SEGMENTS = 95
-/** Deleted ones, which have only ended periods, as after the service has closed them. */
+/** Deleted segments. All their periods have ended, as if the service had closed them. */
 const DELETED_SEGMENTS = 5
-/** Those that the users with very many are in. */
+/** Segments of the users with very many segments. */
 const RARE_SEGMENTS = 300
 const DELETED_FROM = ORDINARY_SEGMENTS + 1
 const RARE_FROM = DELETED_FROM + DELETED_SEGMENTS
-/** One user in this many has very many, and at least ten have. */
-const HEAVY_EVERY = 10_000
-const LEAST_HEAVY = 10
+/** One user in this many has very many segments, */
+const HEAVY_USER_INTERVAL = 10_000
+/** but at least this many users have. */
+const MIN_HEAVY_USERS = 10
 
-/** Users whose rows are made by one statement. */
+/** Users whose rows are inserted by one statement. */
 const CHUNK_SIZE = 20_000
-/** Connections that load at once. */
+/** Connections that insert at the same time. */
 const LOADERS = 2
 
-/** In the order of their ids, which are 1, 2, 3 …: ordinary ones, deleted ones, rare ones. */
+/** In the order of the segments' ids, which are 1, 2, 3 …: ordinary, deleted and rare segments. */
 export const segmentSlugs = Array.from(
   { length: ORDINARY_SEGMENTS + DELETED_SEGMENTS + RARE_SEGMENTS },
   (_, index) => `PROMO_DISCOUNT_${String(index + 1).padStart(3, '0')}`
@@ -40,7 +42,7 @@ export async function generate(sql: Sql, users: number): Promise<void> {
   const restore = await dropIndexes(sql)
   await sql`alter table memberships set (autovacuum_enabled = false)`
 
-  const heavyEvery = Math.max(1, Math.min(HEAVY_EVERY, Math.floor(users / LEAST_HEAVY)))
+  const heavyInterval = Math.max(1, Math.min(HEAVY_USER_INTERVAL, Math.floor(users / MIN_HEAVY_USERS)))
   let next = 1
   let done = 0
   const load = async () => {
@@ -49,7 +51,7 @@ export async function generate(sql: Sql, users: number): Promise<void> {
       const last = Math.min(users, first + CHUNK_SIZE - 1)
       next = last + 1
       await insertUsers(sql, first, last, today)
-      await insertMemberships(sql, first, last, today, heavyEvery)
+      await insertMemberships(sql, first, last, today, heavyInterval)
       done += last - first + 1
       showProgress(done, users)
     }
@@ -83,16 +85,16 @@ async function insertUsers(sql: Sql, first: number, last: number, today: string)
 }
 
 /**
- * A user's n-th period, counted from 0: first those that are open, then those that have ended, of which every other
- * one is of a segment that the user has entered again. `hash` takes the place of chance. Sevens go through all of
- * the segments before one comes again.
+ * Inserts the periods of users. Periods are numbered from 0 (`n`): first the open ones, then the ended ones. Every other
+ * ended period is in a segment that the user has entered again. `hash` replaces randomness. Steps of seven reach all
+ * ordinary segments before one repeats.
  */
 async function insertMemberships(
   sql: Sql,
   first: number,
   last: number,
   today: string,
-  heavyEvery: number
+  heavyInterval: number
 ): Promise<void> {
   await sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
@@ -118,15 +120,15 @@ async function insertMemberships(
         hash / 1000 % 6 as ended
       from generate_series(${first}::bigint, ${last}) id
       cross join lateral (
-        select (hashint8(id) & 2147483647)::bigint as hash, id % ${heavyEvery} = 0 as heavy
+        select (hashint8(id) & 2147483647)::bigint as hash, id % ${heavyInterval} = 0 as heavy
       ) hashed
     ) users
     cross join lateral generate_series(0, open + ended - 1) n`
 }
 
 /**
- * Drops the indexes of `memberships`, whatever they are: rows go in much faster without, and sorting once makes
- * better indexes. The returned function makes them again.
+ * Drops all indexes of `memberships`: inserts are much faster without them, and indexes that are built from all rows are
+ * better. The returned function creates them again.
  */
 async function dropIndexes(sql: Sql): Promise<() => Promise<void>> {
   const constraints = await sql<{ name: string; definition: string }[]>`

@@ -1,25 +1,25 @@
-/** A user with a long history, and its report. */
+/** A user with a long history, and the report of it. */
 import type { Sql } from 'postgres'
 
-/** Each of these periods is two rows of the report. */
+/** Periods of the user. Each is two rows of the report. */
 export const PERIODS = 1_000_000
 
-/** Seconds between two periods: all of them are of the last year but one. */
+/** Seconds from the start of one period to the start of the next: all of them take 347 days. */
 const PERIOD_INTERVAL = 30
 /** Segments that the user enters in turn. */
 const SEGMENTS = 10
-/** Days from the first period to now. */
+/** Days from the first period until today. */
 const HISTORY_DAYS = 390
 
 const DAY = 86_400_000
 
-/** The days [from, to) that hold all of it. Today is among them, so that each order makes the report anew. */
+/** The days [from, to) of the whole history. They include today, so that each order makes a new report. */
 export function reportInterval(): { from: string; to: string } {
   const day = (days: number) => new Date(Date.now() + days * DAY).toISOString().slice(0, 10)
   return { from: day(-HISTORY_DAYS - 1), to: day(1) }
 }
 
-/** Gives the user that follows the generated ones a history, unless it has one. Returns the user's id. */
+/** Creates a user with a history after the generated users, unless it exists. Returns the user's id. */
 export async function provideHistory(sql: Sql, users: number): Promise<number> {
   const userId = users + 1
   const added = await sql`insert into users (id) values (${userId}) on conflict do nothing returning id`
@@ -38,8 +38,8 @@ export async function provideHistory(sql: Sql, users: number): Promise<number> {
 }
 
 /**
- * The report of selectHistory in src/reports/queries.ts, as PostgreSQL itself writes it. It is text, as
- * COPY takes no parameters.
+ * A COPY of the report that `selectHistory` in src/reports/queries.ts selects. The values are in the text, because COPY
+ * takes no parameters.
  */
 export function copyStatement(userId: number, { from, to }: { from: string; to: string }): string {
   return `

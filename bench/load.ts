@@ -1,6 +1,6 @@
 /**
- * A process that sends requests and measures the answers. Each message to it is a {@link Load}; it answers with
- * a {@link LoadResult}. It is a process of its own so that it shares no event loop with what it measures.
+ * A process that sends requests and measures the answers. It receives {@link Load} messages, and answers each with a
+ * {@link LoadResult}. It is a separate process, so that it does not share an event loop with the server that it measures.
  */
 import { createHistogram } from 'node:perf_hooks'
 import autocannon from 'autocannon'
@@ -9,19 +9,19 @@ export type Load = {
   kind: 'read' | 'batch' | 'change'
   /** The server's URL. */
   address: string
-  /** Ids go from 1 to here, and are drawn uniformly. */
+  /** The largest user id. Ids are drawn uniformly, from 1. */
   users: number
   /** The segments that changes choose from. */
   slugs: string[]
   connections: number
   seconds: number
-  /** Requests per second, spread evenly; without it, each connection sends as soon as it has its answer. */
+  /** Requests per second, evenly spread. By default, each connection sends as soon as it has its answer. */
   rate?: number
 }
 
 /**
- * Response times in milliseconds, of what was answered 2xx, and apart from them of what was refused with 503; `loadCpu`
- * is the share of one core that this process took: near 1 it was the bottleneck.
+ * Response times are in milliseconds, separately for answers 2xx and for refusals with 503. `loadCpu` is the share of one
+ * core that this process used: near 1, it was the bottleneck.
  */
 export type LoadResult = {
   requestsPerSecond: number
@@ -31,16 +31,16 @@ export type LoadResult = {
   refusals: number
   refusalP50: number
   refusalP99: number
-  /** Whatever is not 2xx, refusals among it. */
+  /** Answers other than 2xx, including refusals, and failed connections. */
   errors: number
   loadCpu: number
 }
 
-/** Users in one batch read. */
+/** Users in one read of many users. */
 export const BATCH_SIZE = 100
 
-/** In a millisecond. */
-export const NANOSECONDS = 1_000_000
+/** Nanoseconds in a millisecond. */
+export const NANOSECONDS_PER_MS = 1_000_000
 
 export function randomUser(users: number): number {
   return 1 + Math.floor(Math.random() * users)
@@ -54,8 +54,8 @@ export function randomChange(slugs: string[]): [add: string, remove: string] {
 }
 
 /**
- * The text of a random request. It goes to the socket as it is: autocannon's own `setupRequest` costs four times
- * as much of the machine that the servers run on as well.
+ * The text of a random request, which is sent unchanged. autocannon's own `setupRequest` takes four times as much CPU of
+ * the machine, which the servers share.
  */
 function writeRequest({ kind, users, slugs }: Load, host: string): string {
   if (kind === 'read')
@@ -76,10 +76,10 @@ function writeRequest({ kind, users, slugs }: Load, host: string): string {
 }
 
 /**
- * Makes a connection send at fixed times. autocannon's own rate sends a second's requests in one go at its start.
+ * Makes a connection send at fixed times. autocannon's own `rate` sends all requests of a second at its start.
  *
- * @returns milliseconds that the request under way was sent too late because the connection was still waiting for
- * the answer before: whoever sends at that rate waits for them too, so they count as response time.
+ * @returns a function that returns the delay of the current request in milliseconds: how long it waited for the previous
+ * answer on its connection. A client that sends at that rate waits for it as well, so it counts as response time.
  */
 function pace(client: autocannon.Client, firstDue: number, interval: number): () => number {
   const send = client._doRequest
@@ -118,7 +118,7 @@ async function run(load: Load): Promise<LoadResult> {
   })
   measuring.on('response', (client, status, _bytes, milliseconds) => {
     const late = lateness.get(client)?.() ?? 0
-    const nanoseconds = Math.max(1, Math.round((milliseconds + late) * NANOSECONDS))
+    const nanoseconds = Math.max(1, Math.round((milliseconds + late) * NANOSECONDS_PER_MS))
     if (status < 300) answers.record(nanoseconds)
     else if (status === 503) refusals.record(nanoseconds)
   })
@@ -126,12 +126,12 @@ async function run(load: Load): Promise<LoadResult> {
   const cpu = process.cpuUsage(cpuBefore)
   return {
     requestsPerSecond: result['2xx'] / result.duration,
-    p50: answers.percentile(50) / NANOSECONDS,
-    p99: answers.percentile(99) / NANOSECONDS,
-    max: answers.max / NANOSECONDS,
+    p50: answers.percentile(50) / NANOSECONDS_PER_MS,
+    p99: answers.percentile(99) / NANOSECONDS_PER_MS,
+    max: answers.max / NANOSECONDS_PER_MS,
     refusals: refusals.count,
-    refusalP50: refusals.percentile(50) / NANOSECONDS,
-    refusalP99: refusals.percentile(99) / NANOSECONDS,
+    refusalP50: refusals.percentile(50) / NANOSECONDS_PER_MS,
+    refusalP99: refusals.percentile(99) / NANOSECONDS_PER_MS,
     errors: result.non2xx + result.errors,
     loadCpu: (cpu.user + cpu.system) / 1000 / (performance.now() - start)
   }

@@ -3,24 +3,24 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 export type Options = {
-  /** Known users in the generated data. */
+  /** Users in the generated data. */
   users: number
-  /** The parts to run, all where it is undefined. */
+  /** The parts to run; undefined for all. */
   only: string[] | undefined
   pairs: number
   /** Seconds of one measurement under load. */
   seconds: number
-  /** Seconds of load on a server before it is first measured. */
+  /** Seconds of load on a server before its first measurement. */
   warmUp: number
-  /** Minutes of mixed load that the memory is watched for. */
+  /** Minutes of mixed load during which the memory is measured. */
   memoryMinutes: number
-  /** Where the database, the reports and results.json lie. */
+  /** The folder of the database, the reports and results.json. */
   directory: string
   keep: boolean
   write: boolean
 }
 
-/** A mistake in the command line: `message` is the one line to show. */
+/** An invalid command line. `message` is one line for the user. */
 export class OptionError extends Error {}
 
 const defaultDirectory = fileURLToPath(new URL('../.data/bench', import.meta.url))
@@ -30,21 +30,21 @@ export const usage = `npm run bench -- [options]
 Measures the service against references, in turn, on its own PostgreSQL with generated data.
 
   --users N           users in the data, 1000 or more (100000)
-  --only a,b          run these parts only; else all:
+  --only a,b          run only these parts; by default, all:
                       PARTS
   --pairs N           pairs of measurements, 5 or more (5)
   --seconds N         seconds of one measurement under load (5)
-  --warm-up N         seconds of load before a server is first measured (6)
-  --memory-minutes N  minutes that memory is watched for (10)
-  --directory PATH    where data lies while it runs (.data/bench)
-  --keep              keep the generated database for the next run, which else is deleted
+  --warm-up N         seconds of load on a server before its first measurement (6)
+  --memory-minutes N  minutes during which memory is measured (10)
+  --directory PATH    folder of the data (.data/bench)
+  --keep              keep the generated database for the next run instead of deleting it
   --write             write the figures into bench/RESULTS.md
   --help              show this`
 
 /**
- * Reads the command line; undefined where it asks for help.
+ * Reads the command line. Returns undefined if it asks for help.
  *
- * @throws {OptionError} naming the first option that is wrong.
+ * @throws {OptionError} for the first invalid option.
  */
 export function readOptions(args: string[], parts: string[]): Options | undefined {
   const values = parse(args)
@@ -52,7 +52,7 @@ export function readOptions(args: string[], parts: string[]): Options | undefine
   const only = values.only?.split(',')
   const unknown = only?.find((name) => !parts.includes(name))
   if (unknown !== undefined)
-    throw new OptionError(`--only knows no part (${unknown}): choose from ${parts.join(', ')}`)
+    throw new OptionError(`--only has an unknown part (${unknown}): choose from ${parts.join(', ')}`)
   return {
     users: readNumber('users', values.users, 100_000, 1_000, true),
     only,
@@ -84,17 +84,23 @@ function parse(args: string[]) {
       }
     }).values
   } catch (error) {
-    // Node.js goes on with advice on how to quote.
+    // Node.js appends advice on quoting.
     throw new OptionError(String((error as Error).message).split('. ')[0])
   }
 }
 
-function readNumber(name: string, text: string | undefined, preset: number, least: number, whole = false) {
-  if (text === undefined) return preset
+function readNumber(
+  name: string,
+  text: string | undefined,
+  defaultValue: number,
+  minimum: number,
+  integer = false
+) {
+  if (text === undefined) return defaultValue
   const number = Number(text)
-  if (text.trim() !== '' && number >= least && number < 2 ** 31 && (!whole || Number.isInteger(number)))
+  if (text.trim() !== '' && number >= minimum && number < 2 ** 31 && (!integer || Number.isInteger(number)))
     return number
   throw new OptionError(
-    `--${name} must be ${whole ? 'an integer' : 'a number'} of ${least} or more, not (${text})`
+    `--${name} must be ${integer ? 'an integer' : 'a number'} of ${minimum} or more, not (${text})`
   )
 }

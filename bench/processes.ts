@@ -1,22 +1,22 @@
-/** The processes that a part of the benchmark runs beside this one. None outlives this one. */
+/** The child processes of the benchmark. They end when this process ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Load, LoadResult } from './load.ts'
 
-/** Milliseconds for a process to end by itself: more than the service takes at most. */
+/** Milliseconds after which a process that does not end is killed: more than the service takes at most. */
 const END_TIMEOUT = 30_000
 
 const running = new Set<ChildProcess>()
 
-/** A process of the benchmark, and the first message that it sent. */
-export type BenchProcess = { process: ChildProcess; greeting: string }
+/** A child process, and the first message that it sent. */
+export type BenchProcess = { process: ChildProcess; firstMessage: string }
 
 /**
- * Starts a script of this folder, with nothing of this process's environment but PATH.
+ * Starts a script of this folder. Of the environment of this process, it gets only PATH.
  *
- * @param directory where it runs: away from a developer's `.env`.
+ * @param directory its working directory, which must not have a developer's `.env`.
  */
 export async function startProcess(
   script: string,
@@ -26,17 +26,17 @@ export async function startProcess(
   const child = spawn(process.execPath, [fileURLToPath(new URL(script, import.meta.url))], {
     cwd: directory,
     env: { PATH: process.env.PATH, NODE_ENV: 'production', ...environment },
-    // Logs are written, as in production, but nobody keeps them.
+    // Logs are written, as in production, and discarded.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
   running.add(child)
-  return { process: child, greeting: String(await nextMessage(child, script)) }
+  return { process: child, firstMessage: String(await nextMessage(child, script)) }
 }
 
-/** The next message of a process; an error where it ends instead. */
+/** Resolves with the next message of a process, and rejects if the process ends instead. */
 export async function nextMessage(child: ChildProcess, name: string): Promise<unknown> {
-  const heard = new AbortController()
-  const { signal } = heard
+  const listening = new AbortController()
+  const { signal } = listening
   try {
     return await Promise.race([
       once(child, 'message', { signal }).then(([message]) => message),
@@ -45,11 +45,11 @@ export async function nextMessage(child: ChildProcess, name: string): Promise<un
       })
     ])
   } finally {
-    heard.abort()
+    listening.abort()
   }
 }
 
-/** What a process has in memory, in MB; on Linux alone. */
+/** The resident memory of a process in MB. Linux only. */
 export async function readMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024

@@ -1,4 +1,4 @@
-/** Where figures go: the terminal, results.json, and RESULTS.md, which keeps what people have written there. */
+/** Writes figures to the terminal, to results.json and to RESULTS.md, whose handwritten text is kept. */
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import * as os from 'node:os'
@@ -7,14 +7,14 @@ import { formatNumber, isMet, type Row } from './compare.ts'
 
 type PartResult = { command: string; rows: Row[] }
 
-/** Of one number of users. */
+/** The results for one number of users. */
 export type SizeResults = { machine: string[]; parts: Record<string, PartResult> }
 
 type Results = Record<string, SizeResults>
 
 const markdownPath = fileURLToPath(new URL('RESULTS.md', import.meta.url))
 
-/** The machine, one fact a line. */
+/** Describes the machine, in one line for each fact. */
 export function describeMachine(postgresVersion: string, settings: Record<string, string>): string[] {
   const cpus = os.cpus()
   return [
@@ -26,7 +26,7 @@ export function describeMachine(postgresVersion: string, settings: Record<string
   ]
 }
 
-/** Adds a run's parts to results.json; those that it did not run stay as an earlier run of that size left them. */
+/** Adds the parts of a run to results.json. Other parts keep the results of an earlier run of that size. */
 export async function saveResults(file: string, users: number, added: SizeResults): Promise<SizeResults> {
   const results: Results = existsSync(file) ? JSON.parse(await readFile(file, 'utf8')) : {}
   const parts = { ...results[users]?.parts, ...added.parts }
@@ -35,7 +35,7 @@ export async function saveResults(file: string, users: number, added: SizeResult
   return merged
 }
 
-/** Puts one size's block into RESULTS.md in place of the one before; the text around it stays as it is. */
+/** Replaces the block of one size in RESULTS.md. The text around it is kept. */
 export async function writeMarkdown(users: number, results: SizeResults, order: string[]): Promise<void> {
   const [begin, end] = [`<!-- begin: ${users} users -->`, `<!-- end: ${users} users -->`]
   const block = `${begin}\n${formatMarkdown(users, results, order)}\n${end}`
@@ -78,7 +78,7 @@ function toCells(part: string, row: Row): string[] {
   ]
 }
 
-/** The same table, in columns for the terminal. */
+/** Formats the same table in columns, for the terminal. */
 export function formatTable(parts: Record<string, PartResult>): string {
   const lines = [
     headings,

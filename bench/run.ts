@@ -1,6 +1,6 @@
 /**
  * Measures the service against references: `npm run bench`, or `npm run bench -- --users 1000000 --only read`.
- * Everything it starts has ended and what it generated is gone when it returns, Ctrl-C included.
+ * When it ends, even by Ctrl-C, everything that it started has ended, and the generated data is deleted unless it is kept.
  */
 import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ import { create, createAsync, deletion } from './parts/segments.ts'
 import { endProcesses } from './processes.ts'
 import { describeMachine, formatTable, type SizeResults, saveResults, writeMarkdown } from './results.ts'
 
-/** In their order: those that only read come before those that change the data. */
+/** In the order in which they run: parts that only read come before parts that change the data. */
 const parts: Record<string, Part> = {
   read,
   latency,
@@ -36,7 +36,7 @@ const parts: Record<string, Part> = {
   isolation,
   overload,
   memory,
-  // Last, as it makes many users known.
+  // Last, because it adds many users.
   import: importUsers
 }
 
@@ -44,7 +44,7 @@ const interrupted = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) =>
 
 process.exit(await main())
 
-/** Resolves with the exit code once everything that was started has ended. */
+/** Resolves with the exit code when everything that was started has ended. */
 async function main(): Promise<number> {
   try {
     const options = readOptions(process.argv.slice(2), Object.keys(parts))
@@ -71,7 +71,7 @@ async function measure(options: Options): Promise<number> {
     if (options.keep) await dropCopy(server)
     await server.stop()
     await rm(reports, { recursive: true, force: true })
-    // The server's own folder is elsewhere where PostgreSQL's user cannot enter this one.
+    // The server's folder is elsewhere if the OS user of PostgreSQL cannot enter this one.
     if (!options.keep)
       for (const folder of [server.directory, join(directory, 'postgres')])
         await rm(folder, { recursive: true, force: true })
@@ -93,7 +93,7 @@ async function runParts(options: Options, server: EmbeddedPostgres, directory: s
   for (const [name, part] of Object.entries(parts).filter(([name]) => only.includes(name))) {
     console.log(name)
     measured[name] = { command, rows: await part(bench).finally(endProcesses) }
-    // After each, as a long run may be interrupted.
+    // After each part, because a long run may be interrupted.
     const results = await saveResults(file, users, { machine, parts: measured })
     if (write) await writeMarkdown(users, results, Object.keys(parts))
   }
@@ -101,7 +101,7 @@ async function runParts(options: Options, server: EmbeddedPostgres, directory: s
   return 0
 }
 
-/** The command without what only matters to the machine it ran on. */
+/** The command without the options that matter only on this machine. */
 function describeCommand(args: string[]): string {
   const kept = args.filter(
     (arg, index) => !/^--(directory|write|keep)\b/.test(arg) && args[index - 1] !== '--directory'

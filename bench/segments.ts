@@ -1,12 +1,12 @@
-/** What the benchmark does to segments behind the service's back, where the service itself is not what is measured. */
+/** Changes and checks segments directly in the database, where the service is not measured. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import { nextSlug } from './calls.ts'
 
-/** Milliseconds between two looks at something that the service does by itself. */
+/** Milliseconds between two checks of background work. */
 const POLL = 20
 
-/** Inserts a segment and the first users into it, or with `every` only each so many-th user. Returns its slug. */
+/** Inserts a segment with the first `members` users whose id is a multiple of `every`. Returns its slug. */
 export async function insertSegment(sql: Sql, members: number, every = 1): Promise<string> {
   const slug = nextSlug()
   const [{ id }] = await sql<[{ id: number }]>`insert into segments (slug) values (${slug}) returning id`
@@ -21,8 +21,8 @@ export async function insertSegment(sql: Sql, members: number, every = 1): Promi
 }
 
 /**
- * Resolves once the service has put all users into a segment, or the signal is aborted. It asks the database, as
- * the service counts a segment's members for each who asks.
+ * Resolves when the service has added all users to a segment, or the signal is aborted. It queries the database, because
+ * the service would count the members of the segment for each request.
  */
 export async function waitForAssignment(sql: Sql, slug: string, signal?: AbortSignal): Promise<void> {
   while (!signal?.aborted) {
@@ -38,12 +38,12 @@ export async function waitForAssignment(sql: Sql, slug: string, signal?: AbortSi
 }
 
 /**
- * Closes the periods of all deleted segments at once, and resolves when the service has seen that nothing is left:
- * it takes its time, as it is not to disturb, and so would the benchmark.
+ * Closes the periods of all deleted segments at once, and resolves when the service has noticed that none are left. The
+ * service closes them slowly, so as not to disturb requests, and the benchmark would have to wait.
  */
 export async function closeDeletedSegments(sql: Sql): Promise<void> {
   await sql.begin(async (transaction) => {
-    // The service's own lock: while it is held, the service leaves these rows alone.
+    // The service's own lock. While it is held, the service does not change these rows.
     await transaction`select pg_advisory_xact_lock(2, 0)`
     await transaction`
       update memberships m

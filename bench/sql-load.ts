@@ -1,12 +1,12 @@
 /**
- * A process that sends the statement of a change straight to PostgreSQL, as the service sends it. It takes the same
- * messages as load.ts: what HTTP adds is the difference between the two.
+ * A process that sends the statement of a change directly to PostgreSQL, as the service sends it. It receives the same
+ * messages as load.ts, so the difference between the two is what HTTP costs.
  */
 import { createHistogram } from 'node:perf_hooks'
 import postgres from 'postgres'
-import { type Load, type LoadResult, NANOSECONDS, randomChange, randomUser } from './load.ts'
+import { type Load, type LoadResult, NANOSECONDS_PER_MS, randomChange, randomUser } from './load.ts'
 
-// As many as it sends statements at once: each has a connection to itself.
+// One connection for each concurrent statement.
 const sql = postgres(process.env.DATABASE_URL ?? '', { max: Number(process.env.CONNECTIONS) })
 
 async function run({ users, slugs, connections, seconds }: Load): Promise<LoadResult> {
@@ -19,7 +19,7 @@ async function run({ users, slugs, connections, seconds }: Load): Promise<LoadRe
       sent = performance.now()
       const [add, remove] = randomChange(slugs)
       await sql`select change_user_segments(${randomUser(users)}, ${[add]}::text[], ${[remove]}::text[])`
-      nanoseconds.record(Math.round((performance.now() - sent) * NANOSECONDS))
+      nanoseconds.record(Math.round((performance.now() - sent) * NANOSECONDS_PER_MS))
     }
   }
   await Promise.all(Array.from({ length: connections }, changeUntilEnd))
@@ -27,9 +27,9 @@ async function run({ users, slugs, connections, seconds }: Load): Promise<LoadRe
   const cpu = process.cpuUsage(cpuBefore)
   return {
     requestsPerSecond: (nanoseconds.count * 1000) / elapsed,
-    p50: nanoseconds.percentile(50) / NANOSECONDS,
-    p99: nanoseconds.percentile(99) / NANOSECONDS,
-    max: nanoseconds.max / NANOSECONDS,
+    p50: nanoseconds.percentile(50) / NANOSECONDS_PER_MS,
+    p99: nanoseconds.percentile(99) / NANOSECONDS_PER_MS,
+    max: nanoseconds.max / NANOSECONDS_PER_MS,
     refusals: 0,
     refusalP50: 0,
     refusalP99: 0,

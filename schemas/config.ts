@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 const DURATION = '^[1-9][0-9]{0,5}[smhd]$'
 const DURATION_OR_NONE = '^(0s|[1-9][0-9]{0,5}[smhd])$'
 
-/** The environment the service reads, all of it. `.env.example` mirrors it. */
+/** All environment variables that the service reads. `.env.example` lists the same. */
 export const ConfigSchema = Type.Object({
   /** PostgreSQL 15 or later. */
   DATABASE_URL: Type.String({
@@ -12,39 +12,39 @@ export const ConfigSchema = Type.Object({
   }),
   /** The address to listen on. */
   HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'an address to listen on' }),
-  /** The port to listen on; 0 takes a free one. */
+  /** The port to listen on; 0 chooses a free one. */
   PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535, description: 'a port from 0 to 65535' }),
-  /** The base of the links that the service hands out. Unset: taken from each request. */
+  /** The base URL of links in responses. Default: derived from each request. */
   PUBLIC_URL: Type.Optional(
     Type.String({
       pattern: '^https?://[^/?#\\s]+(/[^?#\\s]*)?$',
       description: 'a URL such as https://segments.example.com'
     })
   ),
-  /** Who may call the service. Unset, everybody may, on a loopback address. */
+  /** The API keys. Default: none, so that anyone may call the service, on a loopback address only. */
   API_KEYS: Type.Optional(
     Type.String({ description: 'comma-separated name:role:sha256-of-secret, as `npm run key` prints them' })
   ),
-  /** Lets everybody in on other addresses too, where there are no keys. */
+  /** `off` allows a service without keys on other addresses too. */
   AUTH: Type.Optional(Type.Literal('off', { description: 'off, or unset' })),
-  /** What needs no key of the routes that are not the API's. */
+  /** The routes outside the API that need no key. */
   OPEN_ROUTES: Type.String({
     default: 'docs',
     pattern: '^(none|(docs|metrics)(,(docs|metrics))*)$',
     description: 'docs, metrics, both with a comma between them, or none'
   }),
-  /** Requests a second that each key may send to an instance. Unset: as many as it likes. */
+  /** Requests per second that each key may send to an instance. Default: no limit. */
   RATE_LIMIT: Type.Optional(
     Type.Integer({ minimum: 1, description: 'a number of requests a second, from 1' })
   ),
-  /** Whose pages may call the service from a browser. Unset: its own alone. */
+  /** Origins that may call the service from a browser. Default: only its own. */
   CORS_ORIGINS: Type.Optional(
     Type.String({
       pattern: '^https?://[^/?#\\s,*]+(,https?://[^/?#\\s,*]+)*$',
       description: 'comma-separated origins such as https://admin.example.com'
     })
   ),
-  /** Where reports lie. Made where it is missing. */
+  /** The folder of the reports. It is created if it is missing. */
   REPORTS_DIR: Type.String({ default: '.data/reports', minLength: 1, description: 'a folder' }),
   /** How long a finished report is kept. */
   REPORT_TTL: Type.String({
@@ -52,19 +52,19 @@ export const ConfigSchema = Type.Object({
     pattern: DURATION,
     description: 'a number with its unit (s, m, h or d) such as 7d'
   }),
-  /** How long a report that is being made stays with an instance that gives no sign of life. */
+  /** The lease of a report in progress: if it is not renewed in this time, another instance takes over. */
   REPORT_LEASE: Type.String({
     default: '30s',
     pattern: DURATION,
     description: 'a number with its unit (s, m, h or d) such as 30s'
   }),
-  /** How long the service goes on once it has been told to end, so that balancers see its readiness fail first. */
+  /** How long the service keeps serving after SIGTERM, so that load balancers notice its failing readiness first. */
   SHUTDOWN_DELAY: Type.String({
     default: '0s',
     pattern: DURATION_OR_NONE,
     description: 'a number with its unit (s, m, h or d) such as 5s, or 0s'
   }),
-  /** How much is logged: pino's levels. */
+  /** The log level, one of pino's. */
   LOG_LEVEL: Type.Union(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info', description: 'one of fatal, error, warn, info, debug, trace, silent' }

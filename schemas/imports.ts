@@ -1,52 +1,61 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, ErrorSchema, flagSchema, TimeSchema, UserIdSchema } from './common.ts'
+import {
+  closedObject,
+  errorProperties,
+  flagSchema,
+  nullable,
+  stringEnum,
+  TimeSchema,
+  UserIdSchema
+} from './common.ts'
 
 export const ImportQuerySchema = closedObject({
-  dry_run: Type.Optional(flagSchema('With `true` nothing is changed: the answer is what would have been.')),
-  on_error: Type.Optional(
-    Type.Unsafe<'fail' | 'skip'>({
-      type: 'string',
-      enum: ['fail', 'skip'],
-      'x-expected': 'fail or skip',
-      description:
-        'What a rejected line does: with `fail`, as by default, nothing is changed; with `skip` the good lines are taken.',
-      examples: ['fail']
-    })
-  )
+  dry_run: flagSchema('With `true`, nothing is changed: the answer is what would have been.'),
+  on_error: stringEnum(['fail', 'skip'], {
+    title: 'OnRejectedLine',
+    'x-expected': 'fail or skip',
+    description:
+      'What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect.',
+    default: 'fail',
+    examples: ['fail']
+  })
 })
 export type ImportQuery = Static<typeof ImportQuerySchema>
 
-const RejectedLineSchema = Type.Object({
-  line: Type.Integer({ description: 'From 1. Of a JSON array: the place of the element.' }),
-  value: Type.String({ description: 'What was rejected, shortened.' }),
-  reason: Type.String()
-})
+const RejectedLineSchema = Type.Object(
+  {
+    line: Type.Integer({ description: 'From 1. In a JSON array: the position of the element.' }),
+    value: Type.String({ description: 'What was rejected, shortened.' }),
+    reason: Type.String({ description: 'Why, for people.' })
+  },
+  { title: 'RejectedLine', description: 'A line of the upload that was rejected.' }
+)
 export type RejectedLine = Static<typeof RejectedLineSchema>
 
 const RejectedLinesSchema = Type.Object(
   { count: Type.Integer(), first: Type.Array(RejectedLineSchema, { maxItems: 20 }) },
-  { description: 'How many lines were rejected, and the first 20 of them.' }
+  { title: 'RejectedLines', description: 'How many lines were rejected, and the first 20 of them.' }
 )
 export type RejectedLines = Static<typeof RejectedLinesSchema>
 
 const linesSchema = Type.Integer({
-  description: 'Lines that say something: all but the header and blank ones.'
+  description: 'Lines of the upload without the header and blank lines.'
 })
 
 const addedMembers = {
   lines: linesSchema,
-  added: Type.Integer({ description: 'Users who were put into the segment.' }),
+  added: Type.Integer({ description: 'Users who were added to the segment.' }),
   already_members: Type.Integer({
-    description: 'Lines whose user was in the segment already, maybe by an earlier line.'
+    description: 'Lines whose user was already in the segment, possibly by an earlier line.'
   }),
   new_users: Type.Integer({ description: 'Users the service had never seen.' }),
   rejected: RejectedLinesSchema
 }
 const removedMembers = {
   lines: linesSchema,
-  removed: Type.Integer({ description: 'Users who were taken out of the segment.' }),
+  removed: Type.Integer({ description: 'Users who were removed from the segment.' }),
   not_members: Type.Integer({
-    description: 'Lines whose user was not in the segment, maybe since an earlier line.'
+    description: 'Lines whose user was not in the segment, possibly because of an earlier line.'
   }),
   rejected: RejectedLinesSchema
 }
@@ -54,84 +63,112 @@ const knownUsers = {
   lines: linesSchema,
   new_users: Type.Integer({ description: 'Users the service had never seen.' }),
   already_known: Type.Integer({
-    description: 'Lines whose user was known already, maybe by an earlier line.'
+    description: 'Lines whose user was already known, possibly by an earlier line.'
   }),
   rejected: RejectedLinesSchema
 }
 
 export const AddedMembersSchema = Type.Object(addedMembers, {
   title: 'AddedMembers',
-  description: 'What became of each line: lines = added + already_members + rejected.count.',
+  description: 'The outcome of each line: lines = added + already_members + rejected.count.',
   examples: [{ lines: 3, added: 2, already_members: 1, new_users: 1, rejected: { count: 0, first: [] } }]
 })
 export const RemovedMembersSchema = Type.Object(removedMembers, {
   title: 'RemovedMembers',
-  description: 'What became of each line: lines = removed + not_members + rejected.count.',
+  description: 'The outcome of each line: lines = removed + not_members + rejected.count.',
   examples: [{ lines: 3, removed: 2, not_members: 1, rejected: { count: 0, first: [] } }]
 })
 export const KnownUsersSchema = Type.Object(knownUsers, {
   title: 'KnownUsers',
-  description: 'What became of each line: lines = new_users + already_known + rejected.count.',
+  description: 'The outcome of each line: lines = new_users + already_known + rejected.count.',
   examples: [{ lines: 3, new_users: 1, already_known: 2, rejected: { count: 0, first: [] } }]
 })
 
-/** Any of the accounts. */
+/** The account of any kind of import. */
 export type ImportAccount =
   | Static<typeof AddedMembersSchema>
   | Static<typeof RemovedMembersSchema>
   | Static<typeof KnownUsersSchema>
 
-/** A refusal, which has the account besides where lines were rejected. */
+/** The error response to an upload, with its account if lines were rejected. */
 export const ImportErrorSchema = Type.Object(
   {
-    ...ErrorSchema.properties,
+    ...errorProperties(['LINES_REJECTED', 'INVALID_REQUEST', 'INVALID_JSON']),
     ...Type.Partial(Type.Object({ ...addedMembers, ...removedMembers, ...knownUsers })).properties
   },
   {
-    title: 'ImportError',
+    title: 'InvalidUploadError',
     description:
-      'With the code `LINES_REJECTED` it has the account of the lines besides, as if they had been skipped.'
+      'A failed request. With the code `LINES_REJECTED` it also accounts for each line, as if the rejected ones had ' +
+      'been skipped.'
   }
 )
 
 const ids = 'Ids are integers from 1 to 9223372036854775807, exact as numbers too.'
 
-/** An upload in each of its forms. A line or an element that is something else is rejected by itself. */
-export function uploadSchema(allowsExpiry: boolean) {
+const UploadedUserIdSchema = Type.Union(
+  [UserIdSchema, Type.Integer({ description: 'A user id as a number.', minimum: 1, format: 'int64' })],
+  { title: 'UploadedUserId', description: 'A user id, as a string or as an integer.' }
+)
+
+/**
+ * An upload in all of its media types. A line or an element that does not match is rejected individually.
+ *
+ * @param name the prefix of its schemas' names in the OpenAPI document.
+ * @param element the name of the schema of an object in the upload.
+ */
+function uploadSchema(name: string, element: string, allowsExpiry: boolean) {
   const expiry = '2100-01-01T00:00:00Z'
-  const id = Type.Union([Type.Integer({ minimum: 1, format: 'int64' }), UserIdSchema])
-  const element = closedObject({
-    user_id: id,
-    ...(allowsExpiry && { expires_at: Type.Optional(Type.Union([TimeSchema, Type.Null()])) })
-  })
-  const object = allowsExpiry ? { user_id: 12, expires_at: expiry } : { user_id: 12 }
-  const fields = allowsExpiry ? '`user_id` and maybe `expires_at` (RFC 3339)' : '`user_id`'
+  const object = closedObject(
+    {
+      user_id: UploadedUserIdSchema,
+      ...(allowsExpiry && {
+        expires_at: Type.Optional(nullable(TimeSchema, { description: 'When the membership expires.' }))
+      })
+    },
+    { title: element, description: 'An element of an upload that is more than an id.' }
+  )
+  const example = allowsExpiry ? { user_id: 12, expires_at: expiry } : { user_id: 12 }
+  const fields = allowsExpiry ? '`user_id` and optionally `expires_at` (RFC 3339)' : '`user_id`'
   const elements = `ids as integers or strings, or objects with ${fields}`
   return {
     content: {
       'text/csv': {
         schema: Type.String({
-          title: 'UsersCsv',
+          title: `${name}Csv`,
           description:
-            `A record a line: ${fields}. A first line that names these columns is a header. ` +
-            `Blank lines are passed over. ${ids}`,
+            `One record per line: ${fields}. A first line that names these columns is a header. ` +
+            `Blank lines are ignored. ${ids}`,
+          // Swagger UI offers a file chooser for it.
+          format: 'binary',
           examples: [allowsExpiry ? `user_id,expires_at\n10,\n11,${expiry}\n` : 'user_id\n10\n11\n']
         })
       },
       'application/x-ndjson': {
         schema: Type.String({
-          title: 'UsersNdjson',
-          description: `Each line is JSON: ${elements}. Blank lines are passed over. ${ids}`,
-          examples: [`10\n"11"\n${JSON.stringify(object)}\n`]
+          title: `${name}Ndjson`,
+          description: `Each line is JSON: ${elements}. Blank lines are ignored. ${ids}`,
+          format: 'binary',
+          examples: [`10\n"11"\n${JSON.stringify(example)}\n`]
         })
       },
       'application/json': {
-        schema: Type.Array(Type.Union([id, element]), {
-          title: 'UsersJson',
-          description: `An array of ${elements}. ${ids}`,
-          examples: [[10, '11', object]]
-        })
+        schema: Type.Array(
+          Type.Union([UploadedUserIdSchema, object], {
+            title: `${name}Element`,
+            description: `A user id as an integer or a string, or an object with ${fields}.`
+          }),
+          {
+            title: `${name}Json`,
+            description: `An array of ${elements}. ${ids}`,
+            examples: [[10, '11', example]]
+          }
+        )
       }
     }
   }
 }
+
+/** Users, each optionally with the expiry of the membership. */
+export const membershipsUpload = uploadSchema('MembershipsUpload', 'UploadedMembership', true)
+export const usersUpload = uploadSchema('UsersUpload', 'UploadedUser', false)

@@ -2,10 +2,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
   closedObject,
-  DateSchema,
+  describe,
+  nullable,
   SlugSchema,
+  stringEnum,
   TimeSchema,
-  type UserId,
   UserIdSchema
 } from './common.ts'
 import { page, pageParameters } from './paging.ts'
@@ -13,43 +14,55 @@ import { page, pageParameters } from './paging.ts'
 export const UserParamsSchema = closedObject({ user_id: UserIdSchema })
 export type UserParams = Static<typeof UserParamsSchema>
 
-/** The first example is what Swagger UI fills in. */
-const PastTimeSchema = { ...TimeSchema, examples: ['', '2023-08-01T00:00:00Z'] }
-
 export const UserSegmentsQuerySchema = closedObject({
   at: Type.Optional(
-    Type.Unsafe<string>({
-      ...PastTimeSchema,
-      description: 'The state of that moment, not of now. Not one to come.'
+    describe(TimeSchema, {
+      description: 'Return the state at this moment instead of now. It must not be in the future.',
+      examples: ['2023-08-01T00:00:00Z']
     })
   )
 })
 
-/** The JSON text of an array of slugs, as PostgreSQL made it. */
+/** The JSON text of an array of slugs, built by PostgreSQL. */
 export type ActiveSegmentsText = string & { readonly jsonTextOf?: string[] }
 
 export const ActiveSegmentsSchema = Type.Unsafe<ActiveSegmentsText>(
   Type.Array(Type.String(), {
     title: 'ActiveSegments',
-    description: 'The slugs of the segments the user is in now, in the order the segments were created.',
-    examples: [['PROTECTED_PHONE_NUMBER', 'VOICE_MSG', 'PROMO_5']]
+    description: 'The slugs of the segments the user is in, in the order the segments were created.',
+    examples: [['AVITO_VOICE_MESSAGES', 'PROMO_5']]
   })
 )
 
-/** JSON has no integers past 2^53 in JavaScript, so those are taken as strings alone. */
+/** JavaScript does not read JSON integers beyond 2^53 exactly, so larger ids are accepted only as strings. */
 const userIdRule = 'an integer from 1 to 9223372036854775807, as a string where it is above 9007199254740991'
+
+const QueriedUserIdSchema = Type.Union(
+  [
+    describe(UserIdSchema, { 'x-expected': userIdRule }),
+    Type.Integer({
+      description: 'A user id that JavaScript holds exactly.',
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      'x-expected': userIdRule
+    })
+  ],
+  { title: 'QueriedUserId', description: 'A user id, as a string or as an integer.' }
+)
 
 export const QueryUsersBodySchema = closedObject(
   {
-    user_ids: Type.Array(
-      Type.Union([
-        Type.Unsafe<UserId>({ ...UserIdSchema, 'x-expected': userIdRule }),
-        Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, 'x-expected': userIdRule })
-      ]),
-      { description: 'User ids, as strings or as integers.', minItems: 1, maxItems: 1_000 }
-    )
+    user_ids: Type.Array(QueriedUserIdSchema, {
+      description: 'User ids, as strings or as integers.',
+      minItems: 1,
+      maxItems: 1_000
+    })
   },
-  { title: 'QueryUsers', examples: [{ user_ids: ['10', '11', 12] }] }
+  {
+    title: 'QueryUsers',
+    description: 'The users to look up.',
+    examples: [{ user_ids: ['10', '11', 12] }]
+  }
 )
 export type QueryUsersBody = Static<typeof QueryUsersBodySchema>
 
@@ -60,14 +73,14 @@ export const SegmentsOfUsersSchema = Type.Unsafe<SegmentsOfUsersText>(
   Type.Object(
     {
       segments: Type.Record(Type.String(), Type.Array(Type.String()), {
-        description: "The known users' active segments, in the order the segments were created."
+        description: 'The active segments of each known user, in the order the segments were created.'
       }),
-      unknown: Type.Array(Type.String(), { description: 'The users whom the service has never seen.' })
+      unknown: Type.Array(Type.String(), { description: 'The users the service has never seen.' })
     },
     {
       title: 'SegmentsOfUsers',
-      description: 'Each user who was asked for, once: among the segments or among the unknown.',
-      examples: [{ segments: { 10: ['VOICE_MSG'], 11: [] }, unknown: ['12'] }]
+      description: 'Each user of the request appears once: in `segments` or in `unknown`.',
+      examples: [{ segments: { 10: ['AVITO_VOICE_MESSAGES'], 11: [] }, unknown: ['12'] }]
     }
   )
 )
@@ -76,27 +89,26 @@ export const ChangeUserSegmentsBodySchema = closedObject(
   {
     segments_to_add: Type.Optional(
       Type.Array(SlugSchema, {
-        description: 'Segments to put the user in. Of one the user has, the expiry is set anew.'
+        description:
+          'Segments to add the user to. The expiry of a segment the user is already in is set again.'
       })
     ),
     segments_to_delete: Type.Optional(
       Type.Array(SlugSchema, {
-        description: 'Segments to take the user out of. One the user lacks is no error.'
+        description: 'Segments to remove the user from. One the user is not in is no error.'
       })
     ),
     expires_at: Type.Optional(
-      Type.Unsafe<string>({
-        ...TimeSchema,
-        examples: ['2100-01-01T00:00:00Z'],
+      describe(TimeSchema, {
         description:
-          'When the memberships in `segments_to_add` end by themselves. Without it, and without ' +
-          '`ttl_seconds`, they last.'
+          'When the memberships in `segments_to_add` expire. Without it and without `ttl_seconds` they are permanent.',
+        examples: ['2100-01-01T00:00:00Z']
       })
     ),
     ttl_seconds: Type.Optional(
       Type.Integer({
         description:
-          'The same as seconds from now, up to ten years of 365 days. Only one of the two may be given.',
+          'The same as `expires_at`, in seconds from now, up to ten years of 365 days. Only one of the two may be given.',
         minimum: 1,
         maximum: 315_360_000,
         'x-expected': 'an integer from 1 to 315360000',
@@ -106,25 +118,24 @@ export const ChangeUserSegmentsBodySchema = closedObject(
   },
   {
     title: 'ChangeUserSegments',
-    description: 'No slug may stand twice, in one list or in both.',
-    examples: [{ segments_to_add: ['VOICE_MSG'], segments_to_delete: ['PROMO_5'] }]
+    description: 'Segments to add and to delete. No slug may appear more than once.',
+    examples: [{ segments_to_add: ['AVITO_VOICE_MESSAGES'], segments_to_delete: [] }]
   }
 )
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
 
-const dayOrTimeRule = 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
+/** The service defines the format. A union would make some generators create a type per branch. */
 const dayOrTimeSchema = (description: string, example: string) =>
-  Type.Union(
-    [
-      { ...DateSchema, 'x-expected': dayOrTimeRule },
-      { ...TimeSchema, 'x-expected': dayOrTimeRule }
-    ],
-    { description: `${description} A day begins at midnight in UTC.`, examples: ['', example] }
-  )
+  Type.String({
+    description: `${description} A day as \`YYYY-MM-DD\`, which begins at midnight in UTC, or a time as in RFC 3339.`,
+    format: 'day-or-time',
+    'x-expected': 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z',
+    examples: [example]
+  })
 
 export const TimelineQuerySchema = closedObject({
-  from: Type.Optional(dayOrTimeSchema('Entries from this day or time on.', '2023-08-01')),
-  to: Type.Optional(dayOrTimeSchema('Entries before this day or time.', '2023-08-31')),
+  from: Type.Optional(dayOrTimeSchema('The start of the interval, inclusive.', '2023-08-01')),
+  to: Type.Optional(dayOrTimeSchema('The end of the interval, exclusive.', '2023-08-31')),
   ...pageParameters('WyJoaXN0b3J5LzEwIiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
 })
 
@@ -141,26 +152,22 @@ const causes = [
 export const TimelineEntrySchema = Type.Object(
   {
     slug: SlugSchema,
-    operation: Type.Union([Type.Literal('add'), Type.Literal('delete')]),
-    time: AnsweredTimeSchema,
-    cause: Type.Union(
-      causes.map((cause) => Type.Literal(cause)),
-      {
-        description:
-          '`request`: a change of this user; `import`: one of many users. `selection`: drawn for a share of the ' +
-          'users; `enrollment`: drawn when first seen. `expiry`: the time was over; `segment_deleted`; ' +
-          '`selection_lowered`: drawn for leaving when the share was made smaller.'
-      }
-    ),
-    actor: Type.Union([Type.String(), Type.Null()], {
-      description: 'The name of the API key. Null for an expiry, and where no key was needed.'
-    }),
-    expires_at: Type.Union([AnsweredTimeSchema, Type.Null()], {
+    operation: stringEnum(['add', 'delete']),
+    time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
+    cause: stringEnum(causes, {
       description:
-        'Of an `add`, when the membership ends by itself, as it was set last; null where it is to last.'
+        '`request`: a change of this user; `import`: an upload of many users; `selection`: sampled for a share of ' +
+        'the users; `enrollment`: sampled when first seen; `expiry`: the membership expired; `segment_deleted`: the ' +
+        'segment was deleted; `selection_lowered`: sampled to leave when the share was lowered.'
+    }),
+    actor: nullable(Type.String(), {
+      description: 'The name of the API key. Null for an expiry, and if no key was needed.'
+    }),
+    expires_at: nullable(AnsweredTimeSchema, {
+      description: 'Of an `add`: when the membership expires, as last set. Null if it does not.'
     })
   },
-  { title: 'TimelineEntry' }
+  { title: 'TimelineEntry', description: 'One addition to a segment, or one removal.' }
 )
 export type TimelineEntry = Static<typeof TimelineEntrySchema>
 

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 
-/** The metrics in Prometheus' text form. */
+/** The metrics in the Prometheus text format. */
 export const metricsResponse = {
   description: 'The metrics, in the text form of Prometheus.',
   content: {
@@ -9,7 +9,7 @@ export const metricsResponse = {
       examples: {
         excerpt: {
           value:
-            '# HELP user_segments_database_up Whether the database let this scrape in and answered it.\n' +
+            '# HELP user_segments_database_up 1 if the database accepted the connection of this scrape and answered, otherwise 0.\n' +
             '# TYPE user_segments_database_up gauge\n' +
             'user_segments_database_up 1\n'
         }

@@ -1,34 +1,34 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import { nullable } from './common.ts'
 
-export const MAX_PAGE_SIZE = 1_000
-export const DEFAULT_PAGE_SIZE = 100
+const MAX_PAGE_SIZE = 1_000
+const DEFAULT_PAGE_SIZE = 100
 
 /**
- * What a list takes in its query.
+ * The query parameters of a list.
  *
- * @param cursor an example of the list's own.
+ * @param cursor an example of a cursor of the list.
  */
 export const pageParameters = (cursor: string) => ({
-  limit: Type.Optional(
-    Type.String({
-      description: `Entries in an answer at the most, 1 to ${MAX_PAGE_SIZE}; ${DEFAULT_PAGE_SIZE} by default.`,
-      pattern: '^([1-9][0-9]{0,2}|1000)$',
-      'x-expected': `an integer from 1 to ${MAX_PAGE_SIZE}`,
-      examples: ['', '100']
-    })
-  ),
+  limit: Type.Integer({
+    description: `Entries in a page at most, 1 to ${MAX_PAGE_SIZE}.`,
+    minimum: 1,
+    maximum: MAX_PAGE_SIZE,
+    default: DEFAULT_PAGE_SIZE,
+    'x-expected': `an integer from 1 to ${MAX_PAGE_SIZE}`,
+    examples: [DEFAULT_PAGE_SIZE]
+  }),
   cursor: Type.Optional(
     Type.String({
-      description: 'The `next_cursor` of the answer before: goes on behind it.',
+      description: 'The `next_cursor` of the page before. Without it, the first page.',
       maxLength: 512,
       'x-expected': 'the next_cursor of an answer of this list',
-      // The first is what Swagger UI fills in.
-      examples: ['', cursor]
+      examples: [cursor]
     })
   )
 })
 
-/** A page of a list under the name of what it lists. */
+/** A page of a list, in a field with the given name. */
 export function page<Name extends string, Item extends TSchema>(
   name: Name,
   item: Item,
@@ -37,8 +37,8 @@ export function page<Name extends string, Item extends TSchema>(
   return Type.Object(
     {
       ...({ [name]: Type.Array(item) } as { [K in Name]: ReturnType<typeof Type.Array<Item>> }),
-      next_cursor: Type.Union([Type.String(), Type.Null()], {
-        description: 'Where the list goes on; null at its end.'
+      next_cursor: nullable(Type.String(), {
+        description: 'Pass it as `cursor` for the next page. Null on the last page.'
       })
     },
     options

@@ -1,16 +1,22 @@
 import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
-import { closedObject, DateSchema, SlugSchema } from './common.ts'
+import {
+  AnsweredTimeSchema,
+  closedObject,
+  DateSchema,
+  describe,
+  nullable,
+  SlugSchema,
+  stringEnum
+} from './common.ts'
 
 const interval = {
-  from: Type.Unsafe<string>({
-    ...DateSchema,
-    description: 'The first day, in UTC.',
+  from: describe(DateSchema, {
+    description: 'The first day, in UTC. It is inclusive.',
     examples: ['2023-08-01']
   }),
-  to: Type.Unsafe<string>({
-    ...DateSchema,
-    description: 'The day after the last one, in UTC; tomorrow at the latest.',
+  to: describe(DateSchema, {
+    description: 'The day after the last one, in UTC. It is exclusive, and tomorrow at the latest.',
     examples: ['2023-08-31']
   })
 }
@@ -22,27 +28,30 @@ export const OrderReportBodySchema = closedObject(
   {
     ...interval,
     segment: Type.Optional(
-      Type.Unsafe<string>({
-        ...SlugSchema,
-        description:
-          'The segment whose history it is, a deleted one too; of all segments where it is left out.',
-        examples: ['VOICE_MSG']
+      describe(SlugSchema, {
+        description: 'The segment to report on, which may be deleted. Without it, all segments.',
+        examples: ['AVITO_VOICE_MESSAGES']
       })
     )
   },
-  { title: 'OrderReport', examples: [{ from: '2023-08-01', to: '2023-08-31', segment: 'VOICE_MSG' }] }
+  {
+    title: 'OrderReport',
+    description: 'The interval, and optionally a segment.',
+    examples: [{ from: '2023-08-01', to: '2023-08-31', segment: 'AVITO_VOICE_MESSAGES' }]
+  }
 )
 export type OrderReportBody = Static<typeof OrderReportBodySchema>
 
 export const OrderedReportSchema = Type.Object(
   {
     link: Type.String({
-      description: 'Where the report can be fetched once it is made.',
+      description: 'The URL of the report, where it can be fetched once it is ready.',
       format: 'uri'
     })
   },
   {
     title: 'OrderedReport',
+    description: 'The report is being made, or is ready.',
     examples: [
       { link: 'http://127.0.0.1:8080/api/v1/segments/user/history/user-10_2023-08-01_2023-08-31.csv' }
     ]
@@ -50,11 +59,10 @@ export const OrderedReportSchema = Type.Object(
 )
 export type OrderedReport = Static<typeof OrderedReportSchema>
 
-/** The name from an order's link: what the report is of, and its interval. */
+/** The filename in the link of a report: its subject and its interval. */
 function reportParams(description: string, subject: string, example: string) {
   return closedObject({
     filename: Type.String({
-      title: 'ReportFilename',
       description,
       pattern: `^${subject}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{4}-[0-9]{2}-[0-9]{2}\\.csv$`,
       'x-expected': `a name like ${example}`,
@@ -66,36 +74,35 @@ function reportParams(description: string, subject: string, example: string) {
 const USER = 'user-[1-9][0-9]{0,18}'
 
 export const UserReportParamsSchema = reportParams(
-  'The name from the link: `user-{user_id}_{from}_{to}.csv`.',
+  'The filename in the link: `user-{user_id}_{from}_{to}.csv`.',
   USER,
   'user-10_2023-08-01_2023-08-31.csv'
 )
 
 export const ReportParamsSchema = reportParams(
-  'The name from the link: `all_{from}_{to}.csv`, `segment-{slug}_{from}_{to}.csv` or `user-{user_id}_{from}_{to}.csv`.',
+  'The filename in the link: `all_{from}_{to}.csv`, `segment-{slug}_{from}_{to}.csv` or `user-{user_id}_{from}_{to}.csv`.',
   `(all|segment-[A-Z0-9][A-Z0-9_.-]{0,127}|${USER})`,
-  'segment-VOICE_MSG_2023-08-01_2023-08-31.csv'
+  'segment-AVITO_VOICE_MESSAGES_2023-08-01_2023-08-31.csv'
 )
 export type ReportParams = Static<typeof ReportParamsSchema>
 
-const NullableTime = Type.Union([Type.String({ format: 'date-time' }), Type.Null()])
-
 export const ReportStatusSchema = Type.Object(
   {
-    status: Type.Union(
-      [Type.Literal('queued'), Type.Literal('running'), Type.Literal('ready'), Type.Literal('failed')],
-      { description: '`failed` after five attempts: order it again.' }
-    ),
+    status: stringEnum(['queued', 'running', 'ready', 'failed'], {
+      description: '`failed` after five attempts: order it again.'
+    }),
     rows: Type.Integer({ description: 'Rows without the header: so far, while it is running.' }),
-    bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'Of the file, once it is ready.' }),
-    sha256: Type.Union([Type.String(), Type.Null()], { description: 'Of the file, in hexadecimal.' }),
-    created_at: Type.String({ format: 'date-time', description: 'When it was ordered.' }),
-    finished_at: NullableTime,
-    error: Type.Union([Type.String(), Type.Null()], { description: 'Why the last attempt failed.' })
+    bytes: nullable(Type.Integer(), { description: 'The size of the file. Null until it is ready.' }),
+    sha256: nullable(Type.String(), {
+      description: 'The digest of the file, in hexadecimal. Null until it is ready.'
+    }),
+    created_at: describe(AnsweredTimeSchema, { description: 'When it was ordered.' }),
+    finished_at: nullable(AnsweredTimeSchema, { description: 'When it was ready, or failed for good.' }),
+    error: nullable(Type.String(), { description: 'Why the last attempt failed.' })
   },
   {
     title: 'ReportStatus',
-    description: 'How far the report is.',
+    description: 'The progress of a report.',
     examples: [
       {
         status: 'ready',
@@ -116,8 +123,8 @@ export const reportColumns = ['user_id', 'segment_slug', 'operation', 'date'] as
 
 export const ReportCsvSchema = Type.Unsafe<Readable>(
   Type.String({
-    title: 'HistoryReport',
-    description: 'The history, oldest first. The header is there even with no rows.',
+    title: 'ReportCsv',
+    description: 'The history, oldest first. The header is there even if there are no rows.',
     examples: [
       'user_id,segment_slug,operation,date\n' +
         '1,SEL-AUTOS,add,2023-08-30T01:22:13.408561Z\n' +

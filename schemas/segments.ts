@@ -1,6 +1,14 @@
 import type { Readable } from 'node:stream'
 import { type Static, Type } from '@sinclair/typebox'
-import { AnsweredTimeSchema, closedObject, flagSchema, SlugSchema } from './common.ts'
+import {
+  AnsweredTimeSchema,
+  closedObject,
+  describe,
+  flagSchema,
+  nullable,
+  SlugSchema,
+  stringEnum
+} from './common.ts'
 import { page, pageParameters } from './paging.ts'
 
 const DescriptionSchema = Type.String({
@@ -18,10 +26,9 @@ export const CreateSegmentBodySchema = closedObject(
   {
     slug: SlugSchema,
     selection: Type.Optional(
-      Type.Number({
-        ...SelectionSchema,
+      describe(SelectionSchema, {
         description:
-          'The share of the known users, from 0 to 1, to put into the segment: exactly ' +
+          'The share of the known users, from 0 to 1, to add to the segment: exactly ' +
           'ceil(selection × number of users) of them, chosen at random.'
       })
     ),
@@ -29,13 +36,14 @@ export const CreateSegmentBodySchema = closedObject(
     enroll_new_users: Type.Optional(
       Type.Boolean({
         description:
-          'Whether a user who is first seen later joins, with `selection` as the probability. Whether or not, it ' +
-          'is drawn once.'
+          'Whether users who are first seen later are sampled too: each joins with the probability `selection`, ' +
+          'drawn once.'
       })
     )
   },
   {
     title: 'CreateSegment',
+    description: 'The segment to create.',
     examples: [{ slug: 'AVITO_VOICE_MESSAGES', selection: 0.2 }]
   }
 )
@@ -44,32 +52,39 @@ export type CreateSegmentBody = Static<typeof CreateSegmentBodySchema>
 export const ChangeSegmentBodySchema = closedObject(
   {
     selection: Type.Optional(
-      Type.Number({
-        ...SelectionSchema,
+      describe(SelectionSchema, {
         description:
-          'From now on the share of the known users, from 0 to 1: of the members who were put in by chance there ' +
-          'are exactly ceil(selection × number of users) afterwards.'
+          'The new share of the known users, from 0 to 1: afterwards there are exactly ' +
+          'ceil(selection × number of users) sampled members.',
+        examples: [0.3]
       })
     ),
     description: Type.Optional(
-      Type.Union([DescriptionSchema, Type.Null()], { description: 'Null takes it away.' })
+      nullable(DescriptionSchema, {
+        description: 'What the segment is for, in one line for people. Null removes it.'
+      })
     ),
     enroll_new_users: Type.Optional(
-      Type.Boolean({ description: 'Whether users who are first seen later join, by `selection`.' })
+      Type.Boolean({ description: 'Whether users who are first seen later are sampled too, by `selection`.' })
     )
   },
-  { title: 'ChangeSegment', minProperties: 1, examples: [{ selection: 0.3 }] }
+  {
+    title: 'ChangeSegment',
+    description: 'What to change. What is absent stays.',
+    minProperties: 1,
+    examples: [{ selection: 0.3 }]
+  }
 )
 export type ChangeSegmentBody = Static<typeof ChangeSegmentBodySchema>
 
 export const SegmentChangeSchema = Type.Object(
   {
-    added: Type.Integer({ description: 'Users who were put in.' }),
-    removed: Type.Integer({ description: 'Users who were taken out.' })
+    added: Type.Integer({ description: 'Users who were added.' }),
+    removed: Type.Integer({ description: 'Users who were removed.' })
   },
   {
     title: 'SegmentChange',
-    description: 'What has changed of the members.',
+    description: 'How the members have changed.',
     examples: [{ added: 100, removed: 0 }]
   }
 )
@@ -79,55 +94,52 @@ export const CreateSegmentHeadersSchema = Type.Object({
   prefer: Type.Optional(
     Type.String({
       description:
-        'With `respond-async` (RFC 7240) the answer comes at once, and the users are put in afterwards.',
-      examples: ['', 'respond-async']
+        'With `respond-async` (RFC 7240) the service answers at once and adds the users in the background.',
+      examples: ['respond-async']
     })
   )
 })
 
 export const AssignmentSchema = Type.Object(
   {
-    status: Type.Union(
-      ['queued', 'running', 'done', 'cancelled', 'failed'].map((status) => Type.Literal(status)),
-      {
-        description:
-          '`queued` until the users have been drawn, `running` until all are in, `cancelled` where the segment ' +
-          'was deleted before, `failed` where putting them in failed five times in a row: the log says why.'
-      }
-    ),
-    assigned: Type.Integer({ description: 'Users who have had their turn.' }),
-    target: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'Users who were drawn: ceil(selection × number of users). Null until they are.'
+    status: stringEnum(['queued', 'running', 'done', 'cancelled', 'failed'], {
+      description:
+        '`queued` until the users have been sampled; `running` until all have been added; `cancelled` if the ' +
+        'segment was deleted before that; `failed` if adding them failed five times in a row (the log says why).'
+    }),
+    assigned: Type.Integer({ description: 'Sampled users who have been dealt with.' }),
+    target: nullable(Type.Integer(), {
+      description: 'Sampled users: ceil(selection × number of users). Null while `queued`.'
     })
   },
   {
     title: 'Assignment',
     description:
-      'How far the share of the users has been put in that was asked for with the creation. What is changed later takes ' +
-      'effect at once, and does not show here.'
+      'The progress of adding the share of the users that the creation asked for. Later changes of the share take ' +
+      'effect at once and do not appear here.'
   }
 )
 
 export const SegmentSchema = Type.Object(
   {
     slug: SlugSchema,
-    selection: Type.Union([Type.Number(), Type.Null()], {
-      description: 'The share of the users that was asked for.'
+    selection: nullable(Type.Number(), {
+      description: 'The share of the users that was asked for. Null if none was.'
     }),
-    description: Type.Union([Type.String(), Type.Null()]),
+    description: nullable(Type.String(), { description: 'What the segment is for.' }),
     enroll_new_users: Type.Boolean({
-      description: 'Whether users who are first seen later join, by `selection`.'
+      description: 'Whether users who are first seen later are sampled too, by `selection`.'
     }),
     created_at: AnsweredTimeSchema,
-    deleted_at: Type.Union([AnsweredTimeSchema, Type.Null()]),
-    members: Type.Integer({ description: 'Users who are in the segment now.' }),
+    deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the segment is deleted.' }),
+    members: Type.Integer({ description: 'The number of users in the segment now.' }),
     assignment: Type.Union([AssignmentSchema, Type.Null()], {
-      description: 'Null where no `selection` was asked for with the creation.'
+      description: 'Null if the creation asked for no `selection`.'
     })
   },
   {
     title: 'Segment',
-    description: 'The segment, how many are in it now, and how far its users have been put in.',
+    description: 'A segment, its number of members, and the progress of adding its users.',
     examples: [
       {
         slug: 'PROMO_5',
@@ -151,21 +163,21 @@ export const ListSegmentsQuerySchema = closedObject({
   ...pageParameters('WyJzZWdtZW50cyIsIlBST01PXzUiXQ'),
   q: Type.Optional(
     Type.String({
-      description: 'Only those with this in their slug or description, in upper or lower case.',
+      description: 'Only segments with this text in their slug or description. Case makes no difference.',
       minLength: 1,
       maxLength: 1_000,
       pattern: '^[^\\u0000\\ud800-\\udfff]*$',
       'x-expected': '1 to 1000 characters',
-      examples: ['', 'promo']
+      examples: ['promo']
     })
   ),
-  include_deleted: Type.Optional(flagSchema('Whether deleted segments are listed too; `false` by default.'))
+  include_deleted: flagSchema('Whether to list deleted segments too.')
 })
 export type ListSegmentsQuery = Static<typeof ListSegmentsQuerySchema>
 
 export const SegmentPageSchema = page('segments', SegmentSchema, {
   title: 'SegmentPage',
-  description: 'Segments by their slugs.',
+  description: 'Segments, ordered by slug.',
   examples: [{ segments: SegmentSchema.examples, next_cursor: 'WyJzZWdtZW50cyIsIlBST01PXzUiXQ' }]
 })
 
@@ -177,17 +189,17 @@ export const MemberSchema = Type.Object(
   {
     user_id: Type.String(),
     added_at: AnsweredTimeSchema,
-    expires_at: Type.Union([AnsweredTimeSchema, Type.Null()], {
-      description: 'When the membership ends by itself; null where it is to last.'
+    expires_at: nullable(AnsweredTimeSchema, {
+      description: 'When the membership expires. Null if it does not.'
     })
   },
-  { title: 'Member' }
+  { title: 'Member', description: 'A user in the segment.' }
 )
 export type Member = Static<typeof MemberSchema>
 
 export const MemberPageSchema = page('users', MemberSchema, {
   title: 'MemberPage',
-  description: 'The users who are in the segment, by their ids. None where the segment is deleted.',
+  description: 'The users in the segment, ordered by id. None if the segment is deleted.',
   examples: [
     {
       users: [{ user_id: '10', added_at: '2026-11-23T08:51:00.123456Z', expires_at: null }],
@@ -195,10 +207,12 @@ export const MemberPageSchema = page('users', MemberSchema, {
     }
   ]
 })
+
 export const MembersCsvSchema = Type.Unsafe<Readable>(
   Type.String({
-    title: 'Members',
-    description: 'The ids of the users, ascending, one a line. The header is there even with no users.',
+    title: 'MembersCsv',
+    description:
+      'The ids of the users, ascending, one per line. The header is there even if there are no users.',
     examples: ['user_id\n10\n9223372036854775807\n']
   })
 )

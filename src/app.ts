@@ -5,10 +5,10 @@ import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
 import { toSeconds } from './config.ts'
-import { BULK_STATEMENT_TIMEOUT, databasePlugin } from './database/pools.ts'
-import { isTime } from './database/times.ts'
+import { databasePlugin } from './database/pools.ts'
+import { isDayOrTime, isTime } from './database/times.ts'
 import { authenticationPlugin } from './http/authentication.ts'
-import { ARRIVAL_TIMEOUT_MS, arrivalPlugin } from './http/body-timeout.ts'
+import { bodyTimeoutPlugin } from './http/body-timeout.ts'
 import { corsPlugin } from './http/cors.ts'
 import { deadlinePlugin } from './http/deadline.ts'
 import { sendError } from './http/error-handler.ts'
@@ -18,8 +18,15 @@ import { openapiPlugin, rewriteSwaggerIndex } from './http/openapi.ts'
 import { securityHeadersPlugin } from './http/security-headers.ts'
 import { shutdownPlugin } from './http/shutdown.ts'
 import { strictRequestsPlugin } from './http/strict-requests.ts'
+import { importsPlugin } from './imports/jobs.ts'
 import { importRoutes } from './imports/routes.ts'
-import { importsPlugin } from './imports/sessions.ts'
+import {
+  ARRIVAL_TIMEOUT_MS,
+  CLIENT_KEEP_ALIVE_MS,
+  CLIENT_TIMEOUT_MS,
+  MAX_BODY_BYTES,
+  MAX_PARAM_LENGTH
+} from './limits.ts'
 import { membershipRoutes } from './memberships/routes.ts'
 import { healthRoutes } from './operations/health.ts'
 import { metricsRoutes } from './operations/metrics.ts'
@@ -31,18 +38,7 @@ import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
 import { type LogSink, stdoutLog } from './telemetry/stdout-log.ts'
 
-/** Milliseconds without a byte either way after which a connection is dead: no answer takes as long to begin. */
-const CONNECTION_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT + 60_000
-
-/** Milliseconds that an idle connection stays open: longer than a balancer keeps it, so that it is the one to close it. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000
-
-const MAX_BODY_BYTES = 2 ** 20
-
-/** Longer than any parameter that Node.js lets through, so that a long one is judged by its schema. */
-const MAX_PARAM_LENGTH = 65_536
-
-/** What HTTP's parser gives up never becomes a request, so it is answered on the socket; by Node's error codes. */
+/** Answers to errors of the HTTP parser, by Node's error code. There is no request then, so the socket is answered. */
 const parserErrors: Record<string, [status: string, code: string, message: string]> = {
   HPE_HEADER_OVERFLOW: [
     '431 Request Header Fields Too Large',
@@ -77,32 +73,32 @@ function refuseMalformedRequest(
   this.log.info(line, 'malformed request')
 }
 
-type ApiOptions = { databaseUrl: string; publicUrl: string | undefined }
+type ApiOptions = { publicUrl: string | undefined }
 
-const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { databaseUrl, publicUrl }) => {
-  // Some shared caches keep any answer that doesn't forbid it, and then hand out stale ones.
+const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl }) => {
+  // Some shared caches store every answer that does not forbid it, and serve it when it is stale.
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
     done()
   })
-  await app.register(segmentRoutes, { databaseUrl })
+  await app.register(segmentRoutes)
   await app.register(membershipRoutes)
   await app.register(importRoutes)
   await app.register(reportRoutes, { publicUrl })
 }
 
 export type Observation = {
-  /** Where the lines of the log go; stdout by default. */
+  /** The destination of log lines; stdout by default. */
   log?: LogSink
-  /** Whether requests are traced, as the standard `OTEL_*` variables say. */
+  /** Whether requests are traced, as configured by the standard `OTEL_*` variables. */
   tracing?: boolean
 }
 
 /**
- * Builds the service, as production and tests run it. Connects to the database when it listens, or on the first request.
+ * Builds the service, for production and tests alike. It connects to the database when it listens, or on the first request.
  *
- * @throws {ConfigError} where REPORTS_DIR is no folder that can be written to, DATABASE_URL no URL, or API_KEYS
- * wrong or missing.
+ * @throws {ConfigError} if REPORTS_DIR is not a writable folder, DATABASE_URL is not a URL that the service accepts, or
+ * API_KEYS is invalid or missing.
  */
 export async function buildApp(
   config: Config,
@@ -113,8 +109,8 @@ export async function buildApp(
     logger: { level: config.LOG_LEVEL, stream: log },
     logController: new RequestLog((request, reply) => metrics.observeRequest(request, reply)),
     genReqId: takeRequestId,
-    connectionTimeout: CONNECTION_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionTimeout: CLIENT_TIMEOUT_MS,
+    keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
     bodyLimit: MAX_BODY_BYTES,
     http: {
       headersTimeout: ARRIVAL_TIMEOUT_MS,
@@ -123,55 +119,54 @@ export async function buildApp(
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
-    // Requests on open connections are answered until the last one has closed.
+    // Requests on open connections are answered until the last connection has closed.
     return503OnClosing: false,
     ajv: {
       customOptions: {
-        // By default Ajv under Fastify drops what a schema doesn't name and bends types: a typo would look like success.
+        // Fastify's defaults drop unknown fields and coerce types, so that a typo looks like success.
         removeAdditional: false,
         coerceTypes: false,
         verbose: true,
         keywords: ['x-expected'],
         formats: { 'user-id': (text: string) => text.length < 19 || BigInt(text) <= MAX_USER_ID }
       },
-      // In place of a looser one.
-      onCreate: (ajv) => ajv.addFormat('date-time', isTime)
+      // Replaces Ajv's own date-time, which is less strict.
+      onCreate: (ajv) => ajv.addFormat('date-time', isTime).addFormat('day-or-time', isDayOrTime)
     },
     frameworkErrors: sendError,
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  // An expectation that Node.js doesn't know is passed over: by itself it answers 417, with nothing in it.
+  // Unknown expectations are ignored. By default, Node.js answers 417 without a body.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.decorate('metrics', metrics)
   app.decorate('faultLog', new FaultLog())
   app.setErrorHandler(sendError)
-  // Before all that it traces.
+  // Registered before everything that it traces.
   if (tracing) await app.register((await import('./telemetry/tracing.ts')).tracingPlugin)
   await app.register(securityHeadersPlugin)
   await app.register(corsPlugin, { origins: config.CORS_ORIGINS })
   await app.register(strictRequestsPlugin)
-  await app.register(arrivalPlugin)
+  await app.register(bodyTimeoutPlugin)
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)
   await app.register(shutdownPlugin)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(authenticationPlugin, config)
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
-  await app.register(importsPlugin, { databaseUrl: config.DATABASE_URL })
+  await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,
     directory: config.REPORTS_DIR,
     timeToLive: toSeconds(config.REPORT_TTL),
     lease: toSeconds(config.REPORT_LEASE)
   })
-  await app.register(backgroundJobsPlugin, { databaseUrl: config.DATABASE_URL })
-  await app.register(openapiPlugin)
+  await app.register(backgroundJobsPlugin)
+  await app.register(openapiPlugin, { publicUrl: config.PUBLIC_URL })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(metricsRoutes, { databaseUrl: config.DATABASE_URL })
   await app.register(apiRoutes, {
     prefix: '/api/v1',
-    databaseUrl: config.DATABASE_URL,
     publicUrl: config.PUBLIC_URL
   })
   await app.ready()

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
 import { type Config, ConfigSchema } from '../schemas/config.ts'
 
-/** Bad configuration: `message` is the one line to show, and never holds a value that could be a secret. */
+/** Invalid configuration. `message` is one line for the operator, without any value that could be a secret. */
 export class ConfigError extends Error {}
 
-/** The process's environment, with what `.env` in the working directory adds to it. */
+/** The environment of the process, with the variables that `.env` in the working directory adds to it. */
 export function loadEnvironment(): NodeJS.ProcessEnv {
   if (existsSync('.env')) process.loadEnvFile()
   return process.env
@@ -14,7 +14,7 @@ export function loadEnvironment(): NodeJS.ProcessEnv {
 /**
  * Reads the configuration from environment variables. An empty variable counts as unset.
  *
- * @throws {ConfigError} naming the first variable that is missing or wrong.
+ * @throws {ConfigError} for the first variable that is missing or invalid.
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(
@@ -37,12 +37,12 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
 
 const secondsOfUnit: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
-/** The seconds of a duration such as `7d`, as the configuration has it. */
+/** Converts a duration of the configuration, such as `7d`, to seconds. */
 export function toSeconds(duration: string): number {
   return Number(duration.slice(0, -1)) * (secondsOfUnit[duration.slice(-1)] ?? Number.NaN)
 }
 
-/** Whether OpenTelemetry's standard variables ask for traces, which its packages then read. */
+/** Whether OpenTelemetry's standard variables enable traces. Its packages read the same variables. */
 export function wantsTracing(environment: NodeJS.ProcessEnv): boolean {
   const endpoint = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT
   const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true'

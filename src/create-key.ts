@@ -1,4 +1,4 @@
-/** Makes an API key: `npm run key -- --name billing --role reader`. */
+/** Creates an API key: `npm run key -- --name billing --role reader`. */
 import { parseArgs } from 'node:util'
 import { createApiKey, isRole } from './http/api-keys.ts'
 
@@ -18,7 +18,7 @@ if (!key) {
   )
   process.exit(1)
 }
-console.log(`Secret, for the caller; it is shown this once and kept nowhere:
+console.log(`Secret for the caller. It is not stored, and not shown again:
 ${key.secret}
-Add to API_KEYS, after a comma where it holds others:
+Add to API_KEYS, separated from other keys by a comma:
 ${key.setting}`)

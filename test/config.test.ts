@@ -24,7 +24,7 @@ t.test('the defaults', async (t) => {
   )
 })
 
-t.test('values are taken over', async (t) => {
+t.test('values are read', async (t) => {
   const environment = {
     DATABASE_URL: 'postgresql://db/x',
     HOST: '::',
@@ -48,7 +48,7 @@ t.test('durations are seconds', async (t) => {
   t.same(['5s', '2m', '36h', '7d'].map(toSeconds), [5, 120, 129_600, 604_800])
 })
 
-t.test('what is missing or wrong is named in one line that shows no secret', async (t) => {
+t.test('missing and invalid variables are named in one line without secrets', async (t) => {
   const port = 'PORT is not valid: it must be a port from 0 to 65535'
   const database = 'it must be a URL such as postgres://user:password@host:5432/database'
   const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
@@ -88,7 +88,7 @@ t.test('what is missing or wrong is named in one line that shows no secret', asy
   }
 })
 
-t.test('.env.example names every variable with its default, and no other', async (t) => {
+t.test('.env.example lists every variable with its default, and no other', async (t) => {
   const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
   const named = [...example.matchAll(/^#? ?([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value])
   const expected = Object.entries(ConfigSchema.properties).map(([name, { default: value }]) => [name, value])
@@ -101,22 +101,19 @@ t.test('.env.example names every variable with its default, and no other', async
   }
 })
 
-t.test(
-  'traces are wanted where the standard variables say where to and do not switch them off',
-  async (t) => {
-    const OTEL_EXPORTER_OTLP_ENDPOINT = 'http://127.0.0.1:4318'
-    for (const [environment, wanted] of [
-      [{}, false],
-      [{ OTEL_SERVICE_NAME: 'segments' }, false],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }, false],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT }, true],
-      [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }, true],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'false', OTEL_TRACES_EXPORTER: 'otlp' }, true],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'true' }, false],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }, false],
-      [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }, false]
-    ] as const) {
-      t.equal(wantsTracing(environment), wanted, JSON.stringify(environment))
-    }
+t.test('tracing is on if the standard variables set an endpoint and do not switch it off', async (t) => {
+  const OTEL_EXPORTER_OTLP_ENDPOINT = 'http://127.0.0.1:4318'
+  for (const [environment, wanted] of [
+    [{}, false],
+    [{ OTEL_SERVICE_NAME: 'segments' }, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: '' }, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT }, true],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }, true],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'false', OTEL_TRACES_EXPORTER: 'otlp' }, true],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'true' }, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SDK_DISABLED: 'TRUE' }, false],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_EXPORTER: 'none' }, false]
+  ] as const) {
+    t.equal(wantsTracing(environment), wanted, JSON.stringify(environment))
   }
-)
+})

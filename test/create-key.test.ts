@@ -6,7 +6,7 @@ import { startService } from './support/service.ts'
 
 type Result = { code: number; stdout: string; stderr: string }
 
-/** What `npm run key -- …` does. */
+/** Runs `npm run key -- …`. */
 function createKey(...args: string[]): Promise<Result> {
   const script = fileURLToPath(new URL('../src/create-key.ts', import.meta.url))
   return new Promise((resolve) => {
@@ -17,7 +17,7 @@ function createKey(...args: string[]): Promise<Result> {
 }
 
 t.test(
-  '`npm run key` prints a secret and the line to configure, with which the secret is let in',
+  '`npm run key` prints a secret and the line to configure; the service then accepts the secret',
   async (t) => {
     const { code, stdout } = await createKey('--name', 'billing', '--role', 'reader')
     t.equal(code, 0)
@@ -35,11 +35,11 @@ t.test(
     })
 
     const another = await createKey('--name=billing', '--role=reader')
-    t.notMatch(another.stdout, secret, 'each is another one')
+    t.notMatch(another.stdout, secret, 'each secret is different')
   }
 )
 
-t.test('`npm run key` says in one line how it is used, and makes nothing', async (t) => {
+t.test('`npm run key` prints its usage in one line, and creates nothing', async (t) => {
   for (const args of [
     [],
     ['--name', 'billing'],

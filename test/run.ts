@@ -1,6 +1,6 @@
 /**
- * Runs the tests on a PostgreSQL of their own: `npm test`, or `npm test -- test/reports/reports.test.ts`.
- * Everything it starts has ended and everything it wrote is gone when it returns.
+ * Runs the tests on a PostgreSQL that it starts for them: `npm test`, or `npm test -- test/reports/reports.test.ts`.
+ * When it returns, all processes it started have ended and all files it wrote are removed.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import { migrate } from '../src/database/migrate.ts'
 import { startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'user-segments-test-'))
-// As root, PostgreSQL runs as another user, who must get in.
+// As root, PostgreSQL runs as another user, who needs access to the folder.
 await chmod(folder, 0o711)
 let exitCode = 1
 try {
@@ -29,7 +29,13 @@ try {
     const tap = spawn('tap', process.argv.slice(2), {
       stdio: 'inherit',
       shell: process.platform === 'win32',
-      env: { ...process.env, TMPDIR: folder, TEST_DATABASE_URL: server.url('') }
+      env: {
+        ...process.env,
+        TMPDIR: folder,
+        TEST_DATABASE_URL: server.url(''),
+        // Halves the time that each process of a test or of the service takes to start.
+        NODE_COMPILE_CACHE: join(folder, 'compile-cache')
+      }
     })
     // The terminal sends Ctrl-C to tap as well; this process stays to clean up.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
@@ -37,7 +43,7 @@ try {
     exitCode = code ?? 1
   } finally {
     await server.stop()
-    // Elsewhere than asked for, where PostgreSQL's user cannot enter the folder.
+    // The data may be in another folder, if PostgreSQL's user has no access to this one.
     await rm(server.directory, { recursive: true, force: true })
   }
 } finally {

@@ -5,7 +5,7 @@ import { startLoad } from '../processes.ts'
 
 const CONNECTIONS = 32
 
-/** One segment to add and one to delete, of uniformly drawn users. */
+/** Changes that add one segment and delete another, of uniformly drawn users. */
 export const change: Part = async (bench) => {
   const { database, directory, options, server, sql } = bench
   const { address } = await startServer(bench, 'service')
@@ -21,7 +21,7 @@ export const change: Part = async (bench) => {
   return [
     toRow(results, ({ requestsPerSecond }) => requestsPerSecond, {
       what: `changes, ${CONNECTIONS} connections`,
-      reference: 'their SQL, sent straight to PostgreSQL',
+      reference: 'their SQL, sent directly to PostgreSQL',
       unit: 'changes/s',
       target: { atLeast: 0.7 }
     })

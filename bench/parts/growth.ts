@@ -5,7 +5,7 @@ import { startLoad } from '../processes.ts'
 
 const REFERENCE_USERS = 100_000
 
-/** Reads of many users against reads of few, on one PostgreSQL. */
+/** Reads with many users in the database, against reads with few, on one PostgreSQL. */
 export const growth: Part = async (bench) => {
   const { options, server } = bench
   if (options.users <= REFERENCE_USERS) {

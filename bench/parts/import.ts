@@ -11,14 +11,14 @@ import { settle } from '../database.ts'
 import { insertSegment } from '../segments.ts'
 
 const MEMBERS = 1_000_000
-/** Ids of ten characters with their line's end: 100 MB and 10 MB. */
+/** Lines of ten characters: 100 MB and 10 MB. */
 const LARGE_UPLOAD = 10_000_000
 const SMALL_UPLOAD = 1_000_000
 const CHUNK_LINES = 10_000
-/** Milliseconds between two looks at a process's memory. */
+/** Milliseconds between two samples of the memory of a process. */
 const SAMPLE_INTERVAL = 20
 
-/** A million known users, put into an empty segment by one upload. */
+/** Adding a million known users to an empty segment by one upload. */
 export const importUsers: Part = async (bench) => {
   const { directory, options, sql } = bench
   const { address, pid } = await startServer(bench, 'service')
@@ -28,7 +28,7 @@ export const importUsers: Part = async (bench) => {
   const measure = (work: (slug: string, segmentId: number) => Promise<unknown>) => async () => {
     const slug = await insertSegment(sql, 0)
     const [segment] = await sql<[{ id: number }]>`select id from segments where slug = ${slug}`
-    // Each begins right after a checkpoint: else the second would be spared the page images that the first has logged.
+    // After a checkpoint: otherwise the second measurement need not log the full pages that the first one has logged.
     await sql`checkpoint`
     return { rowsPerSecond: (MEMBERS * 1000) / (await timed(() => work(slug, segment.id))) }
   }
@@ -41,7 +41,7 @@ export const importUsers: Part = async (bench) => {
 
   const rows = [
     toRow(results, ({ rowsPerSecond }) => rowsPerSecond, {
-      what: `putting ${MEMBERS.toLocaleString('en')} users into a segment, from the upload's first byte to the answer`,
+      what: `adding ${MEMBERS.toLocaleString('en')} users to a segment, from the upload's first byte to the answer`,
       reference: 'COPY into the same table',
       unit: 'rows/s',
       target: { atLeast: 0.3 }
@@ -49,7 +49,7 @@ export const importUsers: Part = async (bench) => {
   ]
   if (process.platform !== 'linux') return rows
 
-  // With nothing put in at the end, as this is about the service's memory and not the database's time.
+  // A dry run, because this measures the memory of the service and not the time of the database.
   const slug = await insertSegment(sql, 0)
   const measureMemory = (users: number) => async () => {
     const upload = Readable.from(chunksOfIds(100_000_000, users))
@@ -89,18 +89,18 @@ async function copyUsers(sql: Sql, segmentId: number): Promise<void> {
   )
 }
 
-/** The most memory that a process has while something is under way, in MB. */
+/** The peak of a process's memory during `work`, in MB. */
 async function peakMemory(pid: number, work: Promise<unknown>): Promise<number> {
   let peak = 0
   let isSampling = false
-  const look = async () => {
+  const takeSample = async () => {
     if (isSampling) return
     isSampling = true
     const status = await readFile(`/proc/${pid}/status`, 'utf8')
     peak = Math.max(peak, Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024)
     isSampling = false
   }
-  const sampling = setInterval(() => void look(), SAMPLE_INTERVAL)
+  const sampling = setInterval(() => void takeSample(), SAMPLE_INTERVAL)
   await work.finally(() => clearInterval(sampling))
   return peak
 }

@@ -5,7 +5,7 @@ import { settle } from '../database.ts'
 import { startLoad } from '../processes.ts'
 import { closeDeletedSegments } from '../segments.ts'
 
-/** Of what the idle service can do: what a service with room to spare gets. */
+/** The share of the idle service's capacity that is sent: the load of a service with capacity to spare. */
 const SHARE_OF_CAPACITY = 0.2
 
 /** Reads beside reports, assignments and deletions, against the same reads on the idle service. */
@@ -51,7 +51,7 @@ export const isolation: Part = async (bench) => {
       ...description
     }),
     toRow(results, ({ fixedRateP99 }) => fixedRateP99, {
-      what: 'the same at a fixed rate, a fifth of what the idle service can do',
+      what: "the same at a fixed rate, a fifth of the idle service's capacity",
       ...description
     })
   ]

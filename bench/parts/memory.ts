@@ -8,7 +8,7 @@ import { readMemory, startLoad } from '../processes.ts'
 /** In MB. */
 const LIMIT = 256
 
-/** The service's memory under everything at once, its worker threads included. */
+/** The service's memory under all kinds of load at once, including its worker threads. */
 export const memory: Part = async (bench) => {
   const { directory, options } = bench
   if (process.platform !== 'linux') {

@@ -3,9 +3,9 @@ import { comparePairs, type Measurement, type Pair, type Row, toRow } from '../c
 import { settle } from '../database.ts'
 import { readMemory, startLoad } from '../processes.ts'
 
-/** That send as fast as they can: what comes of it is the capacity. */
+/** Connections that send as fast as they can, to measure the capacity. */
 const CAPACITY_CONNECTIONS = 64
-/** At a fixed rate: many more than a route takes at once, as from callers who don't wait for one another. */
+/** Connections at a fixed rate: many more than a route accepts at once, as from callers that do not coordinate. */
 const CONNECTIONS = 512
 /** Shares of the capacity. */
 const NORMAL = 0.7
@@ -13,7 +13,7 @@ const OVERLOAD = 2
 
 const names = { read: 'reads', change: 'changes' }
 
-/** Twice what the service can do, of reads and of changes, against a load that it bears. */
+/** Reads and changes at twice the service's capacity, against a load that it can sustain. */
 export const overload: Part = async (bench) => {
   if (process.platform !== 'linux') {
     console.log('  skipped: it reads /proc')
@@ -24,7 +24,7 @@ export const overload: Part = async (bench) => {
   return rows
 }
 
-/** Compares two values of each pair, whichever side they are from. */
+/** Compares two values of each pair. Both may be from the same side. */
 function compare<M extends Measurement>(
   pairs: Pair<M>[],
   values: (pair: Pair<M>) => [measured: number, reference: number],
@@ -45,14 +45,14 @@ async function overloadWith(kind: keyof typeof names, bench: Bench): Promise<Row
     prepareLoad(bench, load, { kind, address, connections, ...(rate && { rate }) })
   const asFastAsPossible = await prepare(CAPACITY_CONNECTIONS)
 
-  // Anew for each pair, as the machine's speed varies.
+  // Measured again for each pair, because the speed of the machine varies.
   let capacity = 0
   const atShare = async (share: number) => {
     const memoryBefore = await readMemory(pid)
     const found = await (await prepare(CONNECTIONS, share * capacity))()
     return {
       ...found,
-      // Above the capacity refusals are what is asked for; below it the load was none that the service bears.
+      // Above the capacity, refusals are expected. Below it, they show that the service could not sustain the load.
       errors: share > 1 ? found.errors - found.refusals : found.errors,
       refusalsPerSecond: found.refusals / bench.options.seconds,
       capacity,
@@ -69,39 +69,39 @@ async function overloadWith(kind: keyof typeof names, bench: Bench): Promise<Row
     [`${names[kind]} at ${OVERLOAD} × the capacity`, overloaded],
     [`${names[kind]} at ${NORMAL} ×`, () => atShare(NORMAL)]
   )
-  const beside = `of ${names[kind]} at ${OVERLOAD} × the capacity, `
-  const normal = `those at ${NORMAL} ×`
+  const excess = `${names[kind]} at ${OVERLOAD} × the capacity`
+  const normal = `${names[kind]} at ${NORMAL} × the capacity`
   return [
     compare(results, ({ measured, reference }) => [measured.p99, reference.p99], {
-      what: `${beside}those answered`,
+      what: `${excess}, answered`,
       reference: normal,
       unit: 'ms p99',
       target: { atMost: 2 }
     }),
     compare(results, ({ measured, reference }) => [measured.refusalP99, reference.p99], {
-      what: `${beside}those refused with 503`,
+      what: `${excess}, refused with 503`,
       reference: normal,
       unit: 'ms p99',
       target: { atMost: 1 }
     }),
     compare(results, ({ measured, reference }) => [measured.refusalP50, reference.p50], {
-      what: `${beside}those refused with 503`,
+      what: `${excess}, refused with 503`,
       reference: normal,
       unit: 'ms p50'
     }),
     compare(
       results,
       ({ measured }) => [measured.refusalsPerSecond, measured.refusalsPerSecond + measured.requestsPerSecond],
-      { what: `${beside}those refused with 503`, reference: 'all of them', unit: 'requests/s' }
+      { what: `${excess}, refused with 503`, reference: 'all requests', unit: 'requests/s' }
     ),
     compare(results, ({ measured }) => [measured.requestsPerSecond, measured.capacity], {
-      what: `${beside}those answered`,
+      what: `${excess}, answered`,
       reference: `the capacity: ${CAPACITY_CONNECTIONS} connections, as fast as they can`,
       unit: 'requests/s'
     }),
     compare(results, ({ measured }) => [measured.memory, measured.memoryBefore], {
-      what: `${beside}memory after them`,
-      reference: 'before them',
+      what: `${excess}, memory afterwards`,
+      reference: 'memory before',
       unit: 'MB',
       target: { atMost: 1.1 }
     })

@@ -8,7 +8,7 @@ import { comparePairs, toRow } from '../compare.ts'
 import { settle } from '../database.ts'
 import { copyStatement, PERIODS, provideHistory, reportInterval } from '../history.ts'
 
-/** From the order of a long report to its finished file. */
+/** The time from the order of a long report to its finished file. */
 export const report: Part = async (bench) => {
   const { directory, options, sql } = bench
   const { address } = await startServer(bench, 'service')
@@ -30,7 +30,8 @@ export const report: Part = async (bench) => {
   const [made] = await sql<{ bytes: string }[]>`
     select bytes from reports where filename = ${`user-${userId}_${from}_${to}.csv`}`
   const { size } = await stat(copied)
-  if (Number(made?.bytes) !== size) throw new Error(`the report has ${made?.bytes} bytes, COPY's ${size}`)
+  if (Number(made?.bytes) !== size)
+    throw new Error(`the report has ${made?.bytes} bytes, the file of COPY ${size}`)
   const results = await comparePairs(options.pairs, ['service', service], ['COPY', copy])
   await settle(sql)
   return [

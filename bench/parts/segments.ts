@@ -1,5 +1,5 @@
 import { type Part, startServer } from '../bench.ts'
-import { checkLive, createSegment, deleteSegment, orderSegment, timed } from '../calls.ts'
+import { checkLive, createSegment, createSegmentInBackground, deleteSegment, timed } from '../calls.ts'
 import { comparePairs, median, toRow } from '../compare.ts'
 import { settle } from '../database.ts'
 import { closeDeletedSegments, insertSegment, waitForAssignment } from '../segments.ts'
@@ -7,22 +7,22 @@ import { closeDeletedSegments, insertSegment, waitForAssignment } from '../segme
 const SELECTION = 0.1
 const BIG_SEGMENT = 1_000_000
 const SMALL_SEGMENT = 10
-/** Small segments that are deleted for one figure: each takes a commit, whose time varies. */
+/** Small segments that are deleted for one figure: each takes one commit, and the time of a commit varies. */
 const DELETIONS = 7
 
-/** A segment with a tenth of the users, chosen at random. */
+/** Creating a segment with a random tenth of the users. */
 export const create: Part = async (bench) => {
   const { options, sql } = bench
   const { address } = await startServer(bench, 'service')
   const members = Math.ceil(SELECTION * options.users)
-  // Each begins right after a checkpoint: else the second would be spared the page images that the first has logged.
+  // After a checkpoint: otherwise the second measurement need not log the full pages that the first one has logged.
   const measure = (work: () => Promise<unknown>) => async () => {
     await sql`checkpoint`
     return { ms: await timed(work) }
   }
   const service = measure(() => createSegment(address, SELECTION))
   const insertFirst = measure(() => insertSegment(sql, members))
-  // As far apart as those who are drawn, so that what is left of the difference is the drawing.
+  // These users are as far apart as sampled ones, so the remaining difference is the cost of sampling.
   const insertEveryTenth = measure(() => insertSegment(sql, members, 1 / SELECTION))
   for (const warmUp of [service, insertFirst, insertEveryTenth]) await warmUp()
   const first = await comparePairs(options.pairs, ['service', service], ['first tenth', insertFirst])
@@ -39,7 +39,7 @@ export const create: Part = async (bench) => {
   ]
 }
 
-/** The same in the background, until it is done. */
+/** Creating the same segment in the background, until it is filled. */
 export const createAsync: Part = async (bench) => {
   const { options, sql } = bench
   const { address } = await startServer(bench, 'service')
@@ -47,26 +47,32 @@ export const createAsync: Part = async (bench) => {
     await sql`checkpoint`
     return { ms: await timed(work) }
   }
-  const inBackground = measure(async () => waitForAssignment(sql, await orderSegment(address, SELECTION)))
-  const atOnce = measure(() => createSegment(address, SELECTION))
-  for (const warmUp of [inBackground, atOnce]) await warmUp()
-  const results = await comparePairs(options.pairs, ['in the background', inBackground], ['at once', atOnce])
+  const inBackground = measure(async () =>
+    waitForAssignment(sql, await createSegmentInBackground(address, SELECTION))
+  )
+  const synchronous = measure(() => createSegment(address, SELECTION))
+  for (const warmUp of [inBackground, synchronous]) await warmUp()
+  const results = await comparePairs(
+    options.pairs,
+    ['in the background', inBackground],
+    ['before the answer', synchronous]
+  )
   await settle(sql)
   return [
     toRow(results, ({ ms }) => ms, {
-      what: 'creating it in the background, until all are in it',
+      what: 'creating it in the background, until it is filled',
       reference: 'creating it before the answer',
       unit: 'ms'
     })
   ]
 }
 
-/** The deletion of a big segment: one row's update, however many are in it. */
+/** Deleting a big segment, which updates one row, however many members there are. */
 export const deletion: Part = async (bench) => {
   const { options, sql } = bench
   const { address } = await startServer(bench, 'service')
   const members = Math.min(BIG_SEGMENT, options.users)
-  // All of them before the first deletion, so that what filling them costs is over.
+  // All are inserted before the first deletion, so that the cost of filling them does not affect it.
   const insertSegments = (count: number, size: number) =>
     Promise.all(Array.from({ length: count }, () => insertSegment(sql, size)))
   const big = await insertSegments(options.pairs + 1, members)
@@ -77,7 +83,7 @@ export const deletion: Part = async (bench) => {
     const times: number[] = []
     for (const slug of slugs.splice(0, count)) {
       await closeDeletedSegments(sql)
-      // What closing a million periods has left to write would be waited for by the next commit.
+      // Otherwise the next commit would wait for the writes of a million closed periods.
       await sql`checkpoint`
       await checkLive(address)
       times.push(await timed(() => deleteSegment(address, slug)))

@@ -1,4 +1,4 @@
-/** Bare Fastify with a constant answer of the average size: what HTTP and JSON alone cost. */
+/** Bare Fastify with a constant answer of the average size: the cost of HTTP and JSON alone. */
 import { Type } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
 import { segmentSlugs } from '../generate.ts'

@@ -1,6 +1,6 @@
 /**
- * The hot read, written plainly: validation, one query per request and a response schema. What the service's own
- * route has to be worth its batching against.
+ * A plain implementation of the membership lookup: validation, one query per request and a response schema. The
+ * comparison shows what the batching of the service's route is worth.
  */
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'

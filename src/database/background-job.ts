@@ -1,25 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { JOB_RETRY_MS, MIN_JOB_PAUSE_MS } from '../limits.ts'
 
 type BackgroundJobOptions = {
   name: string
-  /** Does a small part of the work, in one transaction. Returns whether there may be more. */
+  /** Does a small part of the work in one transaction. Returns whether there may be more. */
   step: () => Promise<boolean>
-  /** The share of the time, up to 1, in which it works while there is work, so that requests come first. */
+  /** The largest share of the time, up to 1, that steps may take. The rest is left to requests. */
   share: number
-  /** Milliseconds after which it looks for work that it wasn't told of: another instance's, or a crashed one's. */
+  /** Milliseconds between two checks for work that `wake` did not announce, such as that of a crashed instance. */
   poll: number
   log: FastifyBaseLogger
 }
 
-/** Milliseconds until it tries again after a failure. */
-const RETRY_MS = 1_000
-/** Milliseconds between two steps at the least. */
-const MIN_PAUSE_MS = 5
-
 /**
- * Work that is done in small steps beside the requests, while the service runs. All state is in the database:
- * nothing is lost when the process ends between two steps or in one, and instances may run at the same time.
+ * Does work in small steps in the background while the service runs. All state is in the database, so nothing is lost
+ * if the process ends between two steps or during one, and several instances may run the same job.
  */
 export class BackgroundJob {
   readonly #options: BackgroundJobOptions
@@ -32,19 +28,19 @@ export class BackgroundJob {
     this.#options = options
   }
 
-  /** Begins to look for work, at once and then from time to time. */
+  /** Starts to look for work, now and then after every `poll` milliseconds. */
   start(): void {
     this.#running ??= this.#run()
   }
 
-  /** There is work: it is looked for now. */
+  /** Looks for work now. */
   wake(): void {
     this.start()
     this.#woken = true
     this.#pause.abort()
   }
 
-  /** Resolves when the step in hand has ended. */
+  /** Stops the job. Resolves when the current step has ended. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#pause.abort()
@@ -61,19 +57,19 @@ export class BackgroundJob {
         const taken = performance.now() - started
         failed = false
         await this.#rest(
-          more ? Math.max(MIN_PAUSE_MS, taken / this.#options.share - taken) : this.#options.poll
+          more ? Math.max(MIN_JOB_PAUSE_MS, taken / this.#options.share - taken) : this.#options.poll
         )
       } catch (error) {
-        // Once, not each second for as long as the database is gone.
+        // Logs only the first of consecutive failures, not one every second while the database is down.
         if (!failed && !this.#stopped)
           this.#options.log.warn({ err: error, job: this.#options.name }, 'job failed')
         failed = true
-        await this.#rest(RETRY_MS)
+        await this.#rest(JOB_RETRY_MS)
       }
     }
   }
 
-  /** Until the time is over, or there is new work. */
+  /** Pauses, unless `wake` or `stop` ends the pause early. */
   async #rest(milliseconds: number): Promise<void> {
     if (this.#woken || this.#stopped) return
     this.#pause = new AbortController()

@@ -1,100 +1,53 @@
-import postgres from 'postgres'
-import { ConfigError } from '../config.ts'
-import { type StatementObserver, wrapStatements } from './statements.ts'
-import { type Target, WatchedSocket } from './watched-socket.ts'
+import { IDLE_IN_TRANSACTION_TIMEOUT_MS } from '../limits.ts'
+import { createPool, type Pool, type Sql, type StatementObserver } from './pool.ts'
+import { SESSION_SETTINGS } from './session-settings.ts'
+import { readDatabaseUrl } from './url.ts'
 
-export type Sql = postgres.Sql
+export type { Pool, Sql } from './pool.ts'
 
 type DatabaseOptions = {
-  /** Shown in pg_stat_activity. */
+  /** The `application_name` in pg_stat_activity. */
   name: string
-  /** Connections at the most. */
+  /** The maximum number of connections. */
   connections: number
-  /** Milliseconds after which PostgreSQL gives a statement up. */
+  /** Milliseconds after which PostgreSQL cancels a statement. */
   statementTimeout: number
-  /** Milliseconds after which PostgreSQL gives up waiting for a lock. */
+  /** Milliseconds after which PostgreSQL cancels a statement that waits for a lock. */
   lockTimeout: number
-  /** Seconds after which a connection that has nothing to do is closed. Unset: never. */
+  /** Milliseconds after which an idle connection is closed. Default: never. */
   idleTimeout?: number
-  /** Whether connections are never renewed while they live, as their temporary tables would be lost. */
-  keepsSessions?: boolean
-  /** Further settings of PostgreSQL, for these connections. */
+  /** Further settings of PostgreSQL. */
   settings?: Record<string, string>
-  /** Is told of each statement. */
+  /** Called for each statement. */
   observer?: StatementObserver
 }
 
-const CONNECT_TIMEOUT_SECONDS = 5
-const MAX_BACKOFF_SECONDS = 1
-/** Seconds without traffic after which the system asks whether the other side is still there. */
-const KEEP_ALIVE_SECONDS = 5
-/** Milliseconds beyond a statement's own time-out in which its answer, or its error, has to arrive. */
-const ANSWER_MARGIN_MS = 1_000
-
-/** A type of arrays as statements' parameters, by its object id: none comes back in a result. */
-function arrayParameter(id: number, writeElement: (element: string) => string): postgres.PostgresType {
-  return {
-    to: id,
-    from: [id],
-    serialize: (elements: string[]) => `{${elements.map(writeElement).join()}}`,
-    parse: (text: string) => text
-  }
-}
-
 /**
- * What statements have arrays of. By itself postgres.js asks each new connection for the array types there are, and
- * nobody hears of it when that fails: a connection that is lost just then ended the process.
- */
-const ARRAY_TYPES = {
-  fetch_types: false,
-  types: {
-    bigints: arrayParameter(1016, (id) => id),
-    texts: arrayParameter(1009, (text) => `"${text.replace(/["\\]/g, '\\$&')}"`)
-  }
-}
-
-/**
- * A pool of connections to PostgreSQL. Connects on first use, and again after each loss.
- * bigint comes back as text, so that ids stay exact.
+ * Creates a pool of connections to PostgreSQL. It connects on first use, and replaces lost connections. Values of type
+ * bigint are returned as text, so that ids stay exact.
  *
- * @throws {ConfigError} where the URL is none.
+ * @throws {ConfigError} if the URL is not valid.
  */
-export function connectDatabase(url: string, options: DatabaseOptions): Sql {
-  const timeout = options.statementTimeout + ANSWER_MARGIN_MS
-  let attempts = 0
-  // postgres.js knows these, its types don't.
-  const untyped = {
-    // A statement waits for a free connection, never on a busy one behind a statement that may wait for a lock.
-    max_pipeline: 0,
-    socket: (target: Target) => new WatchedSocket(target, attempts++, timeout).socket
-  }
-  try {
-    const sql = postgres(url, {
-      ...untyped,
-      max: options.connections,
-      ...ARRAY_TYPES,
-      keep_alive: KEEP_ALIVE_SECONDS,
-      idle_timeout: options.idleTimeout ?? 0,
-      ...(options.keepsSessions ? { max_lifetime: null } : {}),
-      connect_timeout: CONNECT_TIMEOUT_SECONDS,
-      backoff: (retries) => Math.min(2 ** retries / 100, MAX_BACKOFF_SECONDS),
-      onnotice: () => {},
-      connection: {
-        application_name: options.name,
-        statement_timeout: options.statementTimeout,
-        lock_timeout: options.lockTimeout,
-        TimeZone: 'UTC',
-        ...options.settings
-      }
-    })
-    return wrapStatements(sql, options.observer)
-  } catch {
-    // The error itself shows the URL, and with it the password.
-    throw new ConfigError('DATABASE_URL is not valid: its parts must be URL-encoded, its port a number')
-  }
+export function connectDatabase(url: string, options: DatabaseOptions): Pool {
+  const target = readDatabaseUrl(url)
+  const { name, statementTimeout, lockTimeout, settings, ...pool } = options
+  return createPool({
+    ...pool,
+    target,
+    statementTimeout,
+    settings: {
+      application_name: name,
+      ...target.settings,
+      ...SESSION_SETTINGS,
+      statement_timeout: statementTimeout,
+      lock_timeout: lockTimeout,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      ...settings
+    }
+  })
 }
 
-/** A column's time as answers and reports show it: RFC 3339 in UTC, with microseconds. */
+/** Formats a column's time as in the API and in reports: RFC 3339 in UTC, with microseconds. */
 export function formatTime(sql: Sql, column: string) {
   return sql`to_char(${sql(column)} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }

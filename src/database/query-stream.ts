@@ -1,31 +1,42 @@
 import { Readable } from 'node:stream'
 import type { PendingQuery, Row } from 'postgres'
+import { CLOSE } from './driver/statement.ts'
 
-/** A statement whose rows come as arrays: `.values()` of postgres.js. */
+/** A statement whose rows are arrays: `.values()` of postgres.js. */
 type ValuesQuery = ReturnType<PendingQuery<Row[]>['values']>
 
 /**
- * Reads a query's rows, a batch ahead of their reader at the most: a stream of arrays of up to `batchSize` rows.
- * Where its reader goes away the query stays in the middle: its connection has to be ended.
+ * Streams the rows of a query as arrays of up to `batchSize` rows, at most one batch ahead of the reader. If the stream
+ * is destroyed, the cursor is closed and its connection becomes available, at the latest when the first batch has
+ * arrived.
  *
- * The cursor calls back, because the asynchronous iterator of postgres.js just ends where the connection is lost
- * while a batch is in work: half of the rows would pass for all of them.
+ * It uses a cursor with a callback, because the asynchronous iterator of postgres.js ends without an error if the
+ * connection is lost while a batch is read: half of the rows would look like all of them.
  *
- * @param toError makes what the stream fails with of what the query has failed with.
+ * @param toError converts the error of the query to that of the stream.
  */
 export function streamBatches(
   query: ValuesQuery,
   batchSize: number,
   toError: (error: unknown) => Error
 ): Readable {
-  let fetchNext = () => {}
-  const batches = new Readable({ objectMode: true, highWaterMark: 1, read: () => fetchNext() })
+  let resume = (_answer?: typeof CLOSE) => {}
+  const batches = new Readable({
+    objectMode: true,
+    highWaterMark: 1,
+    read: () => resume(),
+    destroy(error, done) {
+      resume(CLOSE)
+      done(error)
+    }
+  })
   query
-    .cursor(batchSize, (batch) => {
-      const { promise: wanted, resolve } = Promise.withResolvers<void>()
-      fetchNext = resolve
+    .cursor(batchSize, async (batch) => {
+      if (batches.destroyed) return CLOSE
+      const { promise: answer, resolve } = Promise.withResolvers<typeof CLOSE | undefined>()
+      resume = resolve
       batches.push(batch)
-      return wanted
+      return answer
     })
     .then(
       () => batches.push(null),

@@ -1,14 +1,14 @@
 import type { Time } from '../../schemas/common.ts'
-import type { Sql } from './connect.ts'
+import { formatTime, type Sql } from './connect.ts'
 
 const timePattern =
   /^([0-9]{4})-([0-9]{2})-([0-9]{2})T((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-][0-9]{2}:[0-9]{2}))$/
 
 /**
- * A time as PostgreSQL takes it: in UTC, with microseconds, beyond which it is cut off. By itself PostgreSQL rounds it,
- * out of the last year maybe, and knows no offset from 16 hours on.
+ * Converts a time to UTC with microseconds, and truncates further digits. PostgreSQL would round them, possibly beyond
+ * the year 9999, and would refuse offsets of 16 hours and more.
  *
- * @returns undefined where the text is no RFC 3339, or a time that doesn't exist. No leap seconds.
+ * @returns undefined if the text is not RFC 3339, or if the time does not exist. Leap seconds are not supported.
  */
 export function normalizeTime(text: string): Time | undefined {
   const match = timePattern.exec(text)
@@ -18,24 +18,37 @@ export function normalizeTime(text: string): Time | undefined {
   const milliseconds = Date.parse(`${local}${offset ?? 'Z'}`)
   if (Number.isNaN(milliseconds) || (day > '28' && !existsDay(`${year}-${month}-${day}`))) return undefined
   const utc = offset === undefined ? local : new Date(milliseconds).toISOString().slice(0, -'.000Z'.length)
-  // Another length has a year beyond 9999.
+  // A year beyond 9999 makes the text longer.
   if (utc.startsWith('0000') || utc.length !== local.length) return undefined
   return `${utc}.${fraction.slice(0, 6).padEnd(6, '0')}Z`
 }
 
-/** By itself `Date` makes the first of March of the thirtieth of February. */
+/** `Date` turns February 30 into a day of March. */
 function existsDay(day: string): boolean {
   return new Date(day).toISOString().startsWith(day)
 }
 
 export const isTime = (text: string): boolean => normalizeTime(text) !== undefined
 
+/** Whether the text is a calendar date that exists, or a time. */
+export const isDayOrTime = (text: string): boolean => isTime(text) || isTime(`${text}T00:00:00Z`)
+
 /**
- * A time of a request as PostgreSQL's. It goes there as text: of a timestamp postgres.js makes a Date first, which has
- * no microseconds.
+ * A time as the parameter of a statement.
  *
- * @param time what {@link isTime} lets through, or null.
+ * @param time a text for which {@link isTime} is true, or null.
  */
 export function toTimestamp(sql: Sql, time: Time | null | undefined) {
-  return sql`${(time && normalizeTime(time)) ?? null}::text::timestamptz`
+  return sql`${(time && normalizeTime(time)) ?? null}::timestamptz`
+}
+
+/**
+ * Returns the time at which a change of many members of a segment takes effect: now, but always later than the latest
+ * removal from it, even if the server's clock has gone back. The caller holds the segment's lock.
+ */
+export async function nextMoment(sql: Sql, segmentId: number): Promise<Time> {
+  const [row] = await sql<[{ moment: Time }]>`
+    select ${formatTime(sql, 'moment')} as moment
+    from next_moment(${segmentId}) as moment`
+  return row.moment
 }

@@ -1,6 +1,6 @@
 /**
- * What `npm run dev` runs: the service on a PostgreSQL of its own (or on DATABASE_URL), restarted when its
- * code changes, until Ctrl-C.
+ * `npm run dev`: runs the service on its own embedded PostgreSQL (or on DATABASE_URL), and restarts it when its code
+ * changes, until Ctrl-C.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,11 +13,11 @@ import { loadEnvironment, readConfig } from '../config.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 
 const WATCHED_FOLDERS = ['src', 'schemas', 'workers', 'migrations']
-/** In ms; an editor that saves and a branch that is checked out are each one change. */
+/** In ms. Changes within this time count as one, such as those of an editor that saves or of a checkout. */
 const CHANGE_PAUSE = 100
-/** In ms; longer than the service's own limit, so that this only ever meets one that hangs. */
+/** In ms. Longer than the service's own limit, so that only a service that hangs is killed. */
 const END_TIMEOUT = 30_000
-/** In ms; npm passes on a Ctrl-C that the terminal has sent us already. Only a later one is impatience. */
+/** In ms. npm repeats a Ctrl-C that the terminal has sent already. Only a later one asks for an immediate end. */
 const REPEAT_PAUSE = 1_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const DATABASE = 'segments'
@@ -29,27 +29,27 @@ const ended = once(ending.signal, 'abort').then(() => 'ended' as const)
 
 process.exit(await run())
 
-/** Resolves with the exit code once everything that was started has ended. */
+/** Resolves with the exit code when everything that was started has ended. */
 async function run(): Promise<number> {
-  let own: EmbeddedPostgres | undefined
+  let embedded: EmbeddedPostgres | undefined
   try {
     const environment = loadEnvironment()
-    const given = environment.DATABASE_URL
-    // Read here too, as a mistake had better show before a database is started for nothing.
-    const config = readConfig({ ...environment, DATABASE_URL: given || 'postgres://own' })
-    if (!given) own = await startEmbeddedPostgres({ directory: join(root, '.data/postgres') })
-    if (own) await createDatabase(own, DATABASE)
-    const databaseUrl = own?.url(DATABASE) ?? config.DATABASE_URL
+    const configuredUrl = environment.DATABASE_URL
+    // Read here as well, so that a mistake shows before a database is started.
+    const config = readConfig({ ...environment, DATABASE_URL: configuredUrl || 'postgres://embedded' })
+    if (!configuredUrl) embedded = await startEmbeddedPostgres({ directory: join(root, '.data/postgres') })
+    if (embedded) await createDatabase(embedded, DATABASE)
+    const databaseUrl = embedded?.url(DATABASE) ?? config.DATABASE_URL
     return await superviseService(databaseUrl, (address) => {
-      console.log(describe(address, config, databaseUrl, own))
+      console.log(describe(address, config, databaseUrl, embedded))
     })
   } catch (error) {
-    // A Ctrl-C also ends what was just being waited for.
+    // Ctrl-C may be the reason for the error.
     if (ending.signal.aborted) return 0
     console.error(error instanceof Error ? error.message : error)
     return 1
   } finally {
-    await own?.stop()
+    await embedded?.stop()
   }
 }
 
@@ -64,11 +64,12 @@ async function createDatabase(server: EmbeddedPostgres, name: string): Promise<v
 }
 
 /**
- * Runs the service until it is to end, anew after each change. One that fails before it was ever up is the
- * developer's configuration and ends it all; one that fails later is their code, and waits for a change.
+ * Runs the service until Ctrl-C, and restarts it after each change. If the service ends before it was ever up, the
+ * configuration is wrong, and this resolves with its exit code. If it ends later, the code is wrong, and this waits for a
+ * change.
  *
- * This is not `node --watch-path`, which passes on no IPC (Node 24): from outside one could not tell whether
- * the service is up or has failed, and killing the watcher would leave the service running.
+ * `node --watch-path` is not used, because it does not pass on IPC (Node 24): one could not tell whether the service is
+ * up or has failed, and killing the watcher would leave the service running.
  */
 async function superviseService(databaseUrl: string, onUp: (address: string) => void): Promise<number> {
   let wasUp = false
@@ -97,7 +98,7 @@ function startService(databaseUrl: string): ChildProcess {
     cwd: root,
     env: { ...process.env, DATABASE_URL: databaseUrl },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // Out of Ctrl-C's reach, as the service takes a second signal for an order to drop everything.
+    // Detached, so that Ctrl-C does not reach the service: on a second signal, it would end without finishing requests.
     detached: true
   })
 }
@@ -115,10 +116,10 @@ async function endService(service: ChildProcess, exited: Promise<unknown>): Prom
 }
 
 /**
- * Resolves with a changed file's path, relative to the project, once no file has changed for a moment.
+ * Resolves with the path of a changed file, relative to the project, when no file has changed for a moment.
  *
- * It watches each folder by itself, and anew for each change: on Linux, Node's recursive watching loses a
- * file that an editor (or git) has replaced instead of written to.
+ * Each folder has its own watcher, and each call creates new ones: on Linux, Node's recursive watching loses a file that
+ * an editor (or git) replaces instead of writing to it.
  */
 function waitForChange(): Promise<string> {
   const { promise, resolve: report } = Promise.withResolvers<string>()
@@ -127,7 +128,7 @@ function waitForChange(): Promise<string> {
     watch(folder, (_event, file) => {
       clearTimeout(timer)
       timer = setTimeout(report, CHANGE_PAUSE, relative(root, join(folder, file ?? '')))
-    }).on('error', (error) => console.error(`Changes in ${folder} are not noticed: ${error.message}`))
+    }).on('error', (error) => console.error(`Changes in ${folder} are not detected: ${error.message}`))
   )
   return promise.finally(() => {
     for (const watcher of watchers) watcher.close()
@@ -145,16 +146,16 @@ function describe(
   address: string,
   { REPORTS_DIR }: Config,
   databaseUrl: string,
-  own: EmbeddedPostgres | undefined
+  embedded: EmbeddedPostgres | undefined
 ): string {
-  // The password of a database that is not ours does not belong on a screen.
-  const shownUrl = own ? databaseUrl : databaseUrl.replace(/:\/\/([^:@/]*):.*@/, '://$1:***@')
+  // The password of a configured database is not shown.
+  const shownUrl = embedded ? databaseUrl : databaseUrl.replace(/:\/\/([^:@/]*):.*@/, '://$1:***@')
   return `
-  user-segments is up. Ctrl-C ends it.
+  user-segments is up. Press Ctrl-C to stop it.
 
   Service     ${address}
   Swagger UI  ${address}/swagger
-  Database    psql '${shownUrl}'${own ? `\n              its files are in ${own.directory}` : ''}
+  Database    psql '${shownUrl}'${embedded ? `\n              its files are in ${embedded.directory}` : ''}
   Reports     ${resolve(root, REPORTS_DIR)}
 `
 }

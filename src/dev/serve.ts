@@ -1,7 +1,7 @@
-/** The service as dev.ts runs it: migrated first, and never outliving dev.ts. */
+/** Runs the service for dev.ts: migrates the database first, and ends when dev.ts ends. */
 import { describeError, migrate } from '../database/migrate.ts'
 
-// However dev.ts ended. SIGTERM, so that what runs is finished as it is whenever the service ends.
+// dev.ts has ended, in whatever way. SIGTERM makes the service finish its requests, as it always does.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
 
 try {

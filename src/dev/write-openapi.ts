@@ -1,4 +1,4 @@
-/** Writes openapi.json anew from the route schemas: `npm run openapi`. */
+/** Writes openapi.json from the route schemas: `npm run openapi`, which also formats it. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,10 +11,7 @@ try {
   const app = await buildApp(
     readConfig({ DATABASE_URL: 'postgres://localhost/none', REPORTS_DIR: folder, LOG_LEVEL: 'silent' })
   )
-  await writeFile(
-    new URL('../../openapi.json', import.meta.url),
-    `${JSON.stringify(app.swagger(), null, 2)}\n`
-  )
+  await writeFile(new URL('../../openapi.json', import.meta.url), JSON.stringify(app.swagger()))
   await app.close()
 } finally {
   await rm(folder, { recursive: true })

@@ -1,19 +1,19 @@
-/** Who may call the service: keys, of whose secrets it knows the digests alone. */
+/** API keys: their roles and their secrets, of which the service knows only the digests. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { BlockList, isIPv6 } from 'node:net'
 import type { Config } from '../../schemas/config.ts'
 import { ConfigError } from '../config.ts'
 
-/** What a key may do; each role may do all that those before it may. */
+/** The roles of keys. Each role includes the permissions of the roles before it. */
 export const roles = ['reader', 'editor', 'admin'] as const
 export type Role = (typeof roles)[number]
 
-/** Who sent a request: the name and the role of the key that came with it. */
+/** The sender of a request: the name and the role of its key. */
 export type Actor = Readonly<{ name: string; role: Role }>
 
 export type ApiKey = Readonly<{ actor: Actor; digest: Buffer }>
 
-/** Bytes of a new secret: nobody guesses one, so its digest needs no salt and no slow hash. */
+/** Bytes of a new secret. It cannot be guessed, so its digest needs neither a salt nor a slow hash. */
 const SECRET_BYTES = 32
 
 const keyPattern = /^(?<name>[A-Za-z0-9][\w.-]{0,63}):(?<role>[a-z]+):(?<digest>[0-9a-f]{64})$/i
@@ -30,7 +30,7 @@ export function isRole(text: string | undefined): text is Role {
   return roles.some((role) => role === text)
 }
 
-/** What is said of a key that was not taken names its place alone: any part of it may be a secret that slipped. */
+/** The error names only the position of an invalid key: any part of the key may be a misplaced secret. */
 function parseApiKey(text: string, index: number): ApiKey {
   const { name = '', role, digest = '' } = keyPattern.exec(text)?.groups ?? {}
   if (isRole(role)) return { actor: { name, role }, digest: Buffer.from(digest, 'hex') }
@@ -39,7 +39,7 @@ function parseApiKey(text: string, index: number): ApiKey {
   )
 }
 
-/** @throws {ConfigError} naming the first key that is not one, or that has the secret of another. */
+/** @throws {ConfigError} for the first key that is malformed, or that has the secret of an earlier key. */
 function parseApiKeys(text: string): ApiKey[] {
   const keys = text
     .trim()
@@ -54,10 +54,10 @@ function parseApiKeys(text: string): ApiKey[] {
 }
 
 /**
- * The keys that are configured; none where everybody may do everything, which has to be said explicitly unless
- * nobody else can reach the service.
+ * Reads the configured keys. Without keys, every caller has full access. Unless HOST is a loopback address, this requires
+ * AUTH=off.
  *
- * @throws {ConfigError} where the configuration is wrong, or would let everybody in without saying so.
+ * @throws {ConfigError} if the configuration is invalid, or has neither keys nor AUTH=off although it requires one of them.
  */
 export function readApiKeys({ API_KEYS, AUTH, HOST }: Pick<Config, 'API_KEYS' | 'AUTH' | 'HOST'>): ApiKey[] {
   if (API_KEYS !== undefined && AUTH === 'off')
@@ -65,11 +65,11 @@ export function readApiKeys({ API_KEYS, AUTH, HOST }: Pick<Config, 'API_KEYS' | 
   if (API_KEYS !== undefined) return parseApiKeys(API_KEYS)
   if (AUTH === 'off' || isLoopback(HOST)) return []
   throw new ConfigError(
-    `API_KEYS is not set: without it HOST must be a loopback address, not ${HOST}; AUTH=off lets everybody in`
+    `API_KEYS is not set: without it HOST must be a loopback address, not ${HOST}; AUTH=off allows access without keys`
   )
 }
 
-/** Whose secret it is. The time it takes tells nothing about how close a wrong one comes. */
+/** Finds the actor with a secret. The time it takes does not depend on how similar a wrong secret is to a right one. */
 export function findActor(keys: readonly ApiKey[], secret: string): Actor | undefined {
   const digest = hash('sha256', secret, 'buffer')
   let actor: Actor | undefined
@@ -78,9 +78,9 @@ export function findActor(keys: readonly ApiKey[], secret: string): Actor | unde
 }
 
 /**
- * Makes a key.
+ * Creates a key.
  *
- * @returns its secret, which is kept nowhere, and its part of `API_KEYS`; undefined where the name is none.
+ * @returns its secret, which is not stored, and its entry in `API_KEYS`; undefined if the name is invalid.
  */
 export function createApiKey(name: string, role: Role): { secret: string; setting: string } | undefined {
   const secret = randomBytes(SECRET_BYTES).toString('base64url')

@@ -13,38 +13,38 @@ import { type Actor, type ApiKey, findActor, type Role, readApiKeys, roles } fro
 import { roleErrors } from './common-responses.ts'
 import { forbidden, rateLimited, unauthenticated } from './errors.ts'
 
-/** What a route needs: a key of that role or a higher one, or no key at all. */
+/** What a route requires: a key with this role or a higher one, or no key if it is `open`. */
 type RouteRole = Role | 'open'
 
-/** Routes beside the API's, which need no key where OPEN_ROUTES names them. */
+/** Routes outside the API that require no key if OPEN_ROUTES lists them. */
 type OptionallyOpen = 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Whom the route serves. A route without it is refused when it is registered. */
+    /** What the route requires. Registering a route fails if neither it nor its scope declares a role. */
     role?: RouteRole
   }
   interface FastifyInstance {
-    /** The role to declare for such routes: `open` where OPEN_ROUTES names them, else `reader`. */
+    /** The role to declare for such routes: `open` if OPEN_ROUTES lists them, otherwise `reader`. */
     roleOf: (routes: OptionallyOpen) => RouteRole
-    /** The role of the routes of this scope that declare none, for plugins whose routes can't. */
+    /** The role of this scope's routes that declare none, for plugins whose routes cannot declare one. */
     undeclaredRole: RouteRole | undefined
   }
   interface FastifyRequest {
-    /** Who sent the request; undefined on open routes, and where authentication is off. */
+    /** The sender of the request; undefined on open routes and if authentication is off. */
     actor: Actor | undefined
   }
 }
 
 type AuthenticationOptions = Pick<Config, 'API_KEYS' | 'AUTH' | 'HOST' | 'OPEN_ROUTES' | 'RATE_LIMIT'>
 
-/** RFC 6750, 2.1. The scheme's case makes no difference. */
+/** RFC 6750, 2.1. The scheme is case-insensitive. */
 const bearerPattern = /^bearer +([\w.~+/-]+=*)$/i
 
 /** The name of the scheme in the OpenAPI document. */
 export const BEARER_SCHEME = 'key'
 
-/** Milliseconds over which the limit counts. */
+/** Milliseconds over which requests are counted for the limit. */
 const LIMIT_WINDOW_MS = 1_000
 const NO_HEADERS = {
   'x-ratelimit-limit': false,
@@ -55,14 +55,14 @@ const NO_HEADERS = {
 
 const CHALLENGE = 'Bearer realm="user-segments"'
 
-/** What is wrong with what came instead of a key. Nothing of it is shown: it may be a secret for something else. */
+/** Explains why the header is refused, without quoting it: it may contain a secret of another service. */
 function describeRefusal(authorization: string | undefined, secret: string | undefined): string {
   if (authorization === undefined) return 'header (authorization) is missing: it must be Bearer <secret>'
   if (secret === undefined) return 'header (authorization) must be Bearer <secret>'
-  return 'header (authorization) has the secret of no key'
+  return 'header (authorization) matches no API key'
 }
 
-/** Lets those pass who have the role or a higher one: a hook of each route, so that no request looks up its role. */
+/** Refuses requests without the role or a higher one. Each route has its own hook, so no request looks up the role. */
 function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandler {
   const sufficient = new Set(roles.slice(roles.indexOf(needed)))
   return (request, reply, done) => {
@@ -78,9 +78,13 @@ function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandle
   }
 }
 
-/** Says in the documentation what the route needs, and what it answers without. */
-function documentRole(route: RouteOptions, needed: Role): void {
+/** Adds to the documentation which role the route requires, and what it answers to requests without that role. */
+function documentRole(route: RouteOptions, needed: RouteRole): void {
   if (route.schema?.hide) return
+  if (needed === 'open') {
+    route.schema = { ...route.schema, security: [] }
+    return
+  }
   const sufficient = roles.slice(roles.indexOf(needed)).map((role) => `\`${role}\``)
   const need = `Needs a key with the role ${sufficient.join(' or ')}.`
   route.schema = {
@@ -91,12 +95,12 @@ function documentRole(route: RouteOptions, needed: Role): void {
   }
 }
 
-/** The keys of one name are one caller, who changes its secret. */
+/** Keys with the same name belong to one caller that is replacing its secret. */
 const nameOf = ({ actor }: FastifyRequest) => actor?.name ?? ''
 
 /**
- * Counts the requests of each name, on this instance, and refuses those above the limit of a second. Who is refused
- * gets `Retry-After`; no headers tell the others how many are left.
+ * Counts the requests to this instance by key name, and refuses those above the limit per second. Refusals have
+ * `Retry-After`. No header shows the number of remaining requests.
  */
 async function limitRate(app: FastifyInstance, limit: number): Promise<onRequestAsyncHookHandler> {
   await app.register(rateLimit, {
@@ -108,15 +112,15 @@ async function limitRate(app: FastifyInstance, limit: number): Promise<onRequest
     addHeadersOnExceeding: NO_HEADERS,
     errorResponseBuilder: (request) => rateLimited(nameOf(request), limit)
   })
-  // Made once: all routes count together.
+  // Created once, so that all routes share one count.
   return app.rateLimit()
 }
 
 /**
- * Every route declares whom it serves, and serves nobody else. Authentication is off where no keys are configured:
- * then all routes serve everybody.
+ * Requires every route to declare a role, and enforces it. If no keys are configured, authentication is off, and every
+ * route serves every caller.
  *
- * @throws {ConfigError} where the keys are wrong, or missing where others could reach the service.
+ * @throws {ConfigError} if the configuration of the keys or of their rate limit is invalid; see {@link readApiKeys}.
  */
 export const authenticationPlugin = fp<AuthenticationOptions>(
   async (app, options) => {
@@ -132,16 +136,15 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
     app.decorateRequest('actor', undefined)
 
     app.addHook('onListen', async () => {
-      if (isOff) app.log.warn('authentication is off: whoever reaches the service may do everything')
+      if (isOff) app.log.warn('authentication is off: anyone who can reach the service has full access')
     })
     app.addHook('onRoute', function (route) {
       const role = route.config?.role ?? this.undeclaredRole
       if (role === undefined) throw new Error(`${route.method} ${route.url} declares no role`)
       route.config = { ...route.config, role }
-      if (role === 'open') return
       documentRole(route, role)
-      if (isOff) return
-      // Before the body is read, which may be large, or tell a stranger what is valid.
+      if (role === 'open' || isOff) return
+      // Before the body is read: it may be large, and validation errors would tell strangers what is valid.
       route.onRequest = [requireRole(keys, role), ...limits, ...[route.onRequest ?? []].flat()]
     })
   },

@@ -1,25 +1,23 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { ARRIVAL_TIMEOUT_MS } from '../limits.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Milliseconds for the request's body to arrive, where it is not the common time. */
+    /** Milliseconds for the request's body to arrive. Default: ARRIVAL_TIMEOUT_MS. */
     arrival?: number
   }
 }
-
-/** Milliseconds for a request's head to arrive, and for its body. */
-export const ARRIVAL_TIMEOUT_MS = 10_000
 
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /**
- * Gives up on bodies that don't arrive in their time: the one that the route has, and the common one for what is left
- * of a body when the request has been answered. Node's own time-out (`requestTimeout`) is one for all routes.
+ * Limits the time in which a body arrives. The limit of the route applies until the request has been answered. Then the
+ * rest of the body has ARRIVAL_TIMEOUT_MS. Node's own timeout (`requestTimeout`) is the same for all routes.
  */
-export const arrivalPlugin = fp(
+export const bodyTimeoutPlugin = fp(
   async (app) => {
     app.addHook('onRequest', (request, reply, done) => {
       done()
@@ -41,5 +39,5 @@ export const arrivalPlugin = fp(
       })
     })
   },
-  { name: 'arrival' }
+  { name: 'body-timeout' }
 )

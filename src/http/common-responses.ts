@@ -1,73 +1,113 @@
-import { errorResponse, passingErrorResponse } from '../../schemas/common.ts'
+import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import type { Role } from './api-keys.ts'
-import { databaseUnavailable, deadlineExceeded, lockTimeout, overloaded } from './errors.ts'
+import {
+  bodyTooLarge,
+  databaseUnavailable,
+  deadlineExceeded,
+  forbidden,
+  internalError,
+  invalidCursor,
+  invalidJson,
+  lockTimeout,
+  overloaded,
+  rateLimited,
+  segmentNotFound,
+  userNotFound
+} from './errors.ts'
 
-/** What every route may answer. */
+/** The errors of every route. */
 export const requestErrors = {
-  400: errorResponse('The request is not valid.', {
+  400: errorResponse('InvalidRequestError', 'The request is not valid.', {
     INVALID_REQUEST: 'path parameter (user_id) must be an integer from 1 to 9223372036854775807'
   })
 }
 
-/** Why the database may have no answer in time, as examples of 503. */
-export const databaseFaults = {
+/** Examples of 503: reasons why the service or the database does not answer in time. */
+export const unavailableExamples = {
+  OVERLOADED: overloaded.message,
   DATABASE_UNAVAILABLE: databaseUnavailable().message,
   LOCK_TIMEOUT: lockTimeout().message,
   DEADLINE_EXCEEDED: deadlineExceeded().message
 }
 
-/** What every route that needs the database may answer. */
+/** The errors of every route that needs the database or the disk. */
 export const commonErrors = {
   ...requestErrors,
-  500: errorResponse('The service failed. The failure is logged; nothing has changed.', {
-    INTERNAL_ERROR: 'the service failed on this request; the failure has been logged'
+  500: errorResponse('InternalError', 'The service failed. The failure is logged, and nothing has changed.', {
+    INTERNAL_ERROR: internalError(undefined).message
   }),
-  503: passingErrorResponse(
+  503: retryableErrorResponse(
+    'UnavailableError',
     'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
-    {
-      OVERLOADED: overloaded.message,
-      ...databaseFaults
-    }
+    unavailableExamples
   )
 }
 
-/** What every list may answer besides. */
-export const pageErrors = errorResponse('The request is not valid.', {
+/** The errors of a route that also answers without the database. */
+export const overloadErrors = {
+  ...requestErrors,
+  500: commonErrors[500],
+  503: retryableErrorResponse('OverloadedError', 'The service has too many requests.', {
+    OVERLOADED: overloaded.message,
+    DEADLINE_EXCEEDED: deadlineExceeded().message
+  })
+}
+
+/** The error 400 of every list. */
+export const pageErrors = errorResponse('InvalidPageError', 'The request is not valid.', {
   INVALID_REQUEST: 'query parameter (limit) must be an integer from 1 to 1000',
-  INVALID_CURSOR: 'query parameter (cursor) must be the next_cursor of an answer of this list'
+  INVALID_CURSOR: invalidCursor().message
 })
 
-/** What every route with a body may answer besides. */
+/** The additional errors of every route with a body. */
 export const commonBodyErrors = {
-  400: errorResponse('The request is not valid.', {
+  400: errorResponse('InvalidBodyError', 'The request is not valid.', {
     INVALID_REQUEST: 'unknown body field (colour)',
-    INVALID_JSON: 'the body is not valid JSON'
+    INVALID_JSON: invalidJson().message
   }),
-  413: errorResponse('The body is too large.', { BODY_TOO_LARGE: 'the body is larger than 1 MiB' }),
-  415: errorResponse('The body is not JSON by its content type.', {
+  413: errorResponse('BodyTooLargeError', 'The body is too large.', {
+    BODY_TOO_LARGE: bodyTooLarge('1 MiB').message
+  }),
+  415: errorResponse('UnsupportedMediaTypeError', 'The content type of the body is not JSON.', {
     UNSUPPORTED_MEDIA_TYPE: 'the content type must be application/json'
   })
 }
 
+export const unknownSegment = errorResponse(
+  'SegmentNotFoundError',
+  'There is no such segment. A deleted one can be read, but not changed.',
+  { SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message }
+)
+
+export const unknownUser = errorResponse('UserNotFoundError', 'The service has never seen this user.', {
+  USER_NOT_FOUND: userNotFound('10').message
+})
+
 const keyErrors = {
   401: {
-    ...errorResponse('No valid key came with the request.', {
-      UNAUTHENTICATED: 'header (authorization) has the secret of no key'
+    ...errorResponse('UnauthenticatedError', 'The request has no valid key.', {
+      UNAUTHENTICATED: 'header (authorization) matches no API key'
     }),
-    headers: { 'WWW-Authenticate': { type: 'string', examples: ['Bearer realm="user-segments"'] } }
+    headers: {
+      'WWW-Authenticate': {
+        type: 'string',
+        description: 'How to send a key.',
+        examples: ['Bearer realm="user-segments"']
+      }
+    }
   },
-  429: passingErrorResponse('The key has sent more requests than it may.', {
-    RATE_LIMITED: 'key (billing) may send 1000 requests a second'
+  429: retryableErrorResponse('RateLimitedError', 'The key has sent more requests than it may.', {
+    RATE_LIMITED: rateLimited('billing', 1000).message
   })
 }
 
-/** What every route that needs a key may answer. A key has the role `reader` at the least. */
+/** The additional errors of every route that requires a key. A key has at least the role `reader`. */
 export function roleErrors(needed: Role) {
   if (needed === 'reader') return keyErrors
   return {
     ...keyErrors,
-    403: errorResponse('The role of the key does not reach. Nothing has changed.', {
-      FORBIDDEN: `key (billing) has the role reader, this needs the role ${needed}`
+    403: errorResponse('ForbiddenError', 'The role of the key is not sufficient. Nothing has changed.', {
+      FORBIDDEN: forbidden('billing', 'reader', needed).message
     })
   }
 }

@@ -1,19 +1,19 @@
 import cors from '@fastify/cors'
 import fp from 'fastify-plugin'
 
-/** What a page may read of an answer besides its body and the few headers that browsers always show. */
+/** Headers that a page may read, in addition to the few that browsers always expose. */
 const EXPOSED_HEADERS = ['allow', 'content-disposition', 'location', 'preference-applied', 'retry-after']
-/** Those that a route may have; it answers 405 to those it lacks. */
+/** All methods that routes have. A path answers 405 to those that it lacks. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
-/** Seconds that a browser need not ask again. */
+/** Seconds for which a browser may reuse the answer to a preflight. */
 const PREFLIGHT_MAX_AGE = 600
 
 /**
- * Lets pages of other origins call the service from a browser; none without configuration. Preflights carry no key,
- * so they are answered here, before anyone asks for one.
+ * Allows pages of the configured origins to call the service from a browser; by default, none. Preflights have no key,
+ * so they are answered here, before authentication.
  *
- * To be registered before the hooks that look at routes: @fastify/cors adds a route `OPTIONS *`, which would look
- * like a path of ours.
+ * Register it before the hooks that inspect routes: @fastify/cors adds a route `OPTIONS *`, which they would take for a
+ * path of the service.
  */
 export const corsPlugin = fp<{ origins: string | undefined }>(
   async (app, { origins }) => {
@@ -27,7 +27,7 @@ export const corsPlugin = fp<{ origins: string | undefined }>(
     await app.register(cors, {
       delegator: ({ method, headers }, done) => {
         const isPreflight = headers.origin && headers['access-control-request-method']
-        // Any other OPTIONS is a method that no path has.
+        // Any other OPTIONS request is left to the service, which answers 405: no path has that method.
         done(null, method === 'OPTIONS' && !isPreflight ? { origin: false } : options)
       }
     })

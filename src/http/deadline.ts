@@ -1,21 +1,19 @@
 import type { FastifyReply, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { REQUEST_DEADLINE_MS } from '../limits.ts'
 import { deadlineExceeded } from './errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Milliseconds in which the handler has to answer, where it is not the common deadline. */
+    /** Milliseconds in which the handler has to answer. Default: REQUEST_DEADLINE_MS. */
     deadline?: number
   }
 }
 
-/** Milliseconds from the end of a request's body to its answer, at the most. */
-const REQUEST_DEADLINE_MS = 10_000
-
 async function answerWithin<T>(milliseconds: number, reply: FastifyReply, answer: Promise<T>): Promise<T> {
   const { promise: overdue, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
-    // A file that is being sent takes as long as the client does.
+    // Sending a file takes as long as the client takes to read it.
     if (!reply.raw.headersSent) reject(deadlineExceeded())
   }, milliseconds)
   try {
@@ -26,10 +24,10 @@ async function answerWithin<T>(milliseconds: number, reply: FastifyReply, answer
 }
 
 /**
- * Every handler answers within its deadline, with 503 if need be, whatever the database does.
+ * Answers 503 when a handler has not answered within its deadline, whatever the database does.
  *
- * Fastify's own `handlerTimeout` is not used: in 5.12 it is cleared as soon as a request's body has been read
- * (fastify/fastify 6725), so that a POST can hang.
+ * Fastify's own `handlerTimeout` is not used: Fastify 5.12 clears it as soon as the body of a request has been read
+ * (fastify/fastify 6725), so a POST can hang.
  */
 export const deadlinePlugin = fp(
   async (app) => {

@@ -40,7 +40,7 @@ function describeValidationError(error: FastifySchemaValidationError, context = 
   return field === '' ? `${context} ${rule}` : `${place} (${field}) ${rule}`
 }
 
-/** Fastify's own errors, by their codes, in the words of this service's contract. */
+/** Fastify's own errors, by code, as errors of this service's contract. */
 const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
   FST_ERR_BAD_URL: () => new ApiError(400, 'INVALID_URL', 'the path is not valid percent-encoded UTF-8'),
   FST_ERR_CTP_BODY_TOO_LARGE: () => bodyTooLarge('1 MiB'),
@@ -51,9 +51,9 @@ const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
 
 function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
-  // The client has gone; its connection's error looks like one of the database's.
+  // The client has disconnected. The error of its connection looks like an error of a database connection.
   if (request.raw.destroyed && request.raw.complete === false) {
-    return new ApiError(400, 'REQUEST_ABORTED', 'the request was broken off')
+    return new ApiError(400, 'REQUEST_ABORTED', 'the request was aborted')
   }
   const [invalid] = error.validation ?? []
   if (invalid) return invalidRequest(describeValidationError(invalid, error.validationContext))
@@ -67,12 +67,12 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   return internalError(error)
 }
 
-/** Logs the cause of a refusal. The refused requests that follow have its code in their lines, which will do. */
+/** Logs the cause of a 503. The log lines of the refused requests that follow have only its code. */
 function logFault(cause: Error, { server, log }: FastifyRequest): void {
   if (server.faultLog.isDue(errorCode(cause) ?? cause.name)) log.error({ err: cause }, 'requests are refused')
 }
 
-/** Answers any error in the one form there is. What a caller must not see goes to the log alone. */
+/** Answers every error in the same form. What a caller must not see is only logged. */
 export function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const { statusCode, code, message, retryAfter, details, cause } = toApiError(error, request)
   const causeCode = errorCode(cause)
@@ -80,7 +80,7 @@ export function sendError(error: FastifyError, request: FastifyRequest, reply: F
   if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
   else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
-  // Routes that stream another media type may have set it before they failed.
+  // A route that streams another media type may have set it before it failed.
   reply
     .status(statusCode)
     .type('application/json; charset=utf-8')

@@ -1,15 +1,15 @@
 type ErrorOptions = { cause?: unknown; retryAfter?: number; details?: Record<string, unknown> }
 
-/** The one error that a request can be answered with. */
+/** The only class of errors that requests are answered with. */
 export class ApiError extends Error {
   override name = 'ApiError'
   /** The HTTP status. */
   readonly statusCode: number
-  /** For programs; part of the contract. */
+  /** Machine-readable; part of the contract. */
   readonly code: string
   /** Seconds after which the same request may succeed. */
   readonly retryAfter: number | undefined
-  /** What the answer says besides. */
+  /** Additional fields of the answer. */
   readonly details: Record<string, unknown> | undefined
 
   constructor(
@@ -26,24 +26,24 @@ export class ApiError extends Error {
   }
 }
 
-/** Input is echoed so that the caller finds it, but not by the kilobyte, and on one line. */
+/** Shortens input that a message quotes to 100 characters, and replaces control characters such as line breaks. */
 export function shorten(text: string): string {
   const echo = text.length > 100 ? `${text.slice(0, 100).toWellFormed()}…` : text
   return echo.replaceAll(/\p{Cc}/gu, '\ufffd')
 }
 
-/** Seconds a caller waits before it tries again where nothing better is known. */
+/** Seconds after which a caller may try again, if no better value is known. */
 const RETRY_AFTER = 1
 
 export const invalidRequest = (message: string) => new ApiError(400, 'INVALID_REQUEST', message)
 
 export const duplicateSlug = (slug: string) =>
-  new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) stands more than once in the request`)
+  new ApiError(400, 'DUPLICATE_SLUG', `segment with slug (${slug}) appears more than once in the request`)
 
 export const invalidJson = (message = 'the body is not valid JSON') =>
   new ApiError(400, 'INVALID_JSON', message)
 
-/** @param account what became of the lines; the answer has it besides. */
+/** @param account the outcome of the upload's lines, which the answer includes. */
 export const linesRejected = (message: string, account: Record<string, unknown>) =>
   new ApiError(400, 'LINES_REJECTED', message, { details: account })
 
@@ -56,7 +56,7 @@ export const bodyTooLarge = (limit: string) =>
 export const unsupportedMediaType = (message: string) => new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', message)
 
 export const expiryPassed = () =>
-  new ApiError(400, 'EXPIRY_PASSED', 'body field (expires_at) must be a time to come')
+  new ApiError(400, 'EXPIRY_PASSED', 'body field (expires_at) must be in the future')
 
 export const invalidCursor = () =>
   new ApiError(
@@ -90,7 +90,7 @@ export const segmentAlreadyExists = (slug: string) =>
   new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`)
 
 export const segmentBeingFilled = (slug: string) =>
-  new ApiError(409, 'SEGMENT_BEING_FILLED', `users are still being put into segment with slug (${slug})`, {
+  new ApiError(409, 'SEGMENT_BEING_FILLED', `segment with slug (${slug}) is still being filled`, {
     retryAfter: RETRY_AFTER
   })
 
@@ -107,10 +107,14 @@ export const reportExpired = (filename: string) =>
   new ApiError(410, 'REPORT_EXPIRED', `report (${filename}) has expired: order it again`)
 
 export const tooManyReports = () =>
-  new ApiError(503, 'TOO_MANY_REPORTS', 'too many reports are being made, try again later', { retryAfter: 5 })
+  new ApiError(503, 'TOO_MANY_REPORTS', 'too many reports are in progress, try again later', {
+    retryAfter: 5
+  })
 
 export const tooManyImports = () =>
-  new ApiError(503, 'TOO_MANY_IMPORTS', 'too many imports are being made, try again later', { retryAfter: 5 })
+  new ApiError(503, 'TOO_MANY_IMPORTS', 'too many imports are in progress, try again later', {
+    retryAfter: 5
+  })
 
 export const routeNotFound = (path: string) =>
   new ApiError(404, 'ROUTE_NOT_FOUND', `path (${path}) not found`)
@@ -131,7 +135,7 @@ export const internalError = (cause: unknown) =>
 export const deadlineExceeded = () =>
   serviceUnavailable('DEADLINE_EXCEEDED', 'the request could not be answered in time, try again later')
 
-/** Made once: its stack says nothing, and takes a tenth of the time of a refusal, when there is the least of it. */
+/** Created once: recording a stack takes a tenth of the time of a refusal, is of no use, and happens under overload. */
 export const overloaded = serviceUnavailable('OVERLOADED', 'too many requests are in flight, try again later')
 
 export const databaseUnavailable = (cause?: unknown) =>

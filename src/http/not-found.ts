@@ -6,8 +6,8 @@ import { type ApiError, methodNotAllowed, routeNotFound } from './errors.ts'
 type Path = { methods: Set<string> }
 
 /**
- * Tells a path that doesn't exist (404) from one that lacks the method (405, with `Allow`): Fastify answers 404
- * to both. Decided before the body is read, which would otherwise be refused for its content type first.
+ * Answers 404 to an unknown path, and 405 with `Allow` to a path that lacks the method. Fastify answers 404 to both.
+ * This is decided before the body is read: otherwise the content type would be refused first.
  */
 export const notFoundPlugin = fp<{ maxParamLength: number }>(
   async (app, { maxParamLength }) => {
@@ -19,7 +19,7 @@ export const notFoundPlugin = fp<{ maxParamLength: number }>(
       if (!path) {
         path = { methods: new Set() }
         registered.set(url, path)
-        // With a trailing slash is the same path, which the router refuses to hold twice.
+        // To the router, a path with a trailing slash is the same path, and it refuses duplicates.
         if (!paths.hasRoute('GET', url)) paths.on('GET', url, () => {}, path)
       }
       for (const name of [method].flat()) path.methods.add(name)
@@ -33,12 +33,12 @@ export const notFoundPlugin = fp<{ maxParamLength: number }>(
       return methodNotAllowed(method, pathname)
     }
 
-    // What a route itself finds missing, such as a file of Swagger UI.
+    // For routes that find something missing, such as a file of Swagger UI.
     app.setNotFoundHandler((request, reply) => {
       throw describeMissing(request, reply)
     })
 
-    // Hooks that every request passes are callbacks: a promise a hook would cost the hot path more than they do.
+    // Hooks of every request use callbacks: a promise for each hook would cost more than the hook does.
     app.addHook('onRequest', (request, reply, done) => {
       done(request.is404 ? describeMissing(request, reply) : undefined)
     })

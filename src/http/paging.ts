@@ -1,16 +1,16 @@
-import { DEFAULT_PAGE_SIZE } from '../../schemas/paging.ts'
 import { invalidCursor } from './errors.ts'
 
-/** Where a list goes on, as text that means nothing to callers: the list's name, and the key of the last entry. */
+/** Encodes a position in a list as opaque text: the name of the list and the key of the last entry. */
 function encodeCursor(list: string, key: readonly string[]): string {
   return Buffer.from(JSON.stringify([list, ...key])).toString('base64url')
 }
 
 /**
- * The key that a cursor holds.
+ * Decodes a cursor.
  *
- * @param parts what each part of the key must be.
- * @throws {ApiError} INVALID_CURSOR where it is none of this list.
+ * @param parts a check of each part of the key.
+ * @returns the key of the last entry before the page.
+ * @throws {ApiError} INVALID_CURSOR if it is not a cursor of this list.
  */
 export function decodeCursor(
   list: string,
@@ -35,16 +35,11 @@ function parseKey(cursor: string): string[] | undefined {
   }
 }
 
-/** The number of entries that a request asks for. */
-export function pageSize(limit: string | undefined): number {
-  return limit === undefined ? DEFAULT_PAGE_SIZE : Number(limit)
-}
-
 /**
- * Cuts a page out of what was read: one entry more than it may hold, so that it is known whether there are others.
+ * Cuts a page from the rows. A query reads one row more than the page may hold, which shows whether there are more.
  *
- * @param keyOf the key by which the list is in order.
- * @param hasMore whether the list goes on behind the page.
+ * @param keyOf the key that the list is ordered by.
+ * @param hasMore whether the list continues after the page.
  */
 export function cutPage<T>(
   list: string,

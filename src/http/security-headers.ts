@@ -2,8 +2,8 @@ import type { FastifyHelmetOptions } from '@fastify/helmet'
 import fp from 'fastify-plugin'
 
 /**
- * Helmet's headers for the one page there is, which loads its own files alone and calls its own service alone. The
- * styles are the page's own too, and those that Swagger UI writes into its elements.
+ * Helmet's headers for Swagger UI, the only page. It may load only its own files and call only its own service. Inline
+ * styles are allowed, because Swagger UI writes them into its elements.
  */
 export const pageHeaders: FastifyHelmetOptions = {
   contentSecurityPolicy: {
@@ -20,14 +20,14 @@ export const pageHeaders: FastifyHelmetOptions = {
     }
   },
   xFrameOptions: { action: 'deny' },
-  // Whoever ends TLS before the service knows whether it may promise that for the whole domain.
+  // Only the operator of the proxy that terminates TLS knows whether the whole domain may promise that.
   strictTransportSecurity: false
 }
 
 /**
- * What each answer has: it is no other type than it says. Helmet's further headers are about pages, so only the page
- * pays for them: they are 500 bytes, several times an answer of the hot read, and helmet makes its functions for them
- * anew for each answer.
+ * Keeps browsers from guessing the type of an answer. Helmet's other headers concern pages, so only the page has them:
+ * they are 500 bytes, several times the size of a membership lookup's answer, and helmet creates its functions for them
+ * again for each answer.
  */
 export const securityHeadersPlugin = fp(
   async (app) => {

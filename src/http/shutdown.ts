@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
+import { LAST_ANSWERS_TIMEOUT_MS } from '../limits.ts'
 import type { Load } from './load-shedding.ts'
 
 declare module 'fastify' {
@@ -9,31 +10,29 @@ declare module 'fastify' {
 }
 
 const POLL_MS = 20
-/** Milliseconds for the answers to requests that have been given up. */
-const LAST_ANSWERS_TIMEOUT_MS = 1_000
 
 /**
- * How the process ends: readiness fails first, and the listener closes when the requests in flight are answered, or have
- * been given up.
+ * Shuts the process down: readiness fails first, and the listener closes when the requests in flight have been answered or
+ * given up.
  */
 class Shutdown {
   readonly #load: Load
   readonly #giveUp = new AbortController()
-  /** Whether the process has been told to end. */
+  /** Whether the shutdown has begun. */
   begun = false
 
   constructor(load: Load) {
     this.#load = load
   }
 
-  /** Aborted when requests that are still in flight have had their time, as those may that go on for an hour. */
+  /** Aborted when requests are still in flight after the timeout, such as uploads, which may take an hour. */
   get gaveUp(): AbortSignal {
     return this.#giveUp.signal
   }
 
   /**
-   * Fails readiness; then goes on for `delay` milliseconds, in which balancers learn of it, and until no request is in
-   * flight, `timeout` milliseconds more at the most. Then it gives up those that are left.
+   * Fails readiness, and keeps serving for `delay` milliseconds, so that balancers notice. Then waits until no request is in
+   * flight, for at most `timeout` milliseconds, and gives up the requests that are left.
    */
   async begin(delay: number, timeout: number): Promise<void> {
     this.begun = true
@@ -43,7 +42,7 @@ class Shutdown {
     await this.#drain(LAST_ANSWERS_TIMEOUT_MS)
   }
 
-  /** @returns whether no request is in flight any more. */
+  /** @returns whether no request is in flight. */
   async #drain(timeout: number): Promise<boolean> {
     const deadline = performance.now() + timeout
     while (this.#load.inFlight > 0) {
@@ -59,13 +58,13 @@ export const shutdownPlugin = fp(
     const shutdown = new Shutdown(app.load)
     app.decorate('shutdown', shutdown)
 
-    // So that no client sends its next request on a connection that is about to close.
+    // Prevents clients from sending the next request on a connection that is about to close.
     app.addHook('onRequest', (_request, reply, done) => {
       if (shutdown.begun) reply.header('connection', 'close')
       done()
     })
 
-    // The server waits for connections that have sent nothing, or half a request, as browsers and probes open them.
+    // The server waits for connections without a whole request, as browsers and probes open them. This closes them.
     let closing: NodeJS.Timeout | undefined
     app.addHook('preClose', async () => {
       closing = setInterval(() => {

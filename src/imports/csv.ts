@@ -1,20 +1,14 @@
 import { invalidRequest, shorten } from '../http/errors.ts'
-import {
-  judgeLine,
-  type LineConsumer,
-  LineSplitter,
-  lengthReason,
-  MAX_LINE_LENGTH,
-  type UploadReader
-} from './lines.ts'
+import { MAX_LINE_LENGTH } from '../limits.ts'
+import { judgeLine, type LineConsumer, LineSplitter, lengthReason, type UploadReader } from './lines.ts'
 
 const ID_COLUMN = 'user_id'
 const EXPIRY_COLUMN = 'expires_at'
 
-/** A cell and what ends it, where a record goes on: quoted, with its quotes doubled, or bare. */
+/** A cell at the current position, quoted (quotes inside are doubled) or bare, with the comma or the end after it. */
 const cellPattern = /(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/y
 
-/** The cells of a record (RFC 4180); undefined where a quote is out of place. */
+/** Parses the cells of a record (RFC 4180). Returns undefined if a quote is misplaced. */
 function parseRecord(record: string): string[] | undefined {
   if (!record.includes('"')) return record.split(',')
   const cells: string[] = []
@@ -28,7 +22,7 @@ function parseRecord(record: string): string[] | undefined {
   }
 }
 
-/** A record whose last cell is quoted, and goes on in the next line. */
+/** A record whose last cell has an opening quote and no closing one: it continues on the next line. */
 const openPattern = /^(?:(?:"(?:[^"]|"")*"|[^",]*),)*"(?:[^"]|"")*$/
 
 function hasOddQuotes(text: string): boolean {
@@ -37,31 +31,30 @@ function hasOddQuotes(text: string): boolean {
   return isOdd
 }
 
-/** The columns that a first record names; undefined where it is no header. */
+/** Reads the column names of the first record. Returns undefined if it is not a header. */
 function readHeader(cells: string[], allowsExpiry: boolean): string[] | undefined {
   const names = cells.map((cell) => cell.trim().toLowerCase())
   if (names[0] !== ID_COLUMN) return undefined
   for (const [index, name] of names.entries()) {
     const isKnown = name === ID_COLUMN || (allowsExpiry && name === EXPIRY_COLUMN)
     if (!isKnown) throw invalidRequest(`unknown column (${shorten(cells[index] ?? '')})`)
-    if (names.indexOf(name) !== index) throw invalidRequest(`column (${name}) stands more than once`)
+    if (names.indexOf(name) !== index) throw invalidRequest(`column (${name}) appears more than once`)
   }
   return names
 }
 
 /**
- * Reads CSV: the user id, and where it is allowed, the expiry. Where the first record is a header, its columns are all
- * there are. Lines are numbered as an editor does; a record with line breaks in quotes is one line, and counts by its
- * first.
+ * Reads CSV with the user id and, if allowed, the expiry. If the first record is a header, it determines the columns.
+ * Lines are numbered as in an editor; a record with line breaks in quotes has the number of its first line.
  */
 export class CsvReader implements UploadReader {
   readonly #consumer: LineConsumer
   readonly #allowsExpiry: boolean
   readonly #splitter = new LineSplitter((text, isTooLong) => this.#readLine(text, isTooLong))
   #lines = 0
-  /** A record whose quoted cell goes on, and the number of its first line. */
+  /** A record that continues on the next line, and the number of its first line. */
   #open: { text: string; line: number } | undefined
-  /** Undefined until the first record has come. */
+  /** Undefined before the first record. */
   #columns: string[] | undefined
 
   constructor(consumer: LineConsumer, allowsExpiry: boolean) {
@@ -75,8 +68,7 @@ export class CsvReader implements UploadReader {
 
   end(): void {
     this.#splitter.end()
-    if (this.#open)
-      this.#consumer.reject(this.#open.line, this.#open.text, 'has a quote that is never closed')
+    if (this.#open) this.#consumer.reject(this.#open.line, this.#open.text, 'has an unclosed quote')
   }
 
   #readLine(text: string, isTooLong: boolean): void {
@@ -86,7 +78,8 @@ export class CsvReader implements UploadReader {
     const line = open?.line ?? this.#lines
     const record = open === undefined ? text : `${open.text}\n${text}`
     this.#open = undefined
-    // Each line is looked at once, and the record when it is whole: else its lines would take time by their square.
+    // Only the new line is checked here, and the record when it is complete: checking the whole record after each line
+    // would take quadratic time.
     const isOpen = hasOddQuotes(text) ? open === undefined && openPattern.test(text) : open !== undefined
     if (isTooLong || record.length > MAX_LINE_LENGTH) this.#consumer.reject(line, record, lengthReason)
     else if (isOpen) this.#open = { text: record, line }
@@ -96,7 +89,7 @@ export class CsvReader implements UploadReader {
   #readRecord(line: number, record: string): void {
     const cells = parseRecord(record)
     if (!cells) {
-      this.#consumer.reject(line, record, 'has a quote out of place')
+      this.#consumer.reject(line, record, 'has a misplaced quote')
       return
     }
     if (this.#columns === undefined) {

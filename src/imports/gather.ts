@@ -3,19 +3,17 @@ import type { UserId } from '../../schemas/common.ts'
 import type { RejectedLines } from '../../schemas/imports.ts'
 import type { Sql } from '../database/connect.ts'
 import { shorten } from '../http/errors.ts'
+import { MAX_SHOWN_LINES } from '../limits.ts'
 import { CsvReader } from './csv.ts'
 import { JsonArrayReader, NdjsonReader } from './json.ts'
+import { insertExpiringUsers, insertUsers, type LateLines } from './line-queries.ts'
 import type { LineConsumer, UploadReader } from './lines.ts'
 import { readPieces } from './pieces.ts'
-import { beginImport, insertExpiringUsers, insertUsers } from './queries.ts'
 
-/** Lines that one statement puts into the database, some milliseconds' work for it. */
+/** Lines inserted by one statement, which takes the database some milliseconds. */
 const BATCH_LINES = 2_000
 
-/** Rejected lines that the answer shows. */
-export const MAX_SHOWN_LINES = 20
-
-/** What an upload may be, by its media type. */
+/** The reader for each supported media type. */
 export const uploadReaders: Record<
   string,
   new (
@@ -28,21 +26,31 @@ export const uploadReaders: Record<
   'application/json': JsonArrayReader
 }
 
-/** The lines of an upload that are taken and wait to be put into the database, and the account of all. */
+/** Buffers accepted lines of an upload until they are inserted into the database, and counts all lines. */
 class Gathering implements LineConsumer {
   accepted = 0
+  /** Rows in the database. Lines of a batch with the same user and without an expiry share one. */
+  stored = 0
+  hasExpiries = false
   readonly rejected: RejectedLines = { count: 0, first: [] }
-  #userIds: UserId[] = []
+  readonly importId: string
+  #batches = 0
+  #userIds = new Set<UserId>()
   #expiringUserIds: UserId[] = []
   #expiries: string[] = []
   #expiringLines: string[] = []
 
+  constructor(importId: string) {
+    this.importId = importId
+  }
+
   accept(line: number, userId: UserId, expiresAt: string | undefined): void {
     this.accepted += 1
     if (expiresAt === undefined) {
-      this.#userIds.push(userId)
+      this.#userIds.add(userId)
       return
     }
+    this.hasExpiries = true
     this.#expiringUserIds.push(userId)
     this.#expiries.push(expiresAt)
     this.#expiringLines.push(String(line))
@@ -55,42 +63,45 @@ class Gathering implements LineConsumer {
   }
 
   get waiting(): number {
-    return this.#userIds.length + this.#expiringUserIds.length
+    return this.#userIds.size + this.#expiringUserIds.length
   }
 
-  /** Puts the waiting lines into the session's table. */
   async flush(sql: Sql): Promise<void> {
-    const userIds = this.#userIds
+    this.#batches += 1
+    const batch = { importId: this.importId, number: this.#batches }
+    const userIds = [...this.#userIds]
     const expiringUserIds = this.#expiringUserIds
     const expiries = this.#expiries
     const lines = this.#expiringLines
-    this.#userIds = []
+    this.#userIds = new Set()
     this.#expiringUserIds = []
     this.#expiries = []
     this.#expiringLines = []
-    if (userIds.length > 0) await insertUsers(sql, userIds)
-    if (expiringUserIds.length > 0) await insertExpiringUsers(sql, expiringUserIds, expiries, lines)
+    this.stored += userIds.length + expiringUserIds.length
+    // Inserts are not retried: after a lost connection, the number of inserted rows would be unknown.
+    if (userIds.length > 0) await insertUsers(sql, batch, userIds)
+    if (expiringUserIds.length > 0) await insertExpiringUsers(sql, batch, expiringUserIds, expiries, lines)
   }
 }
 
-/** How many lines of an upload are in the database, and which are not. */
-export type Gathered = Pick<Gathering, 'accepted' | 'rejected'>
+/** An upload in the database: the counts of its lines, and the rejected ones. */
+export type Gathered = Pick<Gathering, 'importId' | 'accepted' | 'stored' | 'hasExpiries' | 'rejected'>
 
 /**
- * Reads an upload into the session's table, a part at a time, however long it is.
+ * Reads an upload into the database in batches, so that its size does not matter for the memory.
  *
- * @param gaveUp ends it, so that the service can shut down.
- * @throws {ApiError} 400, 408, 413 or 503 where the upload as a whole can't be taken.
+ * @param gaveUp aborts the upload when the service shuts down.
+ * @throws {ApiError} 400, 408, 413 or 503 if the upload as a whole can't be accepted.
  */
 export async function gatherUpload(
   sql: Sql,
+  importId: string,
   body: Readable,
   Reader: new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader,
   allowsExpiry: boolean,
   gaveUp: AbortSignal
 ): Promise<Gathered> {
-  await beginImport(sql)
-  const gathering = new Gathering()
+  const gathering = new Gathering(importId)
   const reader = new Reader(gathering, allowsExpiry)
   for await (const piece of readPieces(body, gaveUp)) {
     reader.read(piece)
@@ -102,16 +113,14 @@ export async function gatherUpload(
 }
 
 /**
- * Adds the lines whose expiry has passed to those that were rejected on the way.
- *
- * @param late the first of them, with their expiries.
+ * Adds the lines whose expiry has passed to the lines that were rejected while the upload was read.
  */
-export function addLateLines(
-  { count, first }: RejectedLines,
-  lateCount: number,
-  late: { line: number; expires_at: string }[]
-): RejectedLines {
-  const rejected = late.map(({ line, expires_at }) => ({ line, value: expires_at, reason: 'has passed' }))
+export function addLateLines({ count, first }: RejectedLines, late: LateLines): RejectedLines {
+  const rejected = late.first.map(({ line, expires_at }) => ({
+    line,
+    value: expires_at,
+    reason: 'has passed'
+  }))
   const sorted = [...first, ...rejected].sort((a, b) => a.line - b.line)
-  return { count: count + lateCount, first: sorted.slice(0, MAX_SHOWN_LINES) }
+  return { count: count + late.count, first: sorted.slice(0, MAX_SHOWN_LINES) }
 }

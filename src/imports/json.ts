@@ -1,27 +1,27 @@
 import { invalidJson } from '../http/errors.ts'
+import { MAX_LINE_LENGTH } from '../limits.ts'
 import {
   idReason,
   judgeLine,
   type LineConsumer,
   LineSplitter,
   lengthReason,
-  MAX_LINE_LENGTH,
   timeReason,
   type UploadReader
 } from './lines.ts'
 
-/** Numbers as they are written: JavaScript's own are not exact beyond 2^53. */
+/** Keeps numbers as their source text: JavaScript numbers are not exact beyond 2^53. */
 function keepSource(_key: string, value: unknown, context?: { source?: string }): unknown {
   return typeof value === 'number' ? context?.source : value
 }
 
-/** What most elements are. */
+/** An element that is only an id, as most are. Matching it is faster than JSON.parse. */
 const plainId = /^[ \t\r\n]*(?:"([1-9][0-9]{0,18})"|([1-9][0-9]{0,18}))[ \t\r\n]*$/
 
 /**
- * Judges an element: an id as an integer or as a string, or an object with it and maybe with an expiry.
+ * Accepts or rejects an element: an id as an integer or a string, or an object with an id and optionally an expiry.
  *
- * @throws {SyntaxError} where it is not valid JSON.
+ * @throws {SyntaxError} if it is not valid JSON.
  */
 function judgeElement(consumer: LineConsumer, line: number, text: string, allowsExpiry: boolean): void {
   const plain = plainId.exec(text)
@@ -53,7 +53,7 @@ function judgeLineOfJson(consumer: LineConsumer, line: number, text: string, all
   }
 }
 
-/** Reads newline-delimited JSON: an element a line. */
+/** Reads newline-delimited JSON, one element a line. */
 export class NdjsonReader implements UploadReader {
   readonly #splitter: LineSplitter
 
@@ -75,21 +75,21 @@ export class NdjsonReader implements UploadReader {
   }
 }
 
-/** An id with the comma after it, as most of an array is. */
+/** An element that is only an id, with the comma after it: most of an array. */
 const plainElement = /[ \t\r\n]*(?:"([1-9][0-9]{0,18})"|([1-9][0-9]{0,18}))[ \t\r\n]*,/y
 const blanks = /[ \t\r\n]*/y
-/** What in an element matters to where it ends: outside of strings, and inside. */
+/** The characters that decide where an element ends: outside of strings here, inside of strings below. */
 const structure = /["{}[\],]/g
 const stringEnd = /["\\]/g
 
-/** Reads a JSON array. Elements are lines, numbered from 1. */
+/** Reads a JSON array. Each element counts as a line, numbered from 1. */
 export class JsonArrayReader implements UploadReader {
   readonly #consumer: LineConsumer
   readonly #allowsExpiry: boolean
-  /** What may come next. An element may not only where it is the first one, or follows a comma. */
+  /** What comes next. `first` is the first element, instead of which the array may end; `element` follows a comma. */
   #expected: 'array' | 'first' | 'element' | 'nothing' = 'array'
   #lines = 0
-  /** Of the element that has begun. */
+  /** The text read so far of the current element. */
   #text = ''
   #isTooLong = false
   #depth = 0
@@ -115,7 +115,7 @@ export class JsonArrayReader implements UploadReader {
     if (this.#expected !== 'nothing') throw invalidJson()
   }
 
-  /** What is before the array, and after it. */
+  /** Reads what comes before and after the array: only whitespace is allowed. */
   #readOutside(piece: string, position: number): number {
     blanks.lastIndex = position
     blanks.test(piece)
@@ -138,7 +138,7 @@ export class JsonArrayReader implements UploadReader {
     return plainElement.lastIndex
   }
 
-  /** Goes on to what next matters to where the element ends. */
+  /** Reads up to the next character that may end the element. Returns the position after it. */
   #readPart(piece: string, position: number): number {
     if (this.#isEscaped) {
       this.#isEscaped = false

@@ -1,22 +1,24 @@
 import type { UserId } from '../../schemas/common.ts'
 import { normalizeTime } from '../database/times.ts'
 import { shorten } from '../http/errors.ts'
+import { MAX_LINE_LENGTH } from '../limits.ts'
 
-/** Characters of a line, beyond which it is rejected unread: what is kept of an upload is bounded by this. */
-export const MAX_LINE_LENGTH = 65_536
-
-/** Takes what an upload says, line by line. */
+/** Receives the lines of an upload. */
 export type LineConsumer = {
-  /** @param expiresAt as {@link normalizeTime} makes it. */
+  /** @param expiresAt a result of {@link normalizeTime}. */
   accept(line: number, userId: UserId, expiresAt: string | undefined): void
   reject(line: number, value: string, reason: string): void
 }
 
-/** Reads an upload that comes in pieces of text, cut anywhere. */
+/** Parses an upload. */
 export type UploadReader = {
-  /** @throws {ApiError} 400 where the upload as a whole is none. */
+  /**
+   * Reads the next piece of text. Pieces may end anywhere, even within a line.
+   *
+   * @throws {ApiError} 400 if the upload as a whole is malformed.
+   */
   read(piece: string): void
-  /** The upload has ended. */
+  /** @throws {ApiError} 400 if the upload is incomplete. */
   end(): void
 }
 
@@ -31,7 +33,7 @@ export const idReason = `is not a user id: an integer from 1 to ${MAX_USER_ID}`
 export const timeReason = 'is not a time such as 2026-11-23T08:51:00Z'
 export const lengthReason = `is longer than ${MAX_LINE_LENGTH} characters`
 
-/** Hands on a line whose parts are found. */
+/** Accepts a line, or rejects it if its id or its expiry is not valid. */
 export function judgeLine(
   consumer: LineConsumer,
   line: number,
@@ -44,13 +46,13 @@ export function judgeLine(
   else consumer.accept(line, userId, time)
 }
 
-/** Cuts text that comes in pieces into lines. The end of a line may be LF or CRLF. */
+/** Splits pieces of text into lines, which end with LF or CRLF. */
 export class LineSplitter {
   readonly #onLine: (text: string, isTooLong: boolean) => void
   #rest = ''
   #isTooLong = false
 
-  /** @param onLine gets the beginning only of a line that is too long. */
+  /** @param onLine receives only the beginning of a line that is too long. */
   constructor(onLine: (text: string, isTooLong: boolean) => void) {
     this.#onLine = onLine
   }

@@ -2,18 +2,14 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { bodyTooLarge, requestTimeout, shuttingDown } from '../http/errors.ts'
+import { MAX_UPLOAD_BYTES, UPLOAD_IDLE_TIMEOUT_MS } from '../limits.ts'
 
-/** Bytes of an upload, at the most. */
-export const MAX_UPLOAD_BYTES = 2 ** 30
 export const MAX_UPLOAD_SIZE = '1 GiB'
 
-/** Milliseconds without a byte, while one is waited for, after which an upload is given up. */
-const IDLE_TIMEOUT_MS = 30_000
-
-/** Bytes that are read in one turn of the event loop, which takes a millisecond or two: other requests go on between. */
+/** Bytes to parse in one turn of the event loop. They take one or two milliseconds; then other requests get a turn. */
 const PIECE_BYTES = 16_384
 
-/** @throws {ApiError} 408 after so many milliseconds, 503 where the service shuts down. */
+/** @throws {ApiError} 408 if the next chunk takes longer than `milliseconds`, 503 if the service shuts down. */
 async function nextWithin<T>(
   chunks: AsyncIterator<T>,
   milliseconds: number,
@@ -32,19 +28,19 @@ async function nextWithin<T>(
 }
 
 /**
- * The text of an upload, in small pieces, as it comes and no faster than it is taken. A byte order mark is left out.
+ * Yields the text of an upload in small pieces, without a byte order mark. It reads no faster than the caller consumes.
  *
- * @param gaveUp ends it, so that the service can shut down.
+ * @param gaveUp aborts the upload when the service shuts down.
  * @param idleTimeout milliseconds to wait for the next byte.
- * @throws {ApiError} 408 where it doesn't come, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 where the service shuts down.
+ * @throws {ApiError} 408 if no byte comes in time, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
  */
 export async function* readPieces(
   body: Readable,
   gaveUp: AbortSignal,
-  idleTimeout = IDLE_TIMEOUT_MS
+  idleTimeout = UPLOAD_IDLE_TIMEOUT_MS
 ): AsyncGenerator<string, void, undefined> {
   const decoder = new StringDecoder('utf8')
-  // By default the request would be destroyed with the iterator, and its answer lost.
+  // By default the end of the iterator would destroy the request, and with it the answer.
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let bytes = 0
   let isFirst = true
@@ -66,7 +62,7 @@ export async function* readPieces(
     const rest = decoder.end()
     if (rest !== '') yield rest
   } finally {
-    // Not waited for, as it waits for a byte that may never come. While it lasts, nobody else can read.
+    // Not awaited: it waits for the next byte, which may never come. Until then, nobody else can read the body.
     chunks.return?.().catch(() => {})
   }
 }

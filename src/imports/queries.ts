@@ -1,115 +1,303 @@
-import type { Slug, UserId } from '../../schemas/common.ts'
-import { formatTime, type Sql } from '../database/connect.ts'
+/** Applies uploads, each in one transaction, after their lines have been stored in the table `import_lines`. */
+import type { Slug, Time } from '../../schemas/common.ts'
+import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { lockSegment, sharePopulation, shareSegments } from '../database/locks.ts'
+import { nextMoment, toTimestamp } from '../database/times.ts'
+import { transaction } from '../database/transaction.ts'
+import { checkLines, importedUsers, type LateLines, type StoredLines } from './line-queries.ts'
 
-/** Whether there is such a segment, and it is not deleted. */
+/**
+ * Sorts and joins have as many rows as the upload; what exceeds `work_mem` goes to disk. For an import or a segment
+ * that is newer than the statistics, the planner would expect a single row and might compare each user with all others.
+ * A generic plan expects as many rows as an average import or segment has.
+ */
+const SETTINGS = { work_mem: '64MB', plan_cache_mode: 'force_generic_plan', jit: 'off' }
+
+/** Whether the segment exists and is not deleted. */
 export async function existsSegment(sql: Sql, slug: Slug): Promise<boolean> {
-  const rows = await sql`
-    select
+  return (await findSegment(sql, slug)) !== undefined
+}
+
+async function findSegment(sql: Sql, slug: Slug): Promise<number | undefined> {
+  const [segment] = await sql<{ id: number }[]>`
+    select id
     from segments
     where slug = ${slug}
       and deleted_at is null`
-  return rows.length > 0
+  return segment?.id
 }
 
-/** Makes the session's table, which the upload is gathered in. */
-export async function beginImport(sql: Sql): Promise<void> {
-  await sql`select begin_import()`
-}
-
-/** Adds lines without an expiry to the session's table. */
-export async function insertUsers(sql: Sql, userIds: UserId[]): Promise<void> {
-  await sql`
-    insert into pg_temp.import_lines (user_id)
-    select unnest(${userIds}::bigint[])`
-}
-
-/**
- * Adds lines with an expiry to the session's table.
- *
- * @param lines the lines' numbers, as text.
- */
-export async function insertExpiringUsers(
-  sql: Sql,
-  userIds: UserId[],
-  expiries: string[],
-  lines: string[]
-): Promise<void> {
-  await sql`
-    insert into pg_temp.import_lines (user_id, expires_at, line)
-    select user_id, expires_at::timestamptz, line
-    from unnest(${userIds}::bigint[], ${expiries}::text[], ${lines}::bigint[]) as l (user_id, expires_at, line)`
-}
-
-/** How an upload takes effect. */
-export type ImportOptions = {
-  /** Whether nothing is changed, and only counted. */
+/** How to apply an upload. */
+export type ImportOptions = StoredLines & {
+  /** Only count what would change; change nothing. */
   countOnly: boolean
-  /** Whether lines whose expiry has passed are left out; otherwise nothing is changed where there is one. */
+  /** Skip lines whose expiry has passed. If false, one such line means that nothing is changed. */
   skip: boolean
-  /** Whose doing it is: the name of the API key. */
-  actor: string | undefined
+  /** The name of the API key. */
+  actor: string | null
 }
 
-export type ImportedMembers = {
-  added: number
-  new_users: number
-  /** Lines whose expiry has passed, by the database's clock. */
-  late: number
-  /** The first of them. */
-  late_lines: { line: number; expires_at: string }[]
-}
+export type ImportedMembers = { added: number; newUsers: number; late: LateLines }
 
 /**
- * Puts the gathered users into a segment, all at one moment. What `change_user_segments` does for one user this does
- * for all.
+ * Adds the users of an upload to a segment, all at one moment. It does for many users what `change_user_segments` does
+ * for one.
  *
- * @param shown how many of the late lines are returned at the most.
- * @returns undefined, with nothing changed, where there is no such segment or it is deleted.
+ * @param shown the maximum number of late lines to return.
+ * @returns undefined if the segment does not exist or is deleted; then nothing has changed.
+ * @throws {LinesLost}
  */
-export async function importMembers(
-  sql: Sql,
+export function importMembers(
+  pool: Pool,
   slug: Slug,
-  { countOnly, skip, actor }: ImportOptions,
+  options: ImportOptions,
   shown: number
 ): Promise<ImportedMembers | undefined> {
-  const [imported] = await sql<ImportedMembers[]>`
-    select
-      added::double precision,
-      new_users::double precision,
-      late::double precision,
-      (
-        select coalesce(
-          json_agg(json_build_object('line', line, 'expires_at', ${formatTime(sql, 'expires_at')}) order by line),
-          '[]'
-        )
-        from unnest(late_lines, late_expiries) as l (line, expires_at)
-      ) as late_lines
-    from import_members(${slug}, ${countOnly}, ${skip}, ${shown}, ${actor ?? null})`
-  return imported
+  const { importId, countOnly, skip } = options
+  return transaction(
+    pool,
+    async (sql) => {
+      const segmentId = await findSegment(sql, slug)
+      if (segmentId === undefined) return undefined
+      const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, segmentId)
+      // Checked again: the segment may have been deleted before it was locked.
+      if ((await findSegment(sql, slug)) === undefined) return undefined
+
+      const at = await nextMoment(sql, segmentId)
+      const late = await checkLines(sql, options, at, shown)
+      if (countOnly || (late.count > 0 && !skip))
+        return { ...(await countChanges(sql, options, segmentId, at)), late }
+      const newUsers = enrollingIds ? await makeUsersKnown(sql, options, enrollingIds, at) : 0
+      const added = await addMembers(sql, options, segmentId, at)
+      await exceptUsers(sql, options, segmentId, at)
+      return { added, newUsers, late }
+    },
+    { settings: SETTINGS }
+  )
 }
 
 /**
- * Takes the gathered users out of a segment, all at one moment.
+ * Removes the users of an upload from a segment, all at one moment.
  *
- * @returns how many were in it; undefined, with nothing changed, where there is no such segment or it is deleted.
+ * @returns how many of them were members; undefined if the segment does not exist or is deleted, and nothing has
+ * changed.
+ * @throws {LinesLost}
  */
-export async function importRemovals(
+export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): Promise<number | undefined> {
+  const { importId, countOnly, actor } = options
+  return transaction(
+    pool,
+    async (sql) => {
+      const segmentId = await findSegment(sql, slug)
+      if (segmentId === undefined) return undefined
+      if (!countOnly) await lockSegment(sql, segmentId)
+      if ((await findSegment(sql, slug)) === undefined) return undefined
+
+      const at = await nextMoment(sql, segmentId)
+      await checkLines(sql, options, at, 0)
+      if (countOnly) return countMembers(sql, options, segmentId, at)
+      const removed = await sql`
+        update memberships
+        set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
+          removed_cause = 'import',
+          removed_by = ${actor}
+        from import_lines
+        where import_id = ${importId}
+          and segment_id = ${segmentId}
+          and memberships.user_id = import_lines.user_id
+          and removed_at is null
+          and (memberships.expires_at is null or memberships.expires_at > ${toTimestamp(sql, at)})`
+      await exceptUsers(sql, options, segmentId, at)
+      return removed.count
+    },
+    { settings: SETTINGS }
+  )
+}
+
+/**
+ * Makes the users of an upload known.
+ *
+ * @returns how many of them were new.
+ * @throws {LinesLost}
+ */
+export function importUsers(pool: Pool, options: ImportOptions): Promise<number> {
+  const { importId, countOnly } = options
+  return transaction(
+    pool,
+    async (sql) => {
+      const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, null)
+      const [{ at }] = await sql<[{ at: Time }]>`
+        select ${formatTime(sql, 'now')} as at
+        from clock_timestamp() as now`
+      await checkLines(sql, options, at, 0)
+      if (countOnly) return countNewUsers(sql, options, at)
+      return enrollingIds ? makeUsersKnown(sql, options, enrollingIds, at) : 0
+    },
+    { settings: SETTINGS }
+  )
+}
+
+/**
+ * Takes the locks of an import: its segment exclusively and, if it has new users, every segment that enrolls new users,
+ * shared.
+ *
+ * @returns the segments that enroll new users, except the import's own; undefined if the import has no new users.
+ */
+async function lockForImport(
   sql: Sql,
-  slug: Slug,
-  { countOnly, actor }: ImportOptions
-): Promise<number | undefined> {
-  const [row] = await sql<[{ removed: number | null }]>`
-    select import_removals(${slug}, ${countOnly}, ${actor ?? null})::double precision as removed`
-  return row.removed ?? undefined
+  importId: string,
+  segmentId: number | null
+): Promise<number[] | undefined> {
+  const newUsers = await sql`
+    select
+    from import_lines
+    where import_id = ${importId}
+      and not exists (select from users where id = user_id)
+    limit 1`
+  if (newUsers.length === 0) {
+    if (segmentId !== null) await lockSegment(sql, segmentId)
+    return undefined
+  }
+  await sharePopulation(sql)
+  const enrolling = await sql<{ id: number }[]>`
+    select id
+    from segments
+    where enroll_new_users
+      and deleted_at is null
+      and id is distinct from ${segmentId}::integer`
+  const ids = enrolling.map(({ id }) => id)
+  await shareSegments(sql, ids, segmentId)
+  return ids
+}
+
+/** Counts the users who would be added, and those who would become known. */
+async function countChanges(
+  sql: Sql,
+  lines: StoredLines,
+  segmentId: number,
+  at: Time
+): Promise<{ added: number; newUsers: number }> {
+  const [{ users }] = await sql<[{ users: number }]>`
+    select count(*)::double precision as users
+    from (${importedUsers(sql, lines, at)}) imported`
+  return {
+    added: users - (await countMembers(sql, lines, segmentId, at)),
+    newUsers: await countNewUsers(sql, lines, at)
+  }
+}
+
+/** Counts the users of an import who are members of a segment at a given time. */
+async function countMembers(sql: Sql, lines: StoredLines, segmentId: number, at: Time): Promise<number> {
+  const [row] = await sql<[{ members: number }]>`
+    select count(*)::double precision as members
+    from (${importedUsers(sql, lines, at)}) imported
+    join memberships on memberships.user_id = imported.user_id
+    where segment_id = ${segmentId}
+      and removed_at is null
+      and (memberships.expires_at is null or memberships.expires_at > ${toTimestamp(sql, at)})`
+  return row.members
+}
+
+/** Counts the users of an import who are not known. */
+async function countNewUsers(sql: Sql, lines: StoredLines, at: Time): Promise<number> {
+  const [row] = await sql<[{ users: number }]>`
+    select count(*)::double precision as users
+    from (${importedUsers(sql, lines, at)}) imported
+    where not exists (select from users where id = user_id)`
+  return row.users
 }
 
 /**
- * Makes the gathered users known.
+ * Makes the users of an import known, and enrolls the new ones. Rows are inserted in the order of the ids: two imports
+ * can't deadlock, and the indexes grow in order.
  *
- * @returns how many of them the service had never seen.
+ * @returns how many users were new.
  */
-export async function importUsers(sql: Sql, { countOnly, actor }: ImportOptions): Promise<number> {
-  const [row] = await sql<[{ new_users: number }]>`
-    select import_users(${countOnly}, ${actor ?? null})::double precision as new_users`
-  return row.new_users
+async function makeUsersKnown(
+  sql: Sql,
+  options: ImportOptions,
+  enrollingIds: number[],
+  at: Time
+): Promise<number> {
+  const [row] = await sql<[{ users: number }]>`
+    with new_users as (
+      insert into users (id, created_at)
+      select user_id, ${toTimestamp(sql, at)}
+      from (${importedUsers(sql, options, at)}) imported
+      where not exists (select from users where id = user_id)
+      order by user_id
+      on conflict do nothing
+      returning id
+    ),
+    enrolled as (
+      insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+      select user_id, segment_id, ${toTimestamp(sql, at)}, 'enrollment', ${options.actor}
+      from (
+        select new_users.id as user_id, segments.id as segment_id, selection, random() as random_number
+        from new_users
+        cross join segments
+        where segments.id = any (${enrollingIds}::bigint[])
+          and enroll_new_users
+          and deleted_at is null
+      ) random_numbers
+      where random_number < selection::double precision
+      order by segment_id, user_id
+    )
+    select count(*)::double precision as users from new_users`
+  return row.users
+}
+
+/** Adds the users who are not in the segment. Sets the expiry of the others if the import gives one. */
+async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, at: Time): Promise<number> {
+  // An expired membership stays open until its end is written, and would block a new one.
+  await sql`
+    update memberships
+    set removed_at = greatest(added_at, memberships.expires_at)
+    from import_lines
+    where import_id = ${options.importId}
+      and segment_id = ${segmentId}
+      and memberships.user_id = import_lines.user_id
+      and removed_at is null
+      and memberships.expires_at <= ${toTimestamp(sql, at)}`
+  if (options.hasExpiries)
+    await sql`
+      update memberships
+      set expires_at = imported.expires_at
+      from (${importedUsers(sql, options, at)}) imported
+      where segment_id = ${segmentId}
+        and memberships.user_id = imported.user_id
+        and removed_at is null
+        and imported.expires_at is not null
+        and memberships.expires_at is distinct from imported.expires_at`
+  // If the clock has gone back, an expired membership may have begun, and so ended, after `at`. The new ones begin
+  // later.
+  const addedAt = await nextMoment(sql, segmentId)
+  const { count } = await sql`
+    insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
+    select user_id, ${segmentId}, ${toTimestamp(sql, addedAt)}, expires_at, 'import', ${options.actor}
+    from (${importedUsers(sql, options, at)}) imported
+    where not exists (
+      select
+      from memberships
+      where segment_id = ${segmentId}
+        and memberships.user_id = imported.user_id
+        and removed_at is null
+    )
+    order by user_id`
+  return count
+}
+
+/** If the segment is being filled, makes the filling skip the users of the import: an explicit change wins. */
+async function exceptUsers(sql: Sql, lines: StoredLines, segmentId: number, at: Time): Promise<void> {
+  const filling = await sql`
+    select
+    from assignments
+    where segment_id = ${segmentId}
+      and status in ('queued', 'running')`
+  if (filling.length === 0) return
+  await sql`
+    insert into assignment_exceptions (segment_id, user_id)
+    select ${segmentId}, user_id
+    from (${importedUsers(sql, lines, at)}) imported
+    on conflict do nothing`
 }

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import type { Slug } from '../../schemas/common.ts'
-import { errorResponse, passingErrorResponse } from '../../schemas/common.ts'
+import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import {
   AddedMembersSchema,
   type ImportAccount,
@@ -9,30 +9,31 @@ import {
   type ImportQuery,
   ImportQuerySchema,
   KnownUsersSchema,
+  membershipsUpload,
   RemovedMembersSchema,
-  uploadSchema
+  usersUpload
 } from '../../schemas/imports.ts'
 import { SegmentParamsSchema } from '../../schemas/segments.ts'
-import type { Sql } from '../database/connect.ts'
-import { retryIdempotent } from '../database/faults.ts'
-import { BULK_STATEMENT_TIMEOUT } from '../database/pools.ts'
-import { commonErrors, databaseFaults } from '../http/common-responses.ts'
+import { retryIdempotent, retryWrite } from '../database/retry.ts'
+import { commonErrors, unavailableExamples, unknownSegment } from '../http/common-responses.ts'
 import {
   type ApiError,
   bodyTooLarge,
+  databaseUnavailable,
+  invalidJson,
   linesRejected,
-  overloaded,
+  requestTimeout,
   segmentNotFound,
   shuttingDown,
   tooManyImports,
   unsupportedMediaType
 } from '../http/errors.ts'
-import { addLateLines, type Gathered, gatherUpload, MAX_SHOWN_LINES, uploadReaders } from './gather.ts'
-import { MAX_UPLOAD_BYTES, MAX_UPLOAD_SIZE } from './pieces.ts'
+import { BULK_STATEMENT_TIMEOUT_MS, MAX_SHOWN_LINES, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_MS } from '../limits.ts'
+import { addLateLines, type Gathered, gatherUpload, uploadReaders } from './gather.ts'
+import { LinesLost } from './line-queries.ts'
+import { idReason } from './lines.ts'
+import { MAX_UPLOAD_SIZE } from './pieces.ts'
 import { existsSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
-
-/** Milliseconds for an upload to arrive whole. */
-const UPLOAD_TIMEOUT_MS = 3_600_000
 
 const mediaTypes = Object.keys(uploadReaders)
 const mediaTypeMessage = `the content type must be ${mediaTypes.slice(0, -1).join(', ')} or ${mediaTypes.at(-1)}`
@@ -47,59 +48,55 @@ const uploadErrors = {
         examples: {
           LINES_REJECTED: {
             value: {
-              message: 'lines rejected: 1 of 3, and nothing was changed; line 2 (abc) is not a user id: …',
+              message: `nothing has changed, as lines were rejected: 1 of 3, line 2 (abc) ${idReason}`,
               code: 'LINES_REJECTED',
               lines: 3,
               added: 2,
               already_members: 0,
               new_users: 2,
-              rejected: { count: 1, first: [{ line: 2, value: 'abc', reason: 'is not a user id: …' }] }
+              rejected: { count: 1, first: [{ line: 2, value: 'abc', reason: idReason }] }
             }
           },
           INVALID_REQUEST: { value: { message: 'unknown column (colour)', code: 'INVALID_REQUEST' } },
-          INVALID_JSON: { value: { message: 'the body is not valid JSON', code: 'INVALID_JSON' } }
+          INVALID_JSON: { value: { message: invalidJson().message, code: 'INVALID_JSON' } }
         }
       }
     }
   },
-  408: errorResponse('The upload did not go on for half a minute. Nothing has changed.', {
-    REQUEST_TIMEOUT: 'the request did not arrive whole in time'
+  408: errorResponse('RequestTimeoutError', 'The upload paused for half a minute. Nothing has changed.', {
+    REQUEST_TIMEOUT: requestTimeout().message
   }),
-  413: errorResponse('The body is too large. Nothing has changed.', {
+  413: errorResponse('UploadTooLargeError', 'The body is too large. Nothing has changed.', {
     BODY_TOO_LARGE: bodyTooLarge(MAX_UPLOAD_SIZE).message
   }),
-  415: errorResponse('The body is of another type, or compressed. Nothing has changed.', {
-    UNSUPPORTED_MEDIA_TYPE: mediaTypeMessage
-  }),
-  503: passingErrorResponse(
+  415: errorResponse(
+    'UnsupportedUploadTypeError',
+    'The body has another content type, or is compressed. Nothing has changed.',
+    { UNSUPPORTED_MEDIA_TYPE: mediaTypeMessage }
+  ),
+  503: retryableErrorResponse(
+    'UploadUnavailableError',
     'The service cannot answer now, or the outcome is not known: send the upload again after `Retry-After` ' +
-      'seconds. What it has done already it does not do twice.',
+      'seconds. Nothing is done twice.',
     {
       TOO_MANY_IMPORTS: tooManyImports().message,
       SHUTTING_DOWN: shuttingDown().message,
-      OVERLOADED: overloaded.message,
-      ...databaseFaults
+      ...unavailableExamples
     }
   )
 }
 
-const segmentErrors = {
-  404: errorResponse('There is no such segment, or it is deleted. Nothing has changed.', {
-    SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message
-  })
-}
-
 const forms =
-  'The upload is CSV, newline-delimited JSON or a JSON array, of 1 GiB at the most, and is read as it comes. It takes ' +
-  'effect as a whole, at one moment, when it has arrived whole. The answer accounts for every line.'
+  'The upload is CSV, newline-delimited JSON or a JSON array, of at most 1 GiB. It takes effect as a whole, at one ' +
+  'moment, once all of it has arrived. The answer accounts for every line.'
 
 const config = {
   role: 'editor',
   arrival: UPLOAD_TIMEOUT_MS,
-  deadline: UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT
+  deadline: UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS
 } as const
 
-/** What can be seen before the upload is read. */
+/** Rejects a request by its headers, before the upload is read. */
 function refuseHeaders({ headers }: FastifyRequest): void {
   if ((headers['content-encoding'] ?? 'identity') !== 'identity')
     throw unsupportedMediaType('the content encoding must be identity: send the body uncompressed')
@@ -126,43 +123,47 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     done()
   })
 
-  /** What is read as it comes can't be validated before. */
+  /** Skips validation of the body, which is a stream; all other parts are validated as usual. */
   const validatorCompiler: FastifySchemaCompiler<FastifySchema> = (route) => {
     if (route.httpPart === 'body') return () => true
     if (!app.validatorCompiler) throw new Error('the common validator is not made yet')
     return app.validatorCompiler(route)
   }
 
-  /** Gathers the upload in a session of the database, and has it take effect there. */
+  /** Stores the lines of the upload in the database, then applies them. */
   async function takeUpload<Account extends ImportAccount>(
     { raw, mediaType = '', actor }: FastifyRequest,
     { dry_run, on_error }: ImportQuery,
     allowsExpiry: boolean,
-    takeEffect: (sql: Sql, gathered: Gathered, options: ImportOptions) => Promise<Account>
+    takeEffect: (gathered: Gathered, options: ImportOptions) => Promise<Account>
   ): Promise<Account> {
     const Reader = uploadReaders[mediaType]
     if (!Reader) throw unsupportedMediaType(mediaTypeMessage)
-    const isDryRun = dry_run === 'true'
+    const isDryRun = dry_run
     const skip = on_error === 'skip'
     try {
-      return await app.importSessions.run(async (sql) => {
-        const gathered = await gatherUpload(sql, raw, Reader, allowsExpiry, app.shutdown.gaveUp)
+      return await app.imports.run(async (importId) => {
+        const { gaveUp } = app.shutdown
+        const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp)
         const isRefused = gathered.rejected.count > 0 && !skip
-        const options = { countOnly: isDryRun || isRefused, skip, actor: actor?.name }
-        const account = await takeEffect(sql, gathered, options)
+        const countOnly = isDryRun || isRefused
+        const options = { ...gathered, countOnly, skip, actor: actor?.name ?? null }
+        const account = await retryWrite(() => takeEffect(gathered, options))
         if (account.rejected.count > 0 && !skip && !isDryRun) throw refuseLines(account)
         return account
       })
+    } catch (error) {
+      throw error instanceof LinesLost ? databaseUnavailable(error) : error
     } finally {
-      // Where it was not read to its end the rest is passed over, so that the answer comes through.
+      // Discards the rest of a body that was not read to its end, so that the client receives the answer.
       raw.resume()
     }
   }
 
-  /** The slug of the segment in the path, which there is when the upload begins. */
+  /** Returns the slug in upper case. @throws {ApiError} SEGMENT_NOT_FOUND, before the upload is read. */
   async function findSlug(slug: Slug): Promise<Slug> {
     const upperCase = slug.toUpperCase()
-    if (!(await retryIdempotent(() => existsSegment(app.sql, upperCase)))) throw segmentNotFound(upperCase)
+    if (!(await retryIdempotent(() => existsSegment(app.reads, upperCase)))) throw segmentNotFound(upperCase)
     return upperCase
   }
 
@@ -173,29 +174,30 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       validatorCompiler,
       schema: {
         operationId: 'addSegmentUsers',
-        summary: 'Put many users into a segment',
+        summary: 'Add many users to a segment',
         description:
-          `${forms}\n\nWho is in already stays as before, but for an \`expires_at\` that is given: it is set anew. ` +
-          'Who is seen for the first time is known from now on, and joins the segments that enroll new users.',
-        tags: ['memberships'],
+          `${forms}\n\nUsers who are already in the segment stay as before, except that an \`expires_at\` in the ` +
+          'upload is set again. Users who are seen for the first time become known, and are sampled for the segments ' +
+          'that enroll new users.',
+        tags: ['segments'],
         params: SegmentParamsSchema,
         querystring: ImportQuerySchema,
-        body: uploadSchema(true),
-        response: { 200: AddedMembersSchema, ...uploadErrors, ...segmentErrors }
+        body: membershipsUpload,
+        response: { 200: AddedMembersSchema, ...uploadErrors, 404: unknownSegment }
       }
     },
     async (request) => {
       const slug = await findSlug(request.params.slug)
-      return takeUpload(request, request.query, true, async (sql, { accepted, rejected }, options) => {
-        const imported = await importMembers(sql, slug, options, MAX_SHOWN_LINES)
+      return takeUpload(request, request.query, true, async ({ accepted, rejected }, options) => {
+        const imported = await importMembers(app.bulk, slug, options, MAX_SHOWN_LINES)
         if (!imported) throw segmentNotFound(slug)
-        const { added, new_users, late, late_lines } = imported
+        const { added, newUsers, late } = imported
         return {
           lines: accepted + rejected.count,
           added,
-          already_members: accepted - late - added,
-          new_users,
-          rejected: addLateLines(rejected, late, late_lines)
+          already_members: accepted - late.count - added,
+          new_users: newUsers,
+          rejected: addLateLines(rejected, late)
         }
       })
     }
@@ -208,19 +210,19 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       validatorCompiler,
       schema: {
         operationId: 'removeSegmentUsers',
-        summary: 'Take many users out of a segment',
-        description: `${forms}\n\nWho is not in it, or not known, is no error, and not known afterwards either.`,
-        tags: ['memberships'],
+        summary: 'Remove many users from a segment',
+        description: `${forms}\n\nUsers who are not in the segment are no error. Unknown users stay unknown.`,
+        tags: ['segments'],
         params: SegmentParamsSchema,
         querystring: ImportQuerySchema,
-        body: uploadSchema(false),
-        response: { 200: RemovedMembersSchema, ...uploadErrors, ...segmentErrors }
+        body: usersUpload,
+        response: { 200: RemovedMembersSchema, ...uploadErrors, 404: unknownSegment }
       }
     },
     async (request) => {
       const slug = await findSlug(request.params.slug)
-      return takeUpload(request, request.query, false, async (sql, { accepted, rejected }, options) => {
-        const removed = await importRemovals(sql, slug, options)
+      return takeUpload(request, request.query, false, async ({ accepted, rejected }, options) => {
+        const removed = await importRemovals(app.bulk, slug, options)
         if (removed === undefined) throw segmentNotFound(slug)
         return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
       })
@@ -235,16 +237,16 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'addUsers',
         summary: 'Make many users known',
-        description: `${forms}\n\nWho is seen for the first time joins the segments that enroll new users.`,
-        tags: ['memberships'],
+        description: `${forms}\n\nUsers who are seen for the first time are sampled for the segments that enroll new users.`,
+        tags: ['segments'],
         querystring: ImportQuerySchema,
-        body: uploadSchema(false),
+        body: usersUpload,
         response: { 200: KnownUsersSchema, ...uploadErrors }
       }
     },
     async (request) =>
-      takeUpload(request, request.query, false, async (sql, { accepted, rejected }, options) => {
-        const newUsers = await importUsers(sql, options)
+      takeUpload(request, request.query, false, async ({ accepted, rejected }, options) => {
+        const newUsers = await importUsers(app.bulk, options)
         return {
           lines: accepted + rejected.count,
           new_users: newUsers,

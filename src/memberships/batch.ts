@@ -1,55 +1,52 @@
 import DataLoader from 'dataloader'
 import type { UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../schemas/memberships.ts'
-import { retryIdempotent } from '../database/faults.ts'
-import type { WarmConnections } from '../database/warm-connections.ts'
+import type { Sql } from '../database/connect.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import { MAX_LOOKUP_USERS } from '../limits.ts'
 import { selectActiveSegments } from './queries.ts'
 
-/** Users a query asks for at the most, so that one burst cannot make a query that all of it waits for. */
-const MAX_BATCH_SIZE = 500
-
 type BatchOptions = {
-  /** Queries under way beside which reads are gathered for the next one. */
-  enough: number
-  /** Milliseconds that reads are gathered at the most, however many queries are under way. */
+  /** While this many queries are in progress, lookups wait for the next query. */
+  concurrency: number
+  /** The longest that a lookup waits, in milliseconds. After it, a further query is sent. */
   maxWait: number
-  /** Is told of each query's number of users. */
-  sizes?: { observe(users: number): void }
+  /** Observes the number of users of each query. */
+  batchSizes?: { observe(users: number): void }
 }
 
 /**
- * Turns the reads that arrive while enough queries are under way, and otherwise those of one turn of the event loop,
- * into one query. So batches grow with the load, which makes each read cheaper, and a read that comes alone waits
- * for nothing. Queries that take long (their pages are read from the disk, or their connection is dead) hold the
- * others up for a moment only. Nothing is cached: a read sees all that was committed before it began.
+ * Combines membership lookups into queries for many users. Lookups of the same turn of the event loop form one query;
+ * while `concurrency` queries are in progress, further lookups wait and form the next one. So batches grow with the
+ * load, which makes each lookup cheaper, and a single lookup does not wait. A slow query (it reads from the disk, or
+ * its connection is dead) delays the others by at most `maxWait`. Nothing is cached: a lookup sees everything that was
+ * committed before it began.
  *
- * @returns a loader of a user's active segments, as JSON text; undefined for an unknown user.
+ * @returns a loader of a user's active segments as JSON text; undefined for an unknown user.
  */
 export function batchActiveSegments(
-  connections: WarmConnections,
-  { enough, maxWait, sizes }: BatchOptions
+  reads: Sql,
+  { concurrency, maxWait, batchSizes }: BatchOptions
 ): DataLoader<UserId, ActiveSegmentsText | undefined> {
-  let underWay = 0
+  let inProgress = 0
   const waiting = new Set<() => void>()
 
   async function load(userIds: readonly UserId[]): Promise<(ActiveSegmentsText | undefined)[]> {
-    underWay += 1
-    sizes?.observe(userIds.length)
+    inProgress += 1
+    batchSizes?.observe(userIds.length)
     try {
-      const segmentsOfUsers = await retryIdempotent(() =>
-        connections.use((sql) => selectActiveSegments(sql, userIds))
-      )
+      const segmentsOfUsers = await retryIdempotent(() => selectActiveSegments(reads, userIds))
       return userIds.map((userId) => segmentsOfUsers.get(userId))
     } finally {
-      underWay -= 1
+      inProgress -= 1
       const [sendNext] = waiting
-      if (underWay < enough) sendNext?.()
+      if (inProgress < concurrency) sendNext?.()
     }
   }
 
   function schedule(dispatch: () => void): void {
     setImmediate(() => {
-      if (underWay < enough) {
+      if (inProgress < concurrency) {
         dispatch()
         return
       }
@@ -63,5 +60,5 @@ export function batchActiveSegments(
     })
   }
 
-  return new DataLoader(load, { cache: false, maxBatchSize: MAX_BATCH_SIZE, batchScheduleFn: schedule })
+  return new DataLoader(load, { cache: false, maxBatchSize: MAX_LOOKUP_USERS, batchScheduleFn: schedule })
 }

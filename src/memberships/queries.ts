@@ -4,34 +4,32 @@ import { formatTime, type Sql } from '../database/connect.ts'
 import { toTimestamp } from '../database/times.ts'
 
 /**
- * The active segments of many users as JSON text, which is handed on as it is: slugs need no escaping.
+ * Reads the active segments of many users as JSON text, which the API sends unchanged. Slugs need no escaping.
  *
- * @returns for each of `userIds` the text; undefined for an unknown user.
+ * @returns the text for each known user of `userIds`.
  */
 export async function selectActiveSegments(
   sql: Sql,
   userIds: readonly UserId[]
-): Promise<Map<UserId, ActiveSegmentsText | undefined>> {
-  const rows = await sql<{ user_id: UserId; segments: ActiveSegmentsText | null }[]>`
+): Promise<Map<UserId, ActiveSegmentsText>> {
+  const rows = await sql<{ user_id: UserId; segments: ActiveSegmentsText }[]>`
     select
-      asked.id as user_id,
-      coalesce(
-        (
-          select '["' || string_agg(slug, '","' order by segment_id) || '"]'
-          from periods
-          where user_id = asked.id
-            and active
-        ),
-        (select '[]' from users where users.id = asked.id)
+      id as user_id,
+      (
+        select coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]')
+        from open_periods
+        where user_id = users.id
+          and active
       ) as segments
-    from unnest(${userIds as UserId[]}::bigint[]) as asked (id)`
-  return new Map(rows.map(({ user_id, segments }) => [user_id, segments ?? undefined]))
+    from users
+    where id = any (${userIds as UserId[]}::bigint[])`
+  return new Map(rows.map(({ user_id, segments }) => [user_id, segments]))
 }
 
 /**
- * The active segments of many users, all at one moment, and who of them is unknown, as one JSON text.
+ * Reads the active segments of many users at one moment, and which of them are unknown, as one JSON text.
  *
- * @param userIds each once.
+ * @param userIds must not contain duplicates.
  */
 export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promise<SegmentsOfUsersText> {
   const segmentsOfUsers = await selectActiveSegments(sql, userIds)
@@ -46,9 +44,9 @@ export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promis
 }
 
 /**
- * The segments in which a user was at a moment, as JSON text.
+ * Reads the segments that a user was in at a given time, as JSON text.
  *
- * @returns undefined for an unknown user, null for a moment that is still to come.
+ * @returns undefined for an unknown user, null for a time in the future.
  */
 export async function selectSegmentsAt(
   sql: Sql,
@@ -58,34 +56,33 @@ export async function selectSegmentsAt(
   const [row] = await sql<[{ is_past: boolean; segments: ActiveSegmentsText }?]>`
     select
       ${toTimestamp(sql, at)} <= now() as is_past,
-      (
-        select coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]')
-        from periods
-        where user_id = users.id
-          and added_at <= ${toTimestamp(sql, at)}
-          and (ended_at is null or ended_at > ${toTimestamp(sql, at)})
-      ) as segments
+      coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]') as segments
     from users
-    where id = ${userId}`
+    left join periods on user_id = users.id
+      and added_at <= ${toTimestamp(sql, at)}
+      and (ended_at is null or ended_at > ${toTimestamp(sql, at)})
+    where users.id = ${userId}
+    group by users.id`
   if (row && !row.is_past) return null
   return row?.segments
 }
 
-/** Where an entry stands in a timeline, by which its order is total. */
+/** The sort key of a timeline entry. It is unique for a user. */
 export type TimelinePosition = { micros: string; rank: string; segment_id: string }
 
 type TimelineFilter = {
+  /** Inclusive. */
   from: Time | null
-  /** Without it. */
+  /** Exclusive. */
   to: Time | null
-  /** The entry behind which to begin. */
+  /** Returns only entries after this one. */
   after: TimelinePosition | null
-  /** Entries at the most. */
+  /** The maximum number of entries. */
   limit: number
 }
 
 /**
- * What happened to a user, oldest first, each with its position.
+ * Reads a user's history, oldest first, with the position of each entry.
  *
  * @returns undefined for an unknown user.
  */
@@ -122,21 +119,22 @@ export async function selectTimeline(
 }
 
 export type UserSegmentsChange = {
-  /** Slugs in upper case; each stands once, in one of the two. */
+  /** Slugs in upper case. Each appears once, either here or in `remove`. */
   add: Slug[]
   remove: Slug[]
-  /** When what is added ends. At the most one of these two. */
+  /** When the added memberships expire. Never together with `timeToLive`. */
   expiresAt?: Time | undefined
-  /** Seconds from now. */
+  /** Seconds after which the added memberships expire. */
   timeToLive?: number | undefined
   /** The name of the API key. */
   actor: string | null
 }
 
 /**
- * Makes the user known and changes the user's segments, all or nothing.
+ * Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
  *
- * @returns what is wrong, with nothing changed: a slug names no segment or a deleted one, or the expiry is not to come.
+ * @returns `not_found` if a slug names no segment or a deleted one, `expiry_passed` if the expiry is not in the future.
+ * In both cases nothing has changed.
  */
 export async function changeUserSegments(
   sql: Sql,

@@ -10,43 +10,39 @@ import {
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
-import { retryIdempotent, retryWrite } from '../database/faults.ts'
+import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { normalizeTime } from '../database/times.ts'
-import { commonBodyErrors, commonErrors, pageErrors } from '../http/common-responses.ts'
+import { commonBodyErrors, commonErrors, pageErrors, unknownUser } from '../http/common-responses.ts'
 import {
   duplicateSlug,
   expiryPassed,
+  invalidJson,
   invalidRequest,
   segmentsNotFound,
   userNotFound
 } from '../http/errors.ts'
-import { cutPage, decodeCursor, pageSize } from '../http/paging.ts'
+import { cutPage, decodeCursor } from '../http/paging.ts'
+import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import { batchActiveSegments } from './batch.ts'
 import { changeUserSegments, selectSegmentsAt, selectSegmentsOfUsers, selectTimeline } from './queries.ts'
 
-/** Fewer queries are larger and cheaper ones. One takes 1 to 3 ms while its pages are in memory. */
-const READ_BATCHES = { enough: 2, maxWait: 5 }
-
-/**
- * Each waits for the disk on one of 16 connections: with so many, the last one waits for three commits before its own.
- * More get no more done; they only wait.
- */
-const MAX_CHANGES_IN_FLIGHT = 64
+/** Fewer queries mean larger batches, which cost less per user. A query takes 1 to 3 ms if its pages are in memory. */
+const LOOKUP_BATCHES = { concurrency: 2, maxWait: 5 }
 
 const positionParts = [/^\d{1,17}$/, /^[012]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
 )
 
-/** When a day begins, or the time itself: comparable as text. */
+/** The start of a day, or the time itself. The results can be compared as text. */
 function startOf(dayOrTime: string | undefined): Time | null {
   if (dayOrTime === undefined) return null
   return normalizeTime(dayOrTime) ?? `${dayOrTime}T00:00:00.000000Z`
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.hotReads, {
-    ...READ_BATCHES,
-    sizes: app.metrics.readBatchUsers
+  const activeSegments = batchActiveSegments(app.reads, {
+    ...LOOKUP_BATCHES,
+    batchSizes: app.metrics.readBatchUsers
   })
 
   app.get(
@@ -57,17 +53,15 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getUserSegments',
         summary: "Get a user's active segments",
         description:
-          'Always the state of now: an answered write is seen by every read that starts after it. With `at`, that ' +
-          'of a moment that is over.',
-        tags: ['memberships'],
+          'The state now: a read sees every write that was answered before the read began. With `at`, the state at ' +
+          'an earlier moment.',
+        tags: ['segments'],
         params: UserParamsSchema,
         querystring: UserSegmentsQuerySchema,
         response: {
           200: ActiveSegmentsSchema,
           ...commonErrors,
-          404: errorResponse('The service has never seen this user.', {
-            USER_NOT_FOUND: 'user with id (10) not found'
-          })
+          404: unknownUser
         }
       }
     },
@@ -77,9 +71,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const segments =
         at === undefined
           ? await activeSegments.load(userId)
-          : await retryIdempotent(() => selectSegmentsAt(app.sql, userId, at))
+          : await retryIdempotent(() => selectSegmentsAt(app.reads, userId, at))
       if (segments === undefined) throw userNotFound(userId)
-      if (segments === null) throw invalidRequest('query parameter (at) must not be a time to come')
+      if (segments === null) throw invalidRequest('query parameter (at) must not be in the future')
       return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
@@ -92,24 +86,22 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getUserHistory',
         summary: "Get a user's history",
         description:
-          'What happened to the user, oldest first, each entry with its cause and who caused it, a page at a time. ' +
-          'What happens meanwhile comes at the end.',
-        tags: ['memberships'],
+          'The additions and removals of the user, oldest first, each with its cause and its actor, one page at a ' +
+          'time. New entries come at the end. The interval includes `from` and excludes `to`.',
+        tags: ['segments'],
         params: UserParamsSchema,
         querystring: TimelineQuerySchema,
         response: {
           200: TimelineSchema,
           ...commonErrors,
           400: pageErrors,
-          404: errorResponse('The service has never seen this user.', {
-            USER_NOT_FOUND: 'user with id (10) not found'
-          })
+          404: unknownUser
         }
       }
     },
     async (request) => {
       const { user_id: userId } = request.params
-      const { limit, cursor } = request.query
+      const { limit: size, cursor } = request.query
       const from = startOf(request.query.from)
       const to = startOf(request.query.to)
       if (from !== null && to !== null && from >= to)
@@ -118,9 +110,8 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const [micros = '', rank = '', segmentId = ''] =
         cursor === undefined ? [] : decodeCursor(list, cursor, positionParts)
       const after = cursor === undefined ? null : { micros, rank, segment_id: segmentId }
-      const size = pageSize(limit)
       const filter = { from, to, after, limit: size + 1 }
-      const entries = await retryIdempotent(() => selectTimeline(app.sql, userId, filter))
+      const entries = await retryIdempotent(() => selectTimeline(app.reads, userId, filter))
       if (!entries) throw userNotFound(userId)
       const { rows, next_cursor } = cutPage(list, entries, size, (entry) => [
         entry.micros,
@@ -136,19 +127,19 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       config: { role: 'reader' },
       schema: {
-        operationId: 'queryUsersSegments',
+        operationId: 'getSegmentsOfUsers',
         summary: 'Get the active segments of many users',
         description:
-          'For callers that show a page of users: 1 to 1,000 of them, all as they are at one moment. A user who ' +
-          'is asked for twice is answered once.',
-        tags: ['memberships'],
+          'For 1 to 1,000 users, all at one moment. A user who appears more than once in the request appears once ' +
+          'in the answer.',
+        tags: ['segments'],
         body: QueryUsersBodySchema,
         response: { 200: SegmentsOfUsersSchema, ...commonErrors, ...commonBodyErrors }
       }
     },
     async (request, reply) => {
       const userIds = [...new Set(request.body.user_ids.map(String))]
-      const segments = await retryIdempotent(() => selectSegmentsOfUsers(app.sql, userIds))
+      const segments = await retryIdempotent(() => selectSegmentsOfUsers(app.reads, userIds))
       return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
@@ -161,26 +152,29 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'changeUserSegments',
         summary: "Change a user's segments",
         description:
-          'Puts the user into segments and takes the user out of others, all or nothing. The user is known from ' +
-          'the first such call on. Two calls for one user take effect one after the other.\n\n' +
-          'With `expires_at` or `ttl_seconds` the memberships it adds end by themselves, to the moment. Of a segment ' +
-          'the user has, the end is set anew: without either, it is permanent from now on.',
-        tags: ['memberships'],
+          'Adds the user to segments and removes the user from others, all or nothing. The first such call makes ' +
+          'the user known. Two calls for one user take effect one after the other.\n\n' +
+          'With `expires_at` or `ttl_seconds` the memberships in `segments_to_add` expire at exactly that moment. ' +
+          'For a segment the user is already in, the expiry is set again: without either field, the membership ' +
+          'becomes permanent.',
+        tags: ['segments'],
         params: UserParamsSchema,
         body: ChangeUserSegmentsBodySchema,
         response: {
-          200: emptyResponse('The user is in the segments to add and out of the segments to delete.'),
+          200: emptyResponse('The user is in the segments to add and not in the segments to delete.'),
           ...commonErrors,
           ...commonBodyErrors,
-          400: errorResponse('The request is not valid.', {
+          400: errorResponse('InvalidChangeError', 'The request is not valid.', {
             INVALID_REQUEST: 'unknown body field (segment_to_add)',
-            DUPLICATE_SLUG: 'segment with slug (VOICE_MSG) stands more than once in the request',
-            EXPIRY_PASSED: 'body field (expires_at) must be a time to come',
-            INVALID_JSON: 'the body is not valid JSON'
+            DUPLICATE_SLUG: duplicateSlug('AVITO_VOICE_MESSAGES').message,
+            EXPIRY_PASSED: expiryPassed().message,
+            INVALID_JSON: invalidJson().message
           }),
-          404: errorResponse('A slug names no segment, or a deleted one. Nothing has changed.', {
-            SEGMENTS_NOT_FOUND: 'some segments not found'
-          })
+          404: errorResponse(
+            'SegmentsNotFoundError',
+            'A slug names no segment, or a deleted one. Nothing has changed.',
+            { SEGMENTS_NOT_FOUND: segmentsNotFound().message }
+          )
         }
       }
     },
@@ -206,7 +200,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         timeToLive: ttl_seconds,
         actor: actor?.name ?? null
       }
-      const outcome = await retryWrite(() => changeUserSegments(app.writeSql, userId, change))
+      const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
       if (outcome === 'not_found') throw segmentsNotFound()
       if (outcome === 'expiry_passed') throw expiryPassed()
       return reply.send()

@@ -1,10 +1,10 @@
 import postgres from 'postgres'
 import type { Sql } from '../database/connect.ts'
 
-/** SQLSTATE undefined_table: nothing was ever migrated here. */
+/** SQLSTATE undefined_table: the database has never been migrated. */
 const UNDEFINED_TABLE = '42P01'
 
-/** Which of the migrations have not been run. Others that were run do not matter: they are of a newer version. */
+/** Selects the migrations that have not been run. Other migrations do not matter: they belong to a newer version. */
 export async function selectMissingMigrations(sql: Sql, migrations: string[]): Promise<string[]> {
   try {
     const rows = await sql<{ name: string }[]>`

@@ -1,13 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { passingErrorResponse } from '../../schemas/common.ts'
+import { retryableErrorResponse } from '../../schemas/common.ts'
 import { LiveSchema, ReadySchema } from '../../schemas/health.ts'
 import { listMigrations } from '../database/migrate.ts'
-import { commonErrors, requestErrors } from '../http/common-responses.ts'
+import { commonErrors, requestErrors, unavailableExamples } from '../http/common-responses.ts'
 import { serviceUnavailable, shuttingDown } from '../http/errors.ts'
+import { PROBE_DEADLINE_MS } from '../limits.ts'
 import { selectMissingMigrations } from './health-queries.ts'
-
-/** Milliseconds in which a probe has its answer. */
-const PROBE_TIMEOUT_MS = 2_000
 
 export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const migrations = await listMigrations()
@@ -15,12 +13,12 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/live',
     {
-      // It says that the process runs, not that it runs well.
+      // An overloaded process is live as well.
       config: { role: 'open', pressureHandler: () => undefined, maxInFlight: Number.POSITIVE_INFINITY },
       schema: {
         operationId: 'getLiveness',
-        summary: 'Whether the process runs',
-        description: 'It asks nothing else: a process whose database is gone lives.',
+        summary: 'Check that the process runs',
+        description: 'It checks nothing else: a process without its database is live.',
         tags: ['operation'],
         response: { 200: LiveSchema, ...requestErrors }
       }
@@ -31,27 +29,27 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/ready',
     {
-      config: { role: 'open', deadline: PROBE_TIMEOUT_MS },
+      config: { role: 'open', deadline: PROBE_DEADLINE_MS },
       schema: {
         operationId: 'getReadiness',
-        summary: 'Whether the service can serve',
-        description: 'The database answers, its schema is current, and the service is not shutting down.',
+        summary: 'Check that the service can answer requests',
+        description:
+          'It can if the database answers, its schema is current, and the service is not shutting down.',
         tags: ['operation'],
         response: {
           200: ReadySchema,
           ...commonErrors,
-          503: passingErrorResponse('The service cannot serve now.', {
-            DATABASE_UNAVAILABLE: 'the database cannot answer now, try again later',
-            SCHEMA_OUTDATED: 'the schema lacks migrations (0001_initial)',
+          503: retryableErrorResponse('NotReadyError', 'The service cannot answer requests now.', {
+            SCHEMA_OUTDATED: 'the schema lacks migrations (0001_schema)',
             SHUTTING_DOWN: shuttingDown().message,
-            DEADLINE_EXCEEDED: 'the request could not be answered in time, try again later'
+            ...unavailableExamples
           })
         }
       }
     },
     async () => {
       if (app.shutdown.begun) throw shuttingDown()
-      const missing = await selectMissingMigrations(app.sql, migrations)
+      const missing = await selectMissingMigrations(app.reads, migrations)
       if (missing.length > 0) {
         throw serviceUnavailable('SCHEMA_OUTDATED', `the schema lacks migrations (${missing.join(', ')})`)
       }

@@ -1,7 +1,7 @@
 import type { Sql } from '../database/connect.ts'
 import type { QueueState } from '../telemetry/metrics.ts'
 
-/** The queues of the work in the background, whichever instance does it: a `select` for each. */
+/** Selects the state of the queues of background work, over all instances. Each queue has its own `select`. */
 export async function selectQueues(sql: Sql): Promise<QueueState[]> {
   return sql<QueueState[]>`
     select
@@ -23,7 +23,7 @@ export async function selectQueues(sql: Sql): Promise<QueueState[]> {
     where status in ('queued', 'running')`
 }
 
-/** Seconds since the earliest time in a column, of the rows of a status. */
+/** Seconds since the earliest time in a column, among the rows with a status. */
 function ageOfOldest(sql: Sql, column: string, status: string) {
   return sql`
     coalesce(extract(epoch from now() - min(${sql(column)}) filter (where status = ${status})), 0)::double precision`

@@ -2,33 +2,31 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { metricsResponse } from '../../schemas/metrics.ts'
 import { connectDatabase } from '../database/connect.ts'
 import { isDatabaseUnavailable } from '../database/faults.ts'
-import { requestErrors } from '../http/common-responses.ts'
+import { overloadErrors } from '../http/common-responses.ts'
+import { SCRAPE_TIMEOUT_MS } from '../limits.ts'
 import type { QueueState } from '../telemetry/metrics.ts'
 import { selectQueues } from './metrics-queries.ts'
-
-/** Milliseconds that a scrape waits for the database; Prometheus gives a scrape up after ten seconds. */
-const DATABASE_TIMEOUT_MS = 1_000
 
 type DatabaseState = { up: boolean; queues: QueueState[] }
 
 /**
- * Asks the database, on a connection made for it: so the answer says whether the database can be reached, however
- * busy the pools are and whatever became of their connections. Never rejects.
+ * Queries the database on a new connection. So the result shows whether the database can be reached, however busy the
+ * pools are and whatever the state of their connections. Never rejects.
  */
-async function askDatabase(databaseUrl: string): Promise<DatabaseState> {
+async function readDatabaseState(databaseUrl: string): Promise<DatabaseState> {
   const sql = connectDatabase(databaseUrl, {
     name: 'user-segments metrics',
     connections: 1,
-    statementTimeout: DATABASE_TIMEOUT_MS,
-    lockTimeout: DATABASE_TIMEOUT_MS
+    statementTimeout: SCRAPE_TIMEOUT_MS,
+    lockTimeout: SCRAPE_TIMEOUT_MS
   })
   const answer = selectQueues(sql).then(
     (queues) => ({ up: true, queues }),
-    // A database whose schema lacks the tables is there all the same; readiness says what it lacks.
+    // A database without the tables is up. Readiness reports the missing migrations.
     (error) => ({ up: !isDatabaseUnavailable(error), queues: [] })
   )
   const { promise: overdue, resolve: giveUp } = Promise.withResolvers<DatabaseState>()
-  const timer = setTimeout(giveUp, DATABASE_TIMEOUT_MS, { up: false, queues: [] })
+  const timer = setTimeout(giveUp, SCRAPE_TIMEOUT_MS, { up: false, queues: [] })
   const state = await Promise.race([answer, overdue])
   clearTimeout(timer)
   await sql.end({ timeout: 0 })
@@ -39,15 +37,15 @@ export const metricsRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
   app,
   { databaseUrl }
 ) => {
-  let underWay: Promise<void> | undefined
+  let refreshing: Promise<void> | undefined
 
-  /** Scrapes at the same time share one look at the database, so that they take one connection at the most. */
+  /** Concurrent scrapes share one query, so that they use at most one connection. */
   function refresh(): Promise<void> {
-    underWay ??= askDatabase(databaseUrl).then(({ up, queues }) => {
-      underWay = undefined
+    refreshing ??= readDatabaseState(databaseUrl).then(({ up, queues }) => {
+      refreshing = undefined
       app.metrics.setDatabase(up, queues)
     })
-    return underWay
+    return refreshing
   }
 
   app.get(
@@ -58,10 +56,10 @@ export const metricsRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
         operationId: 'getMetrics',
         summary: 'Get metrics for Prometheus',
         description:
-          'What this process has measured since it began, and the queues in the database, which are the same on ' +
-          'every instance. It is answered without the database too.',
+          'What this process has measured since its start, and the queues in the database, which are the same on ' +
+          'every instance. It also answers without the database.',
         tags: ['operation'],
-        response: { 200: metricsResponse, ...requestErrors }
+        response: { 200: metricsResponse, ...overloadErrors }
       }
     },
     async (_request, reply) => {

@@ -5,14 +5,17 @@ const messages = {
   thread: 'the thread that made it has ended'
 } as const
 
-/** Why a report could not be made: the message is what those who ordered it may know, the cause what happened. */
+/** Why a report could not be generated. The API shows the message; the cause is only logged. */
 export class ReportFailure extends Error {
   constructor(kind: keyof typeof messages, cause?: unknown) {
     super(messages[kind], { cause })
   }
 }
 
-/** Errors lose their class on their way out of a thread: an unknown one comes from the thread's end. */
+/**
+ * Errors lose their class when they leave a worker thread, so this recognizes a {@link ReportFailure} by its message.
+ * Any other error means that the thread has ended.
+ */
 export function toReportFailure(error: unknown): Error {
   const known = error instanceof Error && Object.values<string>(messages).includes(error.message)
   return known ? error : new ReportFailure('thread', error)

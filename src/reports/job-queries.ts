@@ -1,45 +1,46 @@
-/** The making of reports, whose state is the table `reports`: any instance may take what is queued. */
+/** Claims, renews and finishes report jobs. The queue is the table `reports`, and any instance may claim a report. */
 import type { CalendarDate, Slug, UserId } from '../../schemas/common.ts'
 import type { Sql } from '../database/connect.ts'
 
-/** Attempts at a report, of which the last one's failure is final. */
+/** After this many failed attempts a report has failed. */
 const MAX_ATTEMPTS = 5
-/** Rows of a clean-up's statement. */
+/** Reports that one statement of the clean-up expires. */
 const SWEEP_LIMIT = 1_000
 
 export type ReportJob = {
   filename: string
-  /** Of this attempt. It names the file, and nothing is written by who no longer holds it. */
+  /** Identifies this attempt and its file. An attempt whose token has been replaced writes nothing. */
   token: string
-  /** Whose history; null where it is not one user's. */
+  /** The user of the report; null for all users. */
   user_id: UserId | null
-  /** In which segment; null where it is in all. */
+  /** The segment of the report; null for all segments. */
   segment_slug: Slug | null
   from_date: CalendarDate
   to_date: CalendarDate
   attempt: number
-  /** Of the order. */
+  /** The id of the request that ordered the report. */
   request_id: string | null
   created_at: Date
-  /** Of the attempt that this one takes over from: what it has stored belongs to nobody. */
+  /** The token of the previous attempt, if its lease has expired. Its file can be removed. */
   lost_token: string | null
 }
 
-/** What an attempt has made. */
-export type MadeReport = {
+/** The result of a successful attempt. */
+export type GeneratedReport = {
   rows: number
   bytes: number
   sha256: string
-  /** Microseconds since 1970 by the database's clock: the report holds all that was committed before. */
+  /** Microseconds since 1970 by the database's clock. The report contains everything that was committed before. */
   snapshotAt: bigint
 }
 
 /**
- * Takes the report that has waited longest, or one whose instance has given no sign of life for its lease.
+ * Claims the report that has waited longest, or one whose lease has expired because its instance has crashed or
+ * stalled.
  *
- * @param lease milliseconds for which it is this attempt's, unless it is renewed.
- * @param ofUser whether it has to be one user's.
- * @returns undefined where there is nothing to do.
+ * @param lease milliseconds for which this attempt holds the report; `renewReport` extends them.
+ * @param ofUser whether to claim only reports of one user.
+ * @returns undefined if there is nothing to do.
  */
 export async function claimReport(
   sql: Sql,
@@ -64,8 +65,6 @@ export async function claimReport(
     set status = 'running',
       attempt = attempt + 1,
       token = ${token},
-      -- Without it, reports of more than a user are left alone (see leave_report).
-      claimed_at = clock_timestamp(),
       lease_until = now() + make_interval(secs => ${lease / 1000}),
       rows = 0
     from next
@@ -77,9 +76,9 @@ export async function claimReport(
 }
 
 /**
- * Keeps the report this attempt's for another `lease` milliseconds.
+ * Extends the lease of the attempt by `lease` milliseconds from now, and records its progress.
  *
- * @returns false where it no longer is.
+ * @returns false if the attempt no longer holds the report.
  */
 export async function renewReport(sql: Sql, token: string, lease: number, rows: number): Promise<boolean> {
   const { count } = await sql`
@@ -92,17 +91,17 @@ export async function renewReport(sql: Sql, token: string, lease: number, rows: 
 }
 
 /**
- * Publishes what the attempt has made; or queues the report again, where a later order wants a newer one. Can be
- * repeated.
+ * Publishes the result of an attempt. If a later order needs newer content, it queues the report again instead.
+ * Repeating the call is safe.
  *
- * @param settlingTime milliseconds after its end in which an interval's history may still change.
- * @param timeToLive seconds for which it is kept.
- * @returns undefined where the report is no longer this attempt's: then its file belongs to nobody.
+ * @param settlingTime milliseconds after the end of an interval in which its history may still change.
+ * @param timeToLive seconds for which the report is kept.
+ * @returns undefined if the attempt no longer holds the report. Then its file can be removed.
  */
 export async function finishReport(
   sql: Sql,
   token: string,
-  { rows, bytes, sha256, snapshotAt }: MadeReport,
+  { rows, bytes, sha256, snapshotAt }: GeneratedReport,
   settlingTime: number,
   timeToLive: number
 ): Promise<'ready' | 'queued' | undefined> {
@@ -141,10 +140,10 @@ export async function finishReport(
 }
 
 /**
- * Gives the report up for this time: it is tried again after a pause that grows, or has failed for good.
+ * Ends a failed attempt. The report is queued again after a pause that grows, or has failed after the last attempt.
  *
- * @param reason what the caller may know.
- * @returns undefined where the report is no longer this attempt's.
+ * @param reason the message that the API shows.
+ * @returns undefined if the attempt no longer holds the report.
  */
 export async function failReport(
   sql: Sql,
@@ -167,7 +166,7 @@ export async function failReport(
   return report?.status
 }
 
-/** Hands the report back, as if this attempt had never been. */
+/** Returns the report to the queue. The attempt does not count. */
 export async function releaseReport(sql: Sql, token: string): Promise<void> {
   await sql`
     update reports
@@ -181,10 +180,10 @@ export async function releaseReport(sql: Sql, token: string): Promise<void> {
 }
 
 /**
- * Ends what is over: reports whose last attempt's lease has run out have failed; what has lived its time is expired,
- * and forgotten after as long again.
+ * Marks reports as failed if the lease of their last attempt has expired, marks finished reports as expired after
+ * `timeToLive` seconds, and deletes failed and expired ones after another `timeToLive` seconds.
  *
- * @returns the reports whose files nobody may read any more.
+ * @returns the newly expired reports, whose files can be removed.
  */
 export async function expireReports(
   sql: Sql,
@@ -223,7 +222,7 @@ export async function expireReports(
     returning overdue.filename, overdue.token`
 }
 
-/** Which of the tokens name no report that is being made or is ready. */
+/** Returns the tokens that belong to no report that is in progress or ready. */
 export async function selectUnknownTokens(sql: Sql, tokens: string[]): Promise<string[]> {
   const rows = await sql<{ token: string }[]>`
     select token

@@ -5,11 +5,19 @@ import fp from 'fastify-plugin'
 import { ConfigError } from '../config.ts'
 import { BackgroundJob } from '../database/background-job.ts'
 import type { Sql } from '../database/connect.ts'
-import { retryIdempotent } from '../database/faults.ts'
+import { retryIdempotent } from '../database/retry.ts'
 import { reportExpired, reportFailed, reportNotFound, reportPending, tooManyReports } from '../http/errors.ts'
+import {
+  DRAIN_TIMEOUT_MS,
+  LEFTOVER_AGE_MS,
+  MAX_REPORT_THREADS,
+  MAX_UNFINISHED_REPORTS,
+  REPORT_POLL_MS,
+  REPORT_SWEEP_MS
+} from '../limits.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { ReportGenerator } from './generator.ts'
 import { expireReports, selectUnknownTokens } from './job-queries.ts'
-import { MAX_THREADS, ReportMaker } from './maker.ts'
 import {
   type OrderedReport,
   orderReport,
@@ -37,36 +45,28 @@ type ReportJobsOptions = {
   directory: string
   /** Seconds for which a report is kept. */
   timeToLive: number
-  /** Seconds for which a report stays with an instance that gives no sign of life. */
+  /** Seconds after which another instance may take over a report whose attempt has not renewed its lease. */
   lease: number
 }
 
-/** Reports that are waited for, of all instances. */
-const MAX_UNFINISHED = 1_000
-/** Milliseconds after which an instance looks for reports that were ordered from another. */
-const POLL_MS = 1_000
-/** Milliseconds between two clean-ups. */
-const SWEEP_MS = 60_000
-/** What nobody knows is removed when it is so many milliseconds old. */
-const LEFTOVER_AGE_MS = 600_000
-/** Leftovers that are asked for at once. */
+/** Files that one query checks for being orphaned. */
 const LEFTOVER_BATCH = 1_000
 
 /**
- * Reports from their order to their removal. All state is in the database, and what is made in the storage: any
- * instance makes, and serves, what was ordered from any other.
+ * Orders, generates, serves and removes reports. The state is in the database and the files are in the shared storage,
+ * so any instance can generate and serve a report that was ordered from another one.
  */
 export class ReportJobs {
-  readonly #pools: { sql: Sql; writeSql: Sql }
+  readonly #pools: { reads: Sql; writes: Sql }
   readonly #timeToLive: number
   readonly #storage: ReportStorage
   readonly #log: FastifyBaseLogger
-  readonly #maker: ReportMaker
-  readonly #makers: BackgroundJob[]
+  readonly #generator: ReportGenerator
+  readonly #jobs: BackgroundJob[]
   readonly #sweeper: BackgroundJob
 
   constructor(
-    pools: { sql: Sql; writeSql: Sql },
+    pools: { reads: Sql; writes: Sql },
     log: FastifyBaseLogger,
     durations: Metrics['reportDuration'],
     { databaseUrl, directory, timeToLive, lease }: ReportJobsOptions
@@ -76,8 +76,8 @@ export class ReportJobs {
     this.#log = log
     this.#storage = new FileReportStorage(directory)
     const storage = this.#storage
-    const maker = new ReportMaker({
-      sql: pools.writeSql,
+    const generator = new ReportGenerator({
+      sql: pools.writes,
       databaseUrl,
       storage,
       directory,
@@ -86,59 +86,60 @@ export class ReportJobs {
       durations,
       log
     })
-    this.#maker = maker
-    // Reports of all users take minutes: one at a time, so that a user's report never waits for two of them.
-    this.#makers = Array.from(
-      { length: MAX_THREADS },
+    this.#generator = generator
+    // A report of all users takes minutes. Only the first job generates such reports; the others stay free for reports
+    // of one user.
+    this.#jobs = Array.from(
+      { length: MAX_REPORT_THREADS },
       (_, index) =>
         new BackgroundJob({
           name: 'reports',
           share: 1,
-          poll: POLL_MS,
-          step: () => maker.makeNext(index > 0),
+          poll: REPORT_POLL_MS,
+          step: () => generator.generateNext(index > 0),
           log
         })
     )
     this.#sweeper = new BackgroundJob({
       name: 'expired reports',
       share: 1,
-      poll: SWEEP_MS,
+      poll: REPORT_SWEEP_MS,
       step: () => this.sweep(),
       log
     })
   }
 
-  /** Begins to make what is queued, and to remove what has lived its time. */
+  /** Starts generating queued reports and removing expired ones. */
   start(): void {
-    for (const job of [...this.#makers, this.#sweeper]) job.start()
+    for (const job of [...this.#jobs, this.#sweeper]) job.start()
   }
 
   /**
-   * Sees to it that the report is made, and that its link answers with nothing older than this order.
+   * Orders a report. Its link then serves nothing older than this order.
    *
-   * @throws {ApiError} TOO_MANY_REPORTS where as many as may be are unfinished.
+   * @throws {ApiError} TOO_MANY_REPORTS if {@link MAX_UNFINISHED_REPORTS} are unfinished.
    */
   async order(request: ReportRequest, requestId: string): Promise<void> {
     const order = (lost: ReportToken) =>
       retryIdempotent(() =>
-        orderReport(this.#pools.writeSql, request, { requestId, lost, capacity: MAX_UNFINISHED })
+        orderReport(this.#pools.writes, request, { requestId, lost, capacity: MAX_UNFINISHED_REPORTS })
       )
     let ordered = await order(null)
     if (ordered?.token && !(await this.#storage.has(storedName(reportFilename(request), ordered.token))))
       ordered = await order(ordered.token)
     if (!ordered) throw tooManyReports()
-    if (ordered.token === null) for (const maker of this.#makers) maker.wake()
+    if (ordered.token === null) for (const job of this.#jobs) job.wake()
   }
 
   /**
-   * How far a report is.
+   * Reads the status of a report.
    *
    * @throws {ApiError} REPORT_NOT_FOUND or REPORT_EXPIRED.
    */
   async find(
     filename: string
   ): Promise<OrderedReport & { status: Exclude<OrderedReport['status'], 'expired'> }> {
-    const report = await retryIdempotent(() => selectReport(this.#pools.sql, filename))
+    const report = await retryIdempotent(() => selectReport(this.#pools.reads, filename))
     if (!report) throw reportNotFound(filename)
     const { status, ...rest } = report
     if (status === 'expired') throw reportExpired(filename)
@@ -146,7 +147,7 @@ export class ReportJobs {
   }
 
   /**
-   * A finished report. The caller reads or destroys its content.
+   * Opens a finished report. The caller must read or destroy its content.
    *
    * @throws {ApiError} REPORT_PENDING, REPORT_FAILED, REPORT_NOT_FOUND or REPORT_EXPIRED.
    */
@@ -160,9 +161,9 @@ export class ReportJobs {
     throw reportNotFound(filename)
   }
 
-  /** Removes what has lived its time, and what broken-off attempts have left. Returns whether there may be more. */
+  /** Removes expired reports and the files of aborted attempts. Returns whether there may be more. */
   async sweep(): Promise<boolean> {
-    const expired = await expireReports(this.#pools.writeSql, this.#timeToLive)
+    const expired = await expireReports(this.#pools.writes, this.#timeToLive)
     for (const { filename, token } of expired) await this.#storage.remove(storedName(filename, token))
 
     const names = new Map<string, string>()
@@ -175,25 +176,22 @@ export class ReportJobs {
     return expired.length > 0
   }
 
-  /** Waits for the reports in hand, `timeout` milliseconds at the most, and hands back those that are unfinished. */
+  /** Waits up to `timeout` milliseconds for the reports in progress, then returns unfinished ones to the queue. */
   async close(timeout: number): Promise<void> {
-    const overdue = setTimeout(() => this.#maker.handBack(), timeout)
-    await Promise.all([...this.#makers, this.#sweeper].map((job) => job.stop()))
+    const overdue = setTimeout(() => this.#generator.returnToQueue(), timeout)
+    await Promise.all([...this.#jobs, this.#sweeper].map((job) => job.stop()))
     clearTimeout(overdue)
-    await this.#maker.close()
+    await this.#generator.close()
   }
 
-  /** Removes those of the stored reports, by their tokens, that the database doesn't know. */
+  /** Removes the files whose tokens the database does not know. @param names file names by token; emptied. */
   async #removeUnknown(names: Map<string, string>): Promise<void> {
-    const unknown = await selectUnknownTokens(this.#pools.sql, [...names.keys()])
+    const unknown = await selectUnknownTokens(this.#pools.reads, [...names.keys()])
     for (const token of unknown) await this.#storage.remove(names.get(token) ?? '')
     if (unknown.length > 0) this.#log.info({ files: unknown.length }, 'leftovers of reports removed')
     names.clear()
   }
 }
-
-/** Milliseconds that reports in progress have to finish in when the service shuts down. */
-const CLOSE_TIMEOUT_MS = 20_000
 
 export const reportJobsPlugin = fp<ReportJobsOptions>(
   async (app, options) => {
@@ -208,9 +206,9 @@ export const reportJobsPlugin = fp<ReportJobsOptions>(
     }
     const reportJobs = new ReportJobs(app, app.log, app.metrics.reportDuration, { ...options, directory })
     app.decorate('reportJobs', reportJobs)
-    // Not before: an app that only answers for its documentation needs no database.
+    // The jobs start with `listen`, not before: generating the documentation needs an app without a database.
     app.addHook('onListen', async () => reportJobs.start())
-    app.addHook('onClose', () => reportJobs.close(CLOSE_TIMEOUT_MS))
+    app.addHook('onClose', () => reportJobs.close(DRAIN_TIMEOUT_MS))
   },
   { name: 'report-jobs', dependencies: ['database'] }
 )

@@ -2,7 +2,7 @@ import type { CalendarDate, Slug, UserId } from '../../schemas/common.ts'
 import type { ReportStatus } from '../../schemas/reports.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
 
-/** Whose history, of [from, to): one user's, or all users', in one segment or in all. */
+/** The history of one user, of one segment, or of all users and segments. `from` is inclusive, `to` is exclusive. */
 export type ReportRequest = {
   userId?: UserId | null
   /** In upper case. Never together with a user. */
@@ -12,8 +12,8 @@ export type ReportRequest = {
 }
 
 /**
- * The name that a report has for those who order it. No two reports share one: a slug may hold `_`, `-` and `.`, but
- * what follows it is always as long.
+ * The name of a report in its link. It is unique for a request: a slug may contain `_`, `-` and `.`, but the text after
+ * the slug always has the same length.
  */
 export function reportFilename({ userId, segment, from, to }: ReportRequest): string {
   const subject = userId ? `user-${userId}` : segment ? `segment-${segment}` : 'all'
@@ -21,12 +21,12 @@ export function reportFilename({ userId, segment, from, to }: ReportRequest): st
 }
 
 /**
- * Milliseconds after its end in which an interval's history may still change: a write that began before midnight
- * carries the time of its beginning and may be answered after it. The time-out of assignments is far below.
+ * Milliseconds after the end of an interval in which its history may still change. A write that begins before midnight
+ * has a time before midnight, even if it is committed later. No write takes as long as this.
  */
 export const SETTLING_TIME_MS = 3_600_000
 
-/** Whether the user, or the segment, is known, and `to` is later than tomorrow by the database's clock. */
+/** Checks whether the user or the segment exists, and whether `to` is later than tomorrow by the database's clock. */
 export async function checkReportOrder(
   sql: Sql,
   { userId, segment, to }: ReportRequest
@@ -43,16 +43,17 @@ export async function checkReportOrder(
   return { known: row.known, afterTomorrow: row.after_tomorrow }
 }
 
-/** Names the file of a report that is being made or is ready; else null. */
+/** Identifies the file of a report that is in progress or ready; otherwise null. */
 export type ReportToken = string | null
 
 /**
- * Sees to it that the report is made, and that its link answers with nothing older than this order. One of an
- * interval that can no longer change is not made again.
+ * Orders a report. Its link then serves nothing older than this order. A finished report of an interval that can no
+ * longer change is not generated again.
  *
- * @param lost the token of a finished report whose file is no longer there.
- * @param capacity reports unfinished at the most.
- * @returns undefined, and nothing is ordered, where as many are unfinished; else the token of a report that is ready.
+ * @param lost the token of a finished report whose file is missing.
+ * @param capacity the maximum number of unfinished reports.
+ * @returns undefined if `capacity` reports are unfinished; then nothing was ordered. Otherwise the token, null unless
+ * the report is ready.
  */
 export async function orderReport(
   sql: Sql,
@@ -60,22 +61,50 @@ export async function orderReport(
   { requestId, lost, capacity }: { requestId: string; lost: ReportToken; capacity: number }
 ): Promise<{ token: ReportToken } | undefined> {
   const { userId = null, segment = null, from, to } = request
-  const [row] = await sql<[{ filename: string | null; token: ReportToken }]>`
-    select filename, case status when 'ready' then token end as token
-    from order_report(
-      ${reportFilename(request)}, ${userId}, ${from}, ${to}, make_interval(secs => ${SETTLING_TIME_MS / 1000}),
-      ${requestId}, ${lost}, ${capacity}, ${segment}
-    )`
-  return row.filename === null ? undefined : { token: row.token }
+  const filename = reportFilename(request)
+  // Reads first: the order of a report that can no longer change needs no lock.
+  const [final] = await sql<{ token: ReportToken }[]>`
+    select token
+    from reports
+    where filename = ${filename}
+      and status = 'ready'
+      and snapshot_at >= to_date::timestamp at time zone 'utc' + make_interval(secs => ${SETTLING_TIME_MS / 1000})
+      and expires_at > now()
+      and token is distinct from ${lost}::text::uuid`
+  if (final) return final
+  const [ordered] = await sql`
+    insert into reports as r (filename, user_id, segment_slug, from_date, to_date, request_id)
+    select
+      ${filename}, ${userId}::bigint, ${segment}, ${from}::text::date, ${to}::text::date, ${requestId}
+    where (select count(*) from reports where status in ('queued', 'running')) < ${capacity}::bigint
+      or exists (select from reports where filename = ${filename} and status in ('queued', 'running'))
+    on conflict (filename) do update
+    set ordered_at = clock_timestamp(),
+      -- A running attempt goes on. finishReport checks whether its content is new enough.
+      status = case r.status when 'running' then 'running' else 'queued' end,
+      token = case r.status when 'running' then r.token end,
+      created_at = case when r.status in ('queued', 'running') then r.created_at else now() end,
+      request_id = case when r.status in ('queued', 'running') then r.request_id else excluded.request_id end,
+      run_at = case when r.status in ('queued', 'running') then r.run_at else now() end,
+      attempt = case when r.status in ('queued', 'running') then r.attempt else 0 end,
+      rows = case r.status when 'running' then r.rows else 0 end,
+      bytes = null,
+      sha256 = null,
+      snapshot_at = null,
+      error = case when r.status in ('queued', 'running') then r.error end,
+      finished_at = null,
+      expires_at = null
+    returning filename`
+  return ordered && { token: null }
 }
 
-/** An ordered report. An expired one has no file any more. */
+/** An ordered report. The file of an expired one has been removed, or soon will be. */
 export type OrderedReport = Omit<ReportStatus, 'status'> & {
   status: ReportStatus['status'] | 'expired'
   token: ReportToken
 }
 
-/** What is known of an ordered report; undefined where there is none of that name. */
+/** Reads the state of an ordered report; undefined if no report of this name was ordered. */
 export async function selectReport(sql: Sql, filename: string): Promise<OrderedReport | undefined> {
   const [report] = await sql<OrderedReport[]>`
     select
@@ -92,18 +121,18 @@ export async function selectReport(sql: Sql, filename: string): Promise<OrderedR
   return report
 }
 
-/** Microseconds since 1970 by the database's clock. */
+/** Reads the database's clock, in microseconds since 1970. */
 export async function selectNow(sql: Sql): Promise<bigint> {
   const [{ now }] = await sql<[{ now: string }]>`select (extract(epoch from now()) * 1000000)::bigint as now`
   return BigInt(now)
 }
 
 /**
- * The events of [from, to), oldest first: arrays of text, in the order of `reportColumns`. The order is total, and that of
- * each user's own report.
+ * Selects the events of a report, oldest first, as arrays of text in the order of `reportColumns`. The order is total,
+ * and the same as in the report of a single user.
  *
- * What is sorted are the bare columns, and text is made of them on the way out: of two million events the first
- * ones come after 2 s, not 5.
+ * The subquery sorts the raw columns, and only then are they formatted as text: the first of two million events arrives
+ * after 2 s instead of 5 s.
  */
 export function selectHistory(sql: Sql, { userId, segment, from, to }: ReportRequest) {
   const subject = userId ? sql`user_id = ${userId}` : segment ? sql`slug = ${segment}` : sql`true`

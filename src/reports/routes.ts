@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import { contentResponse, errorResponse, passingErrorResponse } from '../../schemas/common.ts'
+import { contentResponse, errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import { UserParamsSchema } from '../../schemas/memberships.ts'
 import {
   OrderedReportSchema,
@@ -11,58 +11,78 @@ import {
   ReportStatusSchema,
   UserReportParamsSchema
 } from '../../schemas/reports.ts'
-import { retryIdempotent } from '../database/faults.ts'
-import { commonBodyErrors, commonErrors, databaseFaults } from '../http/common-responses.ts'
-import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import {
+  commonBodyErrors,
+  commonErrors,
+  unavailableExamples,
+  unknownSegment,
+  unknownUser
+} from '../http/common-responses.ts'
+import {
+  invalidRequest,
+  reportExpired,
+  reportFailed,
+  reportNotFound,
+  reportPending,
+  segmentNotFound,
+  tooManyReports,
+  userNotFound
+} from '../http/errors.ts'
 import { checkReportOrder, type ReportRequest, reportFilename } from './queries.ts'
 
-/** A host with a port, as a URL may have it; `Host` can hold anything. */
+/** A valid host with an optional port. The header `Host` may contain anything. */
 const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
 
 /**
- * The base of links where none is configured: what the caller has reached this service by.
+ * The base URL of links if PUBLIC_URL is not set: the address at which the client has reached this service.
  *
- * @throws {ApiError} where the caller's `Host` is none.
+ * @throws {ApiError} if the header `Host` is not valid.
  */
 function requestOrigin({ protocol, host, socket }: FastifyRequest): string {
-  // HTTP/1.0 knows no Host.
+  // A request of HTTP/1.0 may have no Host.
   if (!host) return `${protocol}://${socket.localAddress}:${socket.localPort}`
   if (!authority.test(host) || !URL.canParse(`${protocol}://${host}`))
     throw invalidRequest('header (host) must be a host name, with a port or without')
   return `${protocol}://${host}`
 }
 
-/** What an order may answer where the service can't take it now. */
-const orderRefused = passingErrorResponse(
-  'The service cannot answer now, or too many reports are unfinished.',
-  {
-    TOO_MANY_REPORTS: 'too many reports are being made, try again later',
-    ...databaseFaults
-  }
+/** The response to an order that the service can't accept now. */
+const orderRefused = retryableErrorResponse(
+  'ReportOrderUnavailableError',
+  'The service cannot answer now, or too many reports are in progress.',
+  { TOO_MANY_REPORTS: tooManyReports().message, ...unavailableExamples }
 )
 
 type OrderPlace = {
-  /** What the caller calls the part of the request that has the interval. */
+  /** The part of the request with the interval, as error messages call it. */
   part: 'query parameter' | 'body field'
-  /** Where the report will be, below the API's base path. */
+  /** The path of the report's link, below the API's base path. */
   folder: string
 }
 
-/** Where reports are fetched: those of a user at the path they have always had, and all of them at the other. */
+const USER_REPORT = 'user-10_2023-08-01_2023-08-31.csv'
+const SEGMENT_REPORT = 'segment-AVITO_VOICE_MESSAGES_2023-08-01_2023-08-31.csv'
+
+/** The paths that serve reports. The first one is that of the original API and serves reports of one user. */
 const folders = [
   {
     folder: '/segments/user/history',
     params: UserReportParamsSchema,
-    example: 'user-10_2023-08-01_2023-08-31.csv',
-    operationIds: { fetch: 'getUserReport', status: 'getUserReportStatus' }
+    operationIds: { fetch: 'downloadUserReport', status: 'getUserReportStatus' },
+    summaries: { fetch: 'Download a report of a user', status: 'Get the progress of a report of a user' }
   },
   {
     folder: '/reports',
     params: ReportParamsSchema,
-    example: 'segment-VOICE_MSG_2023-08-01_2023-08-31.csv',
-    operationIds: { fetch: 'getReport', status: 'getReportStatus' }
+    operationIds: { fetch: 'downloadReport', status: 'getReportStatus' },
+    summaries: { fetch: 'Download a report', status: 'Get the progress of a report' }
   }
 ]
+
+const expired = errorResponse('ReportExpiredError', 'The report has expired.', {
+  REPORT_EXPIRED: reportExpired(USER_REPORT).message
+})
 
 export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undefined }> = async (
   app,
@@ -72,7 +92,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
    * Orders a report.
    *
    * @returns its link.
-   * @throws {ApiError} where the interval is none, `notFound` where the user or the segment is unknown.
+   * @throws {ApiError} if the interval is empty or ends too late; `notFound` if the user or the segment does not exist.
    */
   async function order(
     report: ReportRequest,
@@ -83,7 +103,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
     const { from, to } = report
     const base = publicUrl?.replace(/\/+$/, '') ?? requestOrigin(request)
     if (from >= to) throw invalidRequest(`${part} (from) must be before (to): ${from} is not before ${to}`)
-    const { afterTomorrow, known } = await retryIdempotent(() => checkReportOrder(app.sql, report))
+    const { afterTomorrow, known } = await retryIdempotent(() => checkReportOrder(app.reads, report))
     if (afterTomorrow) throw invalidRequest(`${part} (to) must be tomorrow at the latest: ${to} is later`)
     if (!known) throw notFound()
     await app.reportJobs.order(report, request.id)
@@ -98,19 +118,17 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         operationId: 'orderUserReport',
         summary: "Order a report of a user's history",
         description:
-          'The report covers whole days, from the first day up to but without the last one, and is made while ' +
-          'the caller goes on: fetch it by the link. A finished report of a past interval is not made again; one ' +
-          'that takes in today is made afresh on each order.',
+          'The report covers whole days in UTC: `from` is inclusive, `to` exclusive. It is made in the background: ' +
+          'fetch it by the link in the answer. A finished report of a past interval is not made again. A report ' +
+          'that includes today is made again for each order.',
         tags: ['reports'],
         params: UserParamsSchema,
         querystring: ReportIntervalSchema,
         response: {
-          202: { description: 'The report is being made, or is ready.', ...OrderedReportSchema },
+          202: OrderedReportSchema,
           ...commonErrors,
           503: orderRefused,
-          404: errorResponse('The service has never seen this user.', {
-            USER_NOT_FOUND: 'user with id (10) not found'
-          })
+          404: unknownUser
         }
       }
     },
@@ -131,25 +149,20 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         operationId: 'orderReport',
         summary: 'Order a report of the history of all users',
         description:
-          'Of all segments, or of one, also a deleted one. As with the report of a user, it covers whole days, from the ' +
-          'first day up to but without the last one, and is made while the caller goes on: fetch it by the link. A ' +
-          'finished report of a past interval is not made again; one that takes in today is made afresh on each order.',
+          'Of all segments, or of one, which may be deleted. Otherwise it is as the report of a user: whole days in ' +
+          'UTC, `from` inclusive, `to` exclusive, made in the background. A finished report of a past interval is not ' +
+          'made again. A report that includes today is made again for each order.',
         tags: ['reports'],
         body: OrderReportBodySchema,
         response: {
           202: {
-            description: 'The report is being made, or is ready.',
             ...OrderedReportSchema,
-            examples: [
-              { link: 'http://127.0.0.1:8080/api/v1/reports/segment-VOICE_MSG_2023-08-01_2023-08-31.csv' }
-            ]
+            examples: [{ link: `http://127.0.0.1:8080/api/v1/reports/${SEGMENT_REPORT}` }]
           },
           ...commonErrors,
           ...commonBodyErrors,
           503: orderRefused,
-          404: errorResponse('There is and was no such segment.', {
-            SEGMENT_NOT_FOUND: 'segment with slug (VOICE_MSG) not found'
-          })
+          404: unknownSegment
         }
       }
     },
@@ -162,31 +175,28 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
     }
   )
 
-  for (const { folder, params, example, operationIds } of folders) {
-    const expired = errorResponse('The report has lived its time.', {
-      REPORT_EXPIRED: `report (${example}) has expired: order it again`
-    })
-
+  for (const { folder, params, operationIds, summaries } of folders) {
     app.get(
       `${folder}/:filename`,
       {
         config: { role: 'reader' },
         schema: {
           operationId: operationIds.fetch,
-          summary: 'Fetch a report',
-          description: 'The file that an order linked to, once it is made.',
+          summary: summaries.fetch,
+          description: 'The file that an order linked to, once it is ready.',
           tags: ['reports'],
           params,
           response: {
-            200: contentResponse('The report.', 'text/csv', ReportCsvSchema),
+            200: contentResponse('The report as a file.', 'text/csv', ReportCsvSchema),
             ...commonErrors,
             410: expired,
-            404: passingErrorResponse(
-              'The report is not there: not yet (`Retry-After` says when to ask again), or not at all.',
+            404: retryableErrorResponse(
+              'ReportUnavailableError',
+              'The report is not ready yet (`Retry-After` says when to try again), has failed, or was never ordered.',
               {
-                REPORT_PENDING: `report (${example}) is being made`,
-                REPORT_FAILED: `report (${example}) could not be made: order it again`,
-                REPORT_NOT_FOUND: `report (${example}) not found: order it first`
+                REPORT_PENDING: reportPending(USER_REPORT).message,
+                REPORT_FAILED: reportFailed(USER_REPORT).message,
+                REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
               }
             )
           }
@@ -209,15 +219,15 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         config: { role: 'reader' },
         schema: {
           operationId: operationIds.status,
-          summary: 'Get how far a report is',
-          description: 'A report that could not be made is tried five times, with pauses that grow.',
+          summary: summaries.status,
+          description: 'A report that cannot be made is tried five times, with growing pauses.',
           tags: ['reports'],
           params,
           response: {
             200: ReportStatusSchema,
             ...commonErrors,
-            404: errorResponse('There is no such report.', {
-              REPORT_NOT_FOUND: `report (${example}) not found: order it first`
+            404: errorResponse('ReportNotFoundError', 'The report was never ordered.', {
+              REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
             }),
             410: expired
           }

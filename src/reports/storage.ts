@@ -4,34 +4,34 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
 export type StoredReport = {
-  /** Bytes. */
+  /** The size in bytes. */
   size: number
-  /** Opens what is stored: the caller reads or destroys it. */
+  /** The caller must read or destroy it. */
   content: Readable
 }
 
-/** Where finished reports lie: what all instances share beside the database. */
+/** The storage of finished reports. All instances share it. */
 export type ReportStorage = {
   /**
-   * Stores what `fill` writes: under `name` there is all of it, durably, once this has resolved, and nothing before.
-   * Each name is written once.
+   * Stores what `fill` writes. `name` appears only when this resolves, with the complete content, durably. Each name
+   * may be written only once.
    */
   write(name: string, fill: (target: Writable) => Promise<void>): Promise<void>
-  /** Undefined where there is none of that name. */
+  /** Undefined if there is no file of this name. */
   read(name: string): Promise<StoredReport | undefined>
   has(name: string): Promise<boolean>
-  /** Removes what is stored under the name, and what a broken-off `write` has left of it. */
+  /** Removes the file of this name, complete or left by an aborted `write`. */
   remove(name: string): Promise<void>
-  /** The names under which something, or what is left of something, was last written to before `time` (milliseconds since 1970). */
+  /** Lists the names of complete and incomplete files last modified before `time` (milliseconds since 1970). */
   listOlderThan(time: number): AsyncIterable<string>
 }
 
-/** What is stored for an attempt at a report: nobody else writes under that name. */
+/** The name of the file of an attempt. Only this attempt writes to it. */
 export function storedName(filename: string, token: string): string {
   return filename.replace(/\.csv$/, `.${token}.csv`)
 }
 
-/** The token in a name from `storedName`; undefined where it is none. */
+/** The token in a name made by `storedName`; undefined for other names. */
 export function tokenInName(name: string): string | undefined {
   return /\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.csv$/.exec(name)?.[1]
 }
@@ -40,10 +40,10 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
-/** A file that is being written has its name behind this. */
+/** The prefix of the name while a file is incomplete. */
 const UNFINISHED = '.'
 
-/** Reports as files in one folder, which may be on a volume that several machines share. */
+/** Stores reports as files in one folder, which may be on a volume shared by several machines. */
 export class FileReportStorage implements ReportStorage {
   readonly #directory: string
 
@@ -55,7 +55,7 @@ export class FileReportStorage implements ReportStorage {
     const unfinished = this.#path(UNFINISHED + name)
     await fill(createWriteStream(unfinished, { flags: 'wx', flush: true }))
     await rename(unfinished, this.#path(name))
-    // The name itself survives a power failure only when its folder has been written.
+    // Only after the folder is synced does the new name survive a power failure.
     const folder = await open(this.#directory)
     await folder.sync().finally(() => folder.close())
   }
@@ -92,7 +92,7 @@ export class FileReportStorage implements ReportStorage {
     return join(this.#directory, file)
   }
 
-  /** Milliseconds since 1970. */
+  /** The time of the last modification, in milliseconds since 1970; undefined if there is no such file. */
   async #modifiedAt(file: string): Promise<number | undefined> {
     try {
       return (await stat(this.#path(file))).mtimeMs

@@ -1,46 +1,35 @@
 import fp from 'fastify-plugin'
 import { BackgroundJob } from '../database/background-job.ts'
-import { connectDatabase } from '../database/connect.ts'
-import { BULK_STATEMENT_TIMEOUT } from '../database/pools.ts'
-import { type ClosingPosition, closePeriods, continueAssignment } from './queries.ts'
+import {
+  ASSIGNMENT_CHUNK_SIZE,
+  CLOSING_BATCH_SIZE,
+  POOL_CLOSE_TIMEOUT_SECONDS,
+  SEGMENT_JOB_POLL_MS
+} from '../limits.ts'
+import { type ClosingPosition, closePeriods } from './deletion-queries.ts'
+import { continueAssignment } from './filling-queries.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     backgroundJobs: {
-      /** Puts the users into segments whose creation was answered before they were in. */
+      /** Fills segments that were created with `Prefer: respond-async`. */
       assignments: BackgroundJob
-      /** Writes their end into the periods of deleted segments, which are over without it. */
+      /** Writes `removed_at` into the periods of deleted segments. The periods have ended without it. */
       closing: BackgroundJob
     }
   }
 }
 
-/** Milliseconds after which an instance looks for work that it wasn't told of. */
-const POLL_MS = 5_000
-/** One for each job. */
-const CONNECTIONS = 2
-/** Users who are put in by one step: adding users to the same segment by request waits for it. */
-const ASSIGNMENT_CHUNK_SIZE = 2_000
-/** Periods that are closed by one step. */
-const CLOSING_BATCH_SIZE = 500
-
-export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
-  async (app, { databaseUrl }) => {
-    const sql = connectDatabase(databaseUrl, {
-      name: 'user-segments background',
-      connections: CONNECTIONS,
-      observer: app.metrics.watchPool('background', CONNECTIONS),
-      statementTimeout: BULK_STATEMENT_TIMEOUT,
-      lockTimeout: 60_000
-    })
+export const backgroundJobsPlugin = fp(
+  async (app) => {
     let position: ClosingPosition | undefined
     const jobs = {
       assignments: new BackgroundJob({
         name: 'assignments',
         share: 0.25,
-        poll: POLL_MS,
+        poll: SEGMENT_JOB_POLL_MS,
         step: async () => {
-          const step = await continueAssignment(sql, ASSIGNMENT_CHUNK_SIZE)
+          const step = await continueAssignment(app.bulk, ASSIGNMENT_CHUNK_SIZE)
           if (step?.error) app.log.error({ ...step }, 'assignment failed')
           return step !== undefined
         },
@@ -49,25 +38,25 @@ export const backgroundJobsPlugin = fp<{ databaseUrl: string }>(
       closing: new BackgroundJob({
         name: 'closing',
         share: 0.2,
-        poll: POLL_MS,
+        poll: SEGMENT_JOB_POLL_MS,
         step: async () => {
-          position = await closePeriods(sql, position, CLOSING_BATCH_SIZE)
+          position = await closePeriods(app.bulk, position, CLOSING_BATCH_SIZE)
           return position !== undefined
         },
         log: app.log
       })
     }
     app.decorate('backgroundJobs', jobs)
-    // Not before: an app that only answers for its documentation needs no database.
+    // The jobs start with `listen`, not before: generating the documentation needs an app without a database.
     app.addHook('onListen', async () => {
       for (const job of Object.values(jobs)) job.start()
     })
     app.addHook('onClose', async () => {
       const stopped = Promise.all(Object.values(jobs).map((job) => job.stop()))
-      // A step that takes longer is rolled back, and done again by whoever runs next.
-      await sql.end({ timeout: 5 })
+      // A step that takes longer is rolled back, and repeated by the next instance that runs.
+      await app.bulk.end({ timeout: POOL_CLOSE_TIMEOUT_SECONDS })
       await stopped
     })
   },
-  { name: 'background-jobs' }
+  { name: 'background-jobs', dependencies: ['database'] }
 )

@@ -1,64 +1,81 @@
 import { once } from 'node:events'
-import { type Readable, Transform } from 'node:stream'
+import { PassThrough, type Readable } from 'node:stream'
 import type { Slug } from '../../schemas/common.ts'
-import { connectDatabase } from '../database/connect.ts'
-import { retryIdempotent } from '../database/faults.ts'
-import { streamBatches } from '../database/query-stream.ts'
+import type { Pool, Sql } from '../database/connect.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import { transaction } from '../database/transaction.ts'
 import { segmentNotFound } from '../http/errors.ts'
+import {
+  DOWNLOAD_IDLE_TIMEOUT_MS,
+  DOWNLOAD_PAGE_SIZE,
+  DOWNLOAD_TIMEOUT_MS,
+  LOCK_TIMEOUT_MS
+} from '../limits.ts'
 import { selectMemberLines, selectSegmentId } from './queries.ts'
 
 /**
- * Milliseconds in which a client has to have taken all of it: no longer than other statements over many users may a
- * snapshot keep PostgreSQL from tidying up. Ten million users are 17,000 a second then.
+ * Make the planner read each page through an index. For a segment that is newer than the statistics, it would otherwise
+ * scan all remaining members for each page.
  */
-const STATEMENT_TIMEOUT_MS = 600_000
-const LOCK_TIMEOUT_MS = 4_000
+export const STREAM_SETTINGS = {
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  jit: 'off',
+  // Shorter than in the bulk pool: the request has a deadline.
+  lock_timeout: String(LOCK_TIMEOUT_MS),
+  // The transaction waits for the client between two pages, for less than this.
+  idle_in_transaction_session_timeout: String(DOWNLOAD_IDLE_TIMEOUT_MS)
+}
 
 /**
- * Each page is found by the indexes. Where the statistics don't know the segment yet, the planner would go over all that
- * is left of it for each page.
- */
-const PAGE_SETTINGS = { enable_seqscan: 'off', enable_bitmapscan: 'off', jit: 'off' }
-
-/**
- * Reads the active members of a segment, from one snapshot, as CSV. What is read from the database, on a connection of
- * its own, is a page ahead of what the caller takes; when the caller destroys the stream, the query ends.
+ * Streams the members of a segment at one moment as CSV. The next page is read after the caller has read the previous
+ * one. If the caller destroys the stream, the transaction ends.
  *
- * Resolves when the first page is there, so that what is wrong before that can be answered as usual.
+ * Resolves when the first page has arrived, so that an earlier error can be answered with the usual error response.
  *
- * @throws {ApiError} SEGMENT_NOT_FOUND where there is and was no such segment. A deleted one has no members.
+ * @throws {ApiError} SEGMENT_NOT_FOUND if the segment never existed. A deleted segment has no members.
  */
-export async function openMembersCsv(databaseUrl: string, slug: Slug): Promise<Readable> {
-  const sql = connectDatabase(databaseUrl, {
-    name: 'user-segments members',
-    connections: 1,
-    statementTimeout: STATEMENT_TIMEOUT_MS,
-    lockTimeout: LOCK_TIMEOUT_MS,
-    settings: PAGE_SETTINGS
+export async function openMembersCsv(pool: Pool, slug: Slug): Promise<Readable> {
+  const segmentId = await retryIdempotent(() => selectSegmentId(pool, slug))
+  if (segmentId === undefined) throw segmentNotFound(slug)
+  const csv = new PassThrough()
+  // Without a listener, an error before the stream has a reader would end the process.
+  csv.on('error', () => {})
+  csv.write('user_id\n')
+  const { promise: opened, resolve, reject } = Promise.withResolvers<void>()
+  const timer = setTimeout(
+    () => csv.destroy(new Error('the client did not read the download in time')),
+    DOWNLOAD_TIMEOUT_MS
+  )
+  csv.once('close', () => clearTimeout(timer))
+  const sent = transaction(pool, (sql) => sendMembers(sql, segmentId, csv, resolve), {
+    isolation: 'repeatable read',
+    settings: STREAM_SETTINGS
   })
-  // Not waited for: a cursor that is given up in the middle never comes to its end.
-  const disconnect = () => void sql.end({ timeout: 0 })
-  try {
-    const segmentId = await retryIdempotent(() => selectSegmentId(sql, slug))
-    if (segmentId === undefined) throw segmentNotFound(slug)
-    const pages = streamBatches(selectMemberLines(sql, segmentId), 1, (error) => error as Error)
-    await once(pages, 'readable')
+  sent.catch((error) => {
+    reject(error)
+    csv.destroy(error)
+  })
+  await opened
+  return csv
+}
 
-    const csv = new Transform({
-      writableObjectMode: true,
-      writableHighWaterMark: 1,
-      transform: ([[lines]]: [[string]], _encoding, done) => done(null, lines)
-    })
-    csv.once('close', () => {
-      pages.destroy()
-      disconnect()
-    })
-    csv.push('user_id\n')
-    pages.once('error', (error) => csv.destroy(error))
-    pages.pipe(csv)
-    return csv
-  } catch (error) {
-    disconnect()
-    throw error
+async function sendMembers(
+  sql: Sql,
+  segmentId: number,
+  csv: PassThrough,
+  onFirstPage: () => void
+): Promise<void> {
+  let after = '0'
+  while (!csv.destroyed) {
+    const page = await selectMemberLines(sql, segmentId, after, DOWNLOAD_PAGE_SIZE)
+    onFirstPage()
+    if (!page) {
+      csv.end()
+      return
+    }
+    after = page.upto
+    const isTaken = csv.write(page.lines)
+    if (!isTaken) await Promise.race([once(csv, 'drain'), once(csv, 'close')])
   }
 }

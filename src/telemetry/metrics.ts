@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { StatementObserver } from '../database/statements.ts'
+import type { StatementObserver } from '../database/pool.ts'
 import { finalStatus } from './request-log.ts'
 
 declare module 'fastify' {
@@ -9,7 +9,7 @@ declare module 'fastify' {
   }
 }
 
-/** How many jobs of a queue are unfinished, and the seconds since the oldest of them was ordered; 0 without any. */
+/** The number of unfinished jobs of a queue, and the seconds since the oldest of them was ordered; 0 without jobs. */
 export type QueueState = {
   queue: string
   queued: number
@@ -18,37 +18,37 @@ export type QueueState = {
   oldest_running: number
 }
 
-/** Seconds; from a read whose pages are in memory to the longest that a request may take. */
+/** Seconds, from a membership lookup whose pages are in memory to the longest that a request may take. */
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
-/** Seconds; a statement on the hot paths is given up after 5 s, one over all users after ten minutes. */
+/** Seconds. A statement about a few users times out after 5 s, one about all users after ten minutes. */
 const STATEMENT_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 30, 600]
-/** Seconds; a million rows take about 2 s. */
+/** Seconds. A million rows take about 2 s. */
 const REPORT_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
-/** Users; the last one is the most that a query asks for. */
+/** Users. The last bucket is the largest number of users in a query. */
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
 
-/** In place of the path where no route matches: paths that callers make up must not become label values. */
+/** The label if no route matches: paths that callers invent must not become label values. */
 const UNKNOWN_ROUTE = 'unknown'
 
-/** What is measured, for `GET /metrics`. Each app has its own, so that several may run in a process. */
+/** The metrics of `GET /metrics`. Each app has its own instance, so that several apps can run in one process. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #registers = [this.#registry]
 
   readonly #requests = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'Time from a request’s head to the end of its answer. Status 499: broken off before that.',
+    help: 'Time from the head of a request to the end of its answer. Status 499: the request was aborted.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
     registers: this.#registers
   })
   readonly #requestObservers = new Map<string, (seconds: number) => void>()
 
-  /** Gauges are set when they are read: to set them at each statement would cost more than the rest of it. */
+  /** The gauges are set when they are scraped: setting them for each statement would cost more than its other metrics. */
   readonly #pools = new Map<string, { statements: number; connections: number }>()
   readonly #statements: Gauge<'pool'> = new Gauge({
     name: 'user_segments_database_statements',
-    help: 'Statements under way, those that wait for a connection among them.',
+    help: 'Statements in progress, including those that wait for a connection.',
     labelNames: ['pool'],
     registers: this.#registers,
     collect: () => {
@@ -57,7 +57,7 @@ export class Metrics {
   })
   readonly #waitingStatements: Gauge<'pool'> = new Gauge({
     name: 'user_segments_database_statements_waiting',
-    help: 'Statements that wait because each connection of their pool has one already.',
+    help: 'Statements that wait because all connections of their pool are in use.',
     labelNames: ['pool'],
     registers: this.#registers,
     collect: () => {
@@ -67,26 +67,25 @@ export class Metrics {
   })
   readonly #connections = new Gauge({
     name: 'user_segments_database_connections_max',
-    help: 'Connections that a pool opens at the most: as many statements run at once.',
+    help: 'Size of the pool: the most connections it opens, and the most statements that run at once.',
     labelNames: ['pool'],
     registers: this.#registers
   })
   readonly #statementDuration = new Histogram({
     name: 'user_segments_database_statement_duration_seconds',
-    help: 'Time from the order of a statement to its end, its wait for a connection included.',
+    help: 'Time from the request of a statement to its result, including its wait for a connection.',
     labelNames: ['pool'],
     buckets: STATEMENT_BUCKETS,
     registers: this.#registers
   })
 
-  /** Users asked for by a query of the hot read. */
   readonly readBatchUsers = new Histogram({
     name: 'user_segments_read_batch_users',
-    help: 'Users asked for by one query of the hot read.',
+    help: 'Users in one query of the membership lookup.',
     buckets: BATCH_BUCKETS,
     registers: this.#registers
   })
-  /** Seconds from the order of a report to its end; the outcome is `made` or `failed`. */
+  /** In seconds. The outcome is `made` or `failed`. */
   readonly reportDuration = new Histogram({
     name: 'user_segments_report_duration_seconds',
     help: 'Time from the order of a report to its end.',
@@ -97,35 +96,35 @@ export class Metrics {
 
   readonly #databaseUp = new Gauge({
     name: 'user_segments_database_up',
-    help: 'Whether the database let this scrape in and answered it.',
+    help: '1 if the database accepted the connection of this scrape and answered, otherwise 0.',
     registers: this.#registers
   })
   readonly #queueJobs = new Gauge({
     name: 'user_segments_queue_jobs',
-    help: 'Unfinished jobs in the database, those of all instances. Absent where it could not be asked.',
+    help: 'Unfinished jobs of all instances. Absent if the database did not answer.',
     labelNames: ['queue', 'status'],
     registers: this.#registers
   })
   readonly #oldestJobAge = new Gauge({
     name: 'user_segments_queue_oldest_job_age_seconds',
-    help: 'Time since the oldest such job was ordered; 0 where there is none.',
+    help: 'Time since the oldest of these jobs was ordered; 0 if there are none.',
     labelNames: ['queue', 'status'],
     registers: this.#registers
   })
 
-  /** @param countLostLines how many lines of the log were lost so far. */
+  /** @param countLostLines returns the number of log lines lost so far. */
   constructor(countLostLines: () => number) {
     collectDefaultMetrics({ register: this.#registry })
     new Counter({
       name: 'user_segments_log_lines_lost_total',
-      help: 'Lines of the log that were lost because their reader was too slow.',
+      help: 'Log lines that were lost because their reader was too slow.',
       registers: this.#registers,
       collect() {
         this.reset()
         this.inc(countLostLines())
       }
     })
-    // An increase from nothing to one is none to Prometheus.
+    // Prometheus does not count the first sample of a series as an increase, so each series starts at 0.
     for (const outcome of ['made', 'failed']) this.reportDuration.zero({ outcome })
   }
 
@@ -134,12 +133,12 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  /** Everything that is measured, in Prometheus' text form. */
+  /** All metrics in the text format of Prometheus. */
   render(): Promise<string> {
     return this.#registry.metrics()
   }
 
-  /** Counts a request that has ended. */
+  /** Records the duration of a request that has ended. */
   observeRequest(request: FastifyRequest, reply: FastifyReply): void {
     const { method } = request
     const route = request.routeOptions.url ?? UNKNOWN_ROUTE
@@ -153,23 +152,23 @@ export class Metrics {
     observe(reply.elapsedTime / 1000)
   }
 
-  /** Measures the statements of a pool of connections. */
+  /** Returns an observer that measures the statements of a pool. */
   watchPool(pool: string, connections: number): StatementObserver {
     const load = { statements: 0, connections }
     this.#pools.set(pool, load)
     this.#connections.set({ pool }, connections)
     const { observe } = this.#statementDuration.labels({ pool })
     return () => {
-      const begun = performance.now()
+      const start = performance.now()
       load.statements += 1
       return () => {
         load.statements -= 1
-        observe((performance.now() - begun) / 1000)
+        observe((performance.now() - start) / 1000)
       }
     }
   }
 
-  /** Takes over what the database has answered for this scrape; no queues where it couldn't. */
+  /** Sets what the database answered for this scrape. `queues` is empty if it did not answer. */
   setDatabase(up: boolean, queues: QueueState[]): void {
     this.#databaseUp.set(up ? 1 : 0)
     this.#queueJobs.reset()

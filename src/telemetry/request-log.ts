@@ -1,41 +1,42 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import { FAULT_LOG_INTERVAL_MS } from '../limits.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     faultLog: FaultLog
   }
   interface FastifyReply {
-    /** Why the request failed, for its line in the log. */
+    /** Why the request failed, for its log line. */
     failure?: Failure
   }
 }
 
 type Failure = {
-  /** That of the answer. */
+  /** The code of the answer. */
   code: string
-  /** The code of the error behind it: Node.js's, or an SQLSTATE. */
+  /** The code of the underlying error: a code of Node.js, or an SQLSTATE. */
   cause?: string
 }
 
-/** The status of a request that was broken off before its answer had ended, as proxies log it. */
-export const BROKEN_OFF = 499
+/** The status of a request that was aborted before the end of its answer, as proxies log it. */
+const ABORTED = 499
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/
 
-/** The id of a request: the caller's `x-request-id` where it is one, a new one otherwise. */
+/** The id of a request: the caller's `x-request-id` if it is valid, otherwise a new one. */
 export function takeRequestId({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && requestIdPattern.test(given) ? given : randomUUID()
 }
 
-/** The status that a request has ended with. */
+/** The final status of a request that has ended. */
 export function finalStatus({ raw }: FastifyReply): number {
-  return raw.writableEnded ? raw.statusCode : BROKEN_OFF
+  return raw.writableEnded ? raw.statusCode : ABORTED
 }
 
-/** The code of an error, where it has one. */
+/** The code of an error, if it has one. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
@@ -43,23 +44,23 @@ export function errorCode(error: unknown): string | undefined {
 function logRequest({ method, url, actor }: FastifyRequest, reply: FastifyReply): void {
   const status = finalStatus(reply)
   const milliseconds = Math.round(reply.elapsedTime * 1000) / 1000
-  // Without the query, where some callers put their secrets.
+  // Without the query, in which some callers send secrets.
   const [path] = url.split('?', 1)
   const line = { method, url: path, key: actor?.name, status, milliseconds, ...reply.failure }
   if (status >= 500) reply.log.warn(line, 'request')
-  else reply.log.info(line, status === BROKEN_OFF ? 'request broken off' : 'request')
+  else reply.log.info(line, status === ABORTED ? 'request aborted' : 'request')
 }
 
 /**
- * One line a request, when it has ended. Errors have their own line, from the error handler.
+ * Logs one line for each request when it has ended. The error handler logs errors separately.
  *
- * Fastify tells this of every request before anything else, also of those that it refuses itself and that pass no hook.
- * So here is where an answer gets the request's id.
+ * Fastify calls this for every request before anything else, including requests that it refuses before any hook. So the
+ * id of the request is added to the answer here.
  */
 export class RequestLog extends LogController {
   readonly #onEnd: (request: FastifyRequest, reply: FastifyReply) => void
 
-  /** @param onEnd is told of each request that has ended. */
+  /** @param onEnd is called for each request that has ended. */
   constructor(onEnd: (request: FastifyRequest, reply: FastifyReply) => void = () => {}) {
     super({ requestIdLogLabel: 'request_id' })
     this.#onEnd = onEnd
@@ -67,7 +68,7 @@ export class RequestLog extends LogController {
 
   override incomingRequest(request: FastifyRequest, reply: FastifyReply): void {
     reply.header('x-request-id', request.id)
-    // Neither requestCompleted nor onResponse, which never come when the client has gone.
+    // Not requestCompleted or onResponse: neither is called if the client disconnects.
     reply.raw.once('close', () => {
       logRequest(request, reply)
       this.#onEnd(request, reply)
@@ -77,23 +78,19 @@ export class RequestLog extends LogController {
   override requestCompleted(): void {}
 
   override streamError(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
-    // That the client has gone is in the request's line.
-    if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE')
-      reply.log.error({ err: error }, 'answer broken off')
+    // The log line of the request already shows that the client disconnected.
+    if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') reply.log.error({ err: error }, 'answer aborted')
   }
 }
 
-/** Milliseconds in which a fault that many requests meet is logged once. */
-const FAULT_INTERVAL_MS = 10_000
-
-/** Tells a fault from those that have just been logged, so that an outage is not a stack for each request. */
+/** Limits how often a fault is logged, so that an outage does not log a stack for each request. */
 export class FaultLog {
   readonly #loggedAt = new Map<string, number>()
 
-  /** Whether the fault of this code is to be logged now. */
+  /** Whether to log a fault with this code now. */
   isDue(code: string): boolean {
     const now = performance.now()
-    if (now - (this.#loggedAt.get(code) ?? -Infinity) < FAULT_INTERVAL_MS) return false
+    if (now - (this.#loggedAt.get(code) ?? -Infinity) < FAULT_LOG_INTERVAL_MS) return false
     this.#loggedAt.set(code, now)
     return true
   }

@@ -1,39 +1,39 @@
-/** Where the lines of a log go. */
+import { MAX_LOG_CHUNKS } from '../limits.ts'
+
+/** A destination of log lines. */
 export type LogSink = {
   write(line: string): void
-  /** Lines that were lost so far. */
+  /** The number of lines lost so far. */
   readonly lost: number
 }
 
-/** Characters after which lines are put together as bytes, which take a third of the memory. */
+/** Characters after which lines are combined and stored as bytes, which take a third of the memory. */
 const CHUNK_SIZE = 65_536
-/** Chunks that wait for the reader of stdout at the most: 16 MB, three seconds of 20,000 requests each. */
-const MAX_CHUNKS = 256
 
 /**
- * Writes lines to stdout without ever waiting for whoever reads it: those of a turn of the event loop together, as soon
- * as those before have been taken. Lines that would make too many wait are lost, and counted.
+ * Writes lines to stdout without ever making the caller wait for the reader. The lines of one turn of the event loop are
+ * written together, when the previous write has finished. If too many lines are waiting, new lines are lost and counted.
  */
 class StdoutLog implements LogSink {
   lost = 0
   #reported = 0
-  /** The lines that have waited for longer, and the newest ones. */
+  /** Waiting lines: full chunks, the oldest first, and then the newest lines. */
   #chunks: Buffer[] = []
   #lines = ''
   #busy = false
   #drained = () => {}
 
   constructor() {
-    // The reader may go, the service stays.
+    // If the reader disappears, the service continues.
     process.stdout.on('error', () => {})
-    // What the system still takes where the process ends without `flush`.
+    // If the process exits without `flush`, write what the system still accepts.
     process.on('exit', () => {
       for (const chunk of [...this.#chunks, this.#lines]) process.stdout.write(chunk)
     })
   }
 
   write(line: string): void {
-    if (this.#chunks.length >= MAX_CHUNKS) {
+    if (this.#chunks.length >= MAX_LOG_CHUNKS) {
       this.lost += 1
       return
     }
@@ -44,7 +44,7 @@ class StdoutLog implements LogSink {
     setImmediate(() => this.#send())
   }
 
-  /** Resolves when all lines have been read, after `timeout` milliseconds at the latest. */
+  /** Resolves when all lines have been written, after at most `timeout` milliseconds. */
   async flush(timeout: number): Promise<void> {
     if (!this.#busy) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -62,9 +62,9 @@ class StdoutLog implements LogSink {
   }
 
   #send(): void {
-    const waited = this.#chunks.shift()
-    const chunk = waited ?? this.#lines
-    if (waited === undefined) this.#lines = ''
+    const fullChunk = this.#chunks.shift()
+    const chunk = fullChunk ?? this.#lines
+    if (fullChunk === undefined) this.#lines = ''
     if (chunk.length === 0) {
       this.#busy = false
       this.#drained()

@@ -5,16 +5,15 @@ import { detectResources, envDetector, resourceFromAttributes } from '@opentelem
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
+import { TRACING_CLOSE_TIMEOUT_MS } from '../limits.ts'
 
-/** Milliseconds in which the last spans are sent when the service shuts down; a collector that is gone takes ten. */
-const CLOSE_TIMEOUT_MS = 3_000
-
-/** Asked for again and again by machines: their traces would hide the others. */
+/** Probes and scrapes are so frequent that their traces would hide the others. */
 const untracedPath = /^\/(health\/|metrics)/
 
 /**
- * A span a request, sent as OTLP by the standard `OTEL_*` variables, which the packages read themselves. A caller's
- * `traceparent` is followed. One app a process: OpenTelemetry's context and propagation are global.
+ * Sends one span for each request as OTLP. The packages read the standard `OTEL_*` variables themselves. A span belongs to
+ * the trace of the caller's `traceparent`. Only one app in a process can use this, because OpenTelemetry's context and
+ * propagation are global.
  */
 export const tracingPlugin = fp(
   async (app) => {
@@ -32,7 +31,7 @@ export const tracingPlugin = fp(
     })
     provider.register()
     const instrumentation = new FastifyOtelInstrumentation({
-      // A span for each of the hooks of a request says nothing, and costs as much as the request.
+      // Spans for the hooks of a request are of no use, and cost as much as the request.
       instrumentHooks: false,
       instrumentHandler: false,
       ignorePaths: ({ url }) => untracedPath.test(url),
@@ -46,8 +45,8 @@ export const tracingPlugin = fp(
 
     app.addHook('onClose', async () => {
       const { promise: overdue, resolve: giveUp } = Promise.withResolvers<void>()
-      const timer = setTimeout(giveUp, CLOSE_TIMEOUT_MS)
-      // What could not be sent has been logged.
+      const timer = setTimeout(giveUp, TRACING_CLOSE_TIMEOUT_MS)
+      // Failures to send have been logged already.
       await Promise.race([provider.shutdown().catch(() => {}), overdue])
       clearTimeout(timer)
     })

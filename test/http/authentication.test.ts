@@ -9,7 +9,7 @@ import { startService, waitUntil } from '../support/service.ts'
 const options = { HOST: '127.0.0.1', OPEN_ROUTES: 'docs' }
 const digest = 'a'.repeat(64)
 
-/** An app with authentication and nothing else, and its log. */
+/** An app with nothing but authentication, and its log. */
 async function build(settings: Partial<Parameters<typeof authenticationPlugin>[1]> = {}) {
   const lines: string[] = []
   const stream = new Writable({
@@ -40,7 +40,7 @@ t.test('a route that declares no role fails to register, whatever kind of route 
   }
 })
 
-t.test('a scope can say what routes need that declare nothing; it holds there alone', async (t) => {
+t.test('a scope can set the role of routes that declare none, only within the scope', async (t) => {
   const key = makeKey('analyst', 'reader')
   const { app } = await build({ API_KEYS: key.setting })
   const schema = { hide: true }
@@ -56,7 +56,7 @@ t.test('a scope can say what routes need that declare nothing; it holds there al
   t.equal((await app.inject('/declared')).body, 'shown')
 })
 
-t.test('OPEN_ROUTES says which routes beside the API need no key', async (t) => {
+t.test('OPEN_ROUTES says which routes outside the API need no key', async (t) => {
   for (const [OPEN_ROUTES, docs, metrics] of [
     ['docs', 'open', 'reader'],
     ['metrics', 'reader', 'open'],
@@ -81,19 +81,19 @@ t.test('handlers and later hooks know who sent a request', async (t) => {
   t.same((await unprotected.inject({ url: '/', headers: key.headers })).json(), { isUnknown: true })
 })
 
-t.test('without keys the service is open to this machine alone, or says so', async (t) => {
+t.test('without keys the service listens on loopback only, or refuses to start', async (t) => {
   for (const HOST of ['127.0.0.1', '127.9.9.9', 'localhost', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1']) {
     await t.resolves(build({ HOST }), HOST)
   }
   for (const HOST of ['0.0.0.0', '::', '0', '192.0.2.1', '::ffff:192.0.2.1', 'segments.example', '127.1']) {
-    const message = `API_KEYS is not set: without it HOST must be a loopback address, not ${HOST}; AUTH=off lets everybody in`
+    const message = `API_KEYS is not set: without it HOST must be a loopback address, not ${HOST}; AUTH=off allows access without keys`
     await t.rejects(build({ HOST }), new ConfigError(message), HOST)
     await t.resolves(build({ HOST, AUTH: 'off' }), HOST)
     await t.resolves(build({ HOST, API_KEYS: `analyst:reader:${digest}` }), HOST)
   }
 })
 
-t.test('a service that lets everybody in warns once, when it does', async (t) => {
+t.test('a service without authentication warns once', async (t) => {
   for (const [settings, warnings] of [
     [{}, 1],
     [{ AUTH: 'off' }, 1],
@@ -105,11 +105,11 @@ t.test('a service that lets everybody in warns once, when it does', async (t) =>
     await app.listen({ host: 'localhost', port: 0 })
     t.equal(lines.length, warnings)
     for (const line of lines)
-      t.match(line, 'authentication is off: whoever reaches the service may do everything')
+      t.match(line, 'authentication is off: anyone who can reach the service has full access')
   }
 })
 
-t.test('wrong keys are told by their place, and never shown', async (t) => {
+t.test('invalid keys are named by their position, and never shown', async (t) => {
   const form = 'must be name:role:sha256-of-secret, as `npm run key` prints it'
   const valid = `analyst:reader:${digest}`
   for (const [API_KEYS, message] of [
@@ -147,49 +147,46 @@ t.test('wrong keys are told by their place, and never shown', async (t) => {
   await t.resolves(build({ API_KEYS: ` ${valid} ,\n x:admin:${'B'.repeat(64)} ` }), 'with space around')
 })
 
-t.test(
-  'a rate limit counts each name by itself, over all routes, whichever of its keys is used',
-  async (t) => {
-    const analyst = [makeKey('analyst', 'reader'), makeKey('analyst', 'admin')] as const
-    const support = makeKey('support', 'editor')
-    const service = await startService(t, { API_KEYS: configureKeys(...analyst, support), RATE_LIMIT: 3 })
-    await service.sql`insert into users (id) values (1)`
-    const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
-    const user = '/api/v1/segments/user/1'
-    const send = async (path: string, headers: TestKey['headers'] | undefined) => {
-      const answer = await fetch(address + path, headers && { headers })
-      return {
-        status: answer.status,
-        retryAfter: answer.headers.get('retry-after'),
-        body: await answer.json()
-      }
+t.test('a rate limit counts each name separately, over all routes and all keys of the name', async (t) => {
+  const analyst = [makeKey('analyst', 'reader'), makeKey('analyst', 'admin')] as const
+  const support = makeKey('support', 'editor')
+  const service = await startService(t, { API_KEYS: configureKeys(...analyst, support), RATE_LIMIT: 3 })
+  await service.sql`insert into users (id) values (1)`
+  const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const user = '/api/v1/segments/user/1'
+  const send = async (path: string, headers: TestKey['headers'] | undefined) => {
+    const answer = await fetch(address + path, headers && { headers })
+    return {
+      status: answer.status,
+      retryAfter: answer.headers.get('retry-after'),
+      body: await answer.json()
     }
-
-    // Far more than there are in the seconds that this takes.
-    const answers = await Promise.all(
-      Array.from({ length: 300 }, (_, n) =>
-        send(n % 3 ? user : '/api/v1/segment/UNKNOWN', analyst[n % 2]?.headers)
-      )
-    )
-    const refused = answers.filter(({ status }) => status === 429)
-    t.ok(refused.length > 200 && refused.length < 300, `${refused.length} of 300 were refused`)
-    const body = { message: 'key (analyst) may send 3 requests a second', code: 'RATE_LIMITED' }
-    t.same(refused[0], { status: 429, retryAfter: '1', body })
-    t.match(await send(user, support.headers), { status: 200, retryAfter: null }, 'another name is served')
-    t.match(await send('/health/live', undefined), { status: 200 }, 'and what is open')
-    t.match(await send(user, undefined), { status: 401 }, 'who has no key is told so')
-    await waitUntil(
-      () => send(user, analyst[0].headers),
-      ({ status }) => status === 200
-    )
   }
-)
+
+  // Far more than the limit allows in the seconds that this takes.
+  const answers = await Promise.all(
+    Array.from({ length: 300 }, (_, n) =>
+      send(n % 3 ? user : '/api/v1/segment/UNKNOWN', analyst[n % 2]?.headers)
+    )
+  )
+  const refused = answers.filter(({ status }) => status === 429)
+  t.ok(refused.length > 200 && refused.length < 300, `${refused.length} of 300 were refused`)
+  const body = { message: 'key (analyst) may send 3 requests a second', code: 'RATE_LIMITED' }
+  t.same(refused[0], { status: 429, retryAfter: '1', body })
+  t.match(await send(user, support.headers), { status: 200, retryAfter: null }, 'another name is accepted')
+  t.match(await send('/health/live', undefined), { status: 200 }, 'open routes are served')
+  t.match(await send(user, undefined), { status: 401 }, 'a request without a key is refused as such')
+  await waitUntil(
+    () => send(user, analyst[0].headers),
+    ({ status }) => status === 200
+  )
+})
 
 t.test('all routes count together', async (t) => {
   const key = makeKey('marketing', 'admin')
   const service = await startService(t, { API_KEYS: key.setting, RATE_LIMIT: 1 })
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
-  // One request each: nobody would be refused who counted each route by itself.
+  // One request each: a limit for each route would refuse none of them.
   const paths = [
     '/segment/A',
     '/segments/user/1',
@@ -209,7 +206,7 @@ t.test('all routes count together', async (t) => {
   )
 })
 
-t.test('who is refused for its rate has changed nothing', async (t) => {
+t.test('a request that is refused for its rate changes nothing', async (t) => {
   const key = makeKey('marketing', 'admin')
   const service = await startService(t, { API_KEYS: key.setting, RATE_LIMIT: 1 })
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
@@ -224,7 +221,7 @@ t.test('who is refused for its rate has changed nothing', async (t) => {
   t.same(rows.map(({ slug }) => slug).toSorted(), created.toSorted())
 })
 
-t.test('without a limit, as many requests as one likes', async (t) => {
+t.test('without a limit, any number of requests is served', async (t) => {
   const key = makeKey('analyst', 'reader')
   const service = await startService(t, { API_KEYS: key.setting })
   await service.sql`insert into users (id) values (1)`

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { type Role, roles } from '../../src/http/api-keys.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
 import { collectRoutes, describeRoute, exampleRequest } from '../support/routes.ts'
-import { startService, type TestService } from '../support/service.ts'
+import { emptyTables, removeReports, startService, type TestService } from '../support/service.ts'
 
 const names = { reader: 'analyst', editor: 'support', admin: 'marketing' }
 
@@ -17,18 +17,18 @@ function makeKeys() {
 }
 
 const keys = makeKeys()
-/** Of the same names again, in the course of a rotation. */
+/** Keys with the same names, as during a rotation. */
 const renewedKeys = makeKeys()
-/** As it was before that, and is configured no more. */
+/** A former key of the same name, which is no longer configured. */
 const formerKey = makeKey(names.admin, 'admin')
 const API_KEYS = configureKeys(...Object.values(keys), ...Object.values(renewedKeys))
 
 const { secret } = keys.admin
 const missing = 'header (authorization) is missing: it must be Bearer <secret>'
 const malformed = 'header (authorization) must be Bearer <secret>'
-const wrong = 'header (authorization) has the secret of no key'
+const wrong = 'header (authorization) matches no API key'
 
-/** What is no valid key: the header, if any, and what is said of it. */
+/** Invalid keys: the header, if any, and the message. */
 const invalidCredentials: [credential: string, authorization: string | undefined, message: string][] = [
   ['none', undefined, missing],
   ['an empty header', '', malformed],
@@ -64,7 +64,7 @@ function withCredential(request: InjectOptions, authorization: string | undefine
   return { ...request, headers: { ...request.headers, authorization } }
 }
 
-/** All that a request could change: every row of every table, and the reports. */
+/** Everything that a request could change: every row of every table, and the reports. */
 async function readState({ sql, reportsDirectory }: TestService): Promise<Record<string, unknown>> {
   const tables = await sql<{ name: string }[]>`
     select table_name as name
@@ -79,37 +79,39 @@ async function readState({ sql, reportsDirectory }: TestService): Promise<Record
   return state
 }
 
-/** A service where what the examples of its paths name is there, and what those of bodies create is not. */
-async function startServiceFor(t: Test, { url }: RouteOptions, OPEN_ROUTES: string): Promise<TestService> {
-  const service = await startService(t, { API_KEYS, OPEN_ROUTES })
-  const slugs = ['VOICE_MSG', 'PROMO_5', ...(url.includes(':slug') ? ['AVITO_VOICE_MESSAGES'] : [])]
-  await service.sql`insert into segments (slug) select unnest(${slugs}::text[])`
-  await service.sql`select change_user_segments(10, '{PROMO_5}', '{}')`
+/** Creates what the examples of the route need, but nothing that they create. */
+async function prepare(service: TestService, { url }: RouteOptions): Promise<TestService> {
+  const { sql } = service
+  await emptyTables(service.database)
+  await removeReports(service)
+  await sql`insert into users (id) values (10)`
+  if (url === '/api/v1/segment') return service
+  await sql`insert into segments (slug) values ('AVITO_VOICE_MESSAGES')`
   if (url.includes(':slug'))
-    await service.sql`select change_user_segments(10, '{AVITO_VOICE_MESSAGES}', '{}')`
+    await sql`insert into memberships (user_id, segment_id) select 10, id from segments`
   return service
 }
 
-/** Such services, for requests that change nothing. */
-function shareServices(t: Test, OPEN_ROUTES: string): (route: RouteOptions) => Promise<TestService> {
-  const services = new Map<boolean, Promise<TestService>>()
-  return (route) => {
-    const hasSlug = route.url.includes(':slug')
-    const service = services.get(hasSlug) ?? startServiceFor(t, route, OPEN_ROUTES)
-    services.set(hasSlug, service)
-    return service
-  }
+/** A service without background jobs, so that no earlier request changes anything during the next. */
+async function startRestingService(t: Test, OPEN_ROUTES: string): Promise<TestService> {
+  const service = await startService(t, { API_KEYS, OPEN_ROUTES })
+  await Promise.all(Object.values(service.app.backgroundJobs).map((job) => job.stop()))
+  return service
 }
 
-/** All routes there are, one for each method, with the role it declares. */
-async function listRoutes(t: Test, OPEN_ROUTES: string): Promise<[RouteOptions, Role | 'open'][]> {
-  const routes = collectRoutes(t)
-  await startService(t, { API_KEYS, OPEN_ROUTES })
-  const single = routes.flatMap((route) => [route.method].flat().map((method) => ({ ...route, method })))
-  return single.map((route) => {
+/** All routes, one per method, with their declared roles, and the service. */
+async function startWithRoutes(
+  t: Test,
+  OPEN_ROUTES: string
+): Promise<{ service: TestService; routes: [RouteOptions, Role | 'open'][] }> {
+  const collected = collectRoutes(t)
+  const service = await startRestingService(t, OPEN_ROUTES)
+  const single = collected.flatMap((route) => [route.method].flat().map((method) => ({ ...route, method })))
+  const routes = single.map((route): [RouteOptions, Role | 'open'] => {
     if (!route.config?.role) throw new Error(`${describeRoute(route)} declares no role`)
     return [route, route.config.role]
   })
+  return { service, routes }
 }
 
 async function serveEverybody(t: Test, service: TestService, route: RouteOptions): Promise<void> {
@@ -129,7 +131,7 @@ async function refuse(t: Test, service: TestService, route: RouteOptions, needed
     if (request.method !== 'HEAD') t.same(answer.json(), body, comment)
   }
   const request = exampleRequest(route)
-  // What would be refused for itself, but is not read.
+  // An invalid body, which must not be read.
   const unreadable = { ...request, headers: { 'content-type': 'text/plain' }, body: 'x'.repeat(2 ** 20 + 1) }
   for (const [credential, authorization, message] of invalidCredentials) {
     for (const sent of request.body === undefined ? [request] : [request, unreadable]) {
@@ -145,16 +147,10 @@ async function refuse(t: Test, service: TestService, route: RouteOptions, needed
   t.same(await readState(service), before, 'nothing has changed')
 }
 
-/** @param start a service of its own for each credential, where the route changes something. */
-async function serve(
-  t: Test,
-  start: () => Promise<TestService>,
-  route: RouteOptions,
-  needed: Role
-): Promise<void> {
+async function serve(t: Test, service: TestService, route: RouteOptions, needed: Role): Promise<void> {
   const sufficient = roles.filter((role) => reaches(role, needed))
   for (const [credential, authorization] of sufficient.flatMap(validCredentials)) {
-    const service = await start()
+    await prepare(service, route)
     const before = await readState(service)
     const { statusCode } = await service.app.inject(withCredential(exampleRequest(route), authorization))
     const isMissingReport = statusCode === 404 && route.url.includes(':filename')
@@ -164,42 +160,39 @@ async function serve(
   }
 }
 
-t.test('with nothing open that can be closed', async (t) => {
-  const open = 'none'
-  const shared = shareServices(t, open)
-  const routes = await listRoutes(t, open)
+t.test('with OPEN_ROUTES=none', async (t) => {
+  const { service, routes } = await startWithRoutes(t, 'none')
   for (const [route, role] of routes) {
     const name = describeRoute(route)
     if (role === 'open') {
-      t.test(`${name} serves everybody`, async (t) => serveEverybody(t, await shared(route), route))
+      t.test(`${name} needs no key`, async (t) => serveEverybody(t, await prepare(service, route), route))
     } else {
       t.test(`${name} serves no lower role than ${role}`, async (t) =>
-        refuse(t, await shared(route), route, role)
+        refuse(t, await prepare(service, route), route, role)
       )
     }
   }
-  // Only then: what is served may change something, if only later.
+  // Last, because ordered reports are still being generated afterwards.
   for (const [route, role] of routes) {
     if (role === 'open') continue
     t.test(`${describeRoute(route)} serves the role ${role} and higher ones`, (t) =>
-      serve(t, () => (role === 'reader' ? shared(route) : startServiceFor(t, route, open)), route, role)
+      serve(t, service, route, role)
     )
   }
 })
 
-t.test('with all open that can be', async (t) => {
-  const open = 'docs,metrics'
-  const shared = shareServices(t, open)
-  for (const [route, role] of await listRoutes(t, open)) {
+t.test('with all routes open that can be', async (t) => {
+  const { service, routes } = await startWithRoutes(t, 'docs,metrics')
+  for (const [route, role] of routes) {
     if (role !== 'open') continue
-    t.test(`${describeRoute(route)} serves everybody`, async (t) =>
-      serveEverybody(t, await shared(route), route)
+    t.test(`${describeRoute(route)} needs no key`, async (t) =>
+      serveEverybody(t, await prepare(service, route), route)
     )
   }
 })
 
-t.test('the roles are those that keys have been given out for', async (t) => {
-  const routes = await listRoutes(t, 'docs')
+t.test('each route requires the documented role', async (t) => {
+  const { routes } = await startWithRoutes(t, 'docs')
   t.match(Object.fromEntries(routes.map(([route, role]) => [describeRoute(route), role])), {
     'POST /api/v1/segment': 'admin',
     'DELETE /api/v1/segment/:slug': 'admin',
@@ -218,14 +211,16 @@ t.test('the roles are those that keys have been given out for', async (t) => {
     'GET /api/v1/reports/:filename': 'reader',
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
+    'GET /': 'open',
     'GET /openapi.json': 'open',
     'GET /swagger': 'open',
     'GET /swagger/static/*': 'open'
   })
-  const closed = await listRoutes(t, 'none')
+  const { routes: closed } = await startWithRoutes(t, 'none')
   t.match(Object.fromEntries(closed.map(([route, role]) => [describeRoute(route), role])), {
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
+    'GET /': 'reader',
     'GET /openapi.json': 'reader',
     'GET /swagger': 'reader',
     'GET /swagger/json': 'reader',
@@ -233,7 +228,7 @@ t.test('the roles are those that keys have been given out for', async (t) => {
   })
 })
 
-t.test('a refused order makes no report, and a served one does', async (t) => {
+t.test('a refused order generates no report, and an accepted one does', async (t) => {
   const service = await startService(t, { API_KEYS })
   await service.sql`insert into users (id) values (10)`
   const url = '/api/v1/segments/user/10/csv?from=2023-08-01&to=2023-08-31'
@@ -252,7 +247,7 @@ t.test('a refused order makes no report, and a served one does', async (t) => {
   t.ok(statusCode === 200 || body.includes('"REPORT_PENDING"'), body)
 })
 
-t.test('paths and methods that are not there are answered alike to everybody', async (t) => {
+t.test('unknown paths and methods get the same response with and without a key', async (t) => {
   const service = await startService(t, { API_KEYS })
   for (const headers of [{}, keys.admin.headers]) {
     const request = async (method: 'GET' | 'PUT' | 'OPTIONS', url: string) => {

@@ -25,7 +25,7 @@ t.test('the conventions of every answer', async (t) => {
     t.equal(order.statusCode, 202)
   })
 
-  t.test('a known path with a method it lacks answers 405 with Allow', async (t) => {
+  t.test('a known path answers 405 with Allow to a method it lacks', async (t) => {
     const cases: [string, string, string][] = [
       ['DELETE', '/api/v1/segment/', 'POST'],
       ['DELETE', '/api/v1/segment', 'POST'],
@@ -71,7 +71,6 @@ t.test('the conventions of every answer', async (t) => {
 
   t.test('an unknown path answers 404', async (t) => {
     for (const url of [
-      '/',
       '/api/v1',
       '/api/v2/segment',
       '/api/v1/segments/user',
@@ -94,7 +93,7 @@ t.test('the conventions of every answer', async (t) => {
   })
 
   t.test(
-    'a body that is not JSON answers 400, one that is too large 413, one of another type 415',
+    'a body that is not JSON is answered with 400, one that is too large with 413, one of another type with 415',
     async (t) => {
       const post = async (body: string, headers: Record<string, string> = {}) => {
         const answer = await send('POST', '/api/v1/segment', body, headers)
@@ -123,7 +122,7 @@ t.test('the conventions of every answer', async (t) => {
       t.equal(
         (await send('DELETE', '/api/v1/segment/X')).statusCode,
         404,
-        'none of the refused made a segment'
+        'no refused request created a segment'
       )
     }
   )
@@ -180,7 +179,7 @@ t.test('the conventions of every answer', async (t) => {
     }
   })
 
-  t.test('a failure that is ours shows no SQL, no stack and no path', async (t) => {
+  t.test('an internal error shows no SQL, no stack and no path', async (t) => {
     await service.sql`alter table users rename to gone`
     const answer = await send('GET', '/api/v1/segments/user/1')
     await service.sql`alter table gone rename to users`
@@ -191,14 +190,14 @@ t.test('the conventions of every answer', async (t) => {
         { message: 'the service failed on this request; the failure has been logged', code: 'INTERNAL_ERROR' }
       ]
     )
-    t.same((await send('GET', '/api/v1/segments/user/1')).json(), ['A'], 'and it passes')
+    t.same((await send('GET', '/api/v1/segments/user/1')).json(), ['A'], 'the request passes')
   })
 
-  t.test('answers are kept by no cache', async (t) => {
+  t.test('responses must not be cached', async (t) => {
     t.equal((await send('GET', '/api/v1/segments/user/1')).headers['cache-control'], 'no-store')
   })
 
-  t.test('a client that goes away is not in flight any more', async (t) => {
+  t.test('a request whose client disconnects is no longer in flight', async (t) => {
     const address = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
     const release = await holdTable(t, service.database, 'memberships')
     const socket = connect(Number(address.port), '127.0.0.1')
@@ -215,7 +214,7 @@ t.test('the conventions of every answer', async (t) => {
     t.same((await send('GET', '/api/v1/segments/user/1')).json(), ['A'])
   })
 
-  t.test('what is not HTTP is answered in the same form', async (t) => {
+  t.test('a malformed HTTP request is answered in the same form', async (t) => {
     const { port } = service.app.server.address() as AddressInfo
     const speak = async (text: string) => {
       const socket = connect(port, '127.0.0.1')
@@ -236,7 +235,7 @@ t.test('the conventions of every answer', async (t) => {
     t.match(
       await speak('GET /health/live HTTP/1.1\r\nhost: x\r\nexpect: much\r\nconnection: close\r\n\r\n'),
       /^HTTP\/1\.1 200 /,
-      'what is expected besides makes no difference'
+      'additional expectations make no difference'
     )
     const oversized = await speak(`GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`)
     t.match(oversized, /^HTTP\/1\.1 431 /)

@@ -9,7 +9,7 @@ const asks = {
   'access-control-request-headers': 'authorization'
 }
 
-t.test('by default no page of another origin is let in', async (t) => {
+t.test('by default no other origin is allowed', async (t) => {
   const service = await startService(t)
   await service.sql`insert into users (id) values (1)`
   const read = await service.app.inject({ url: '/api/v1/segments/user/1', headers: { origin } })
@@ -20,7 +20,7 @@ t.test('by default no page of another origin is let in', async (t) => {
   t.match(preflight.headers, { 'access-control-allow-origin': undefined })
 })
 
-t.test('configured origins are let in, and no others', async (t) => {
+t.test('configured origins are allowed, and no others', async (t) => {
   const key = makeKey('marketing', 'admin')
   const service = await startService(t, {
     API_KEYS: key.setting,
@@ -43,7 +43,7 @@ t.test('configured origins are let in, and no others', async (t) => {
     }
   })
 
-  t.test('another origin is told nothing', async (t) => {
+  t.test('another origin gets no CORS header', async (t) => {
     for (const other of [
       'https://example.com',
       'http://admin.example.com',
@@ -56,7 +56,7 @@ t.test('configured origins are let in, and no others', async (t) => {
     }
   })
 
-  t.test('answers can be read, refusals too, and are kept apart by origin', async (t) => {
+  t.test('responses and errors can be read, and caches keep them apart by origin', async (t) => {
     const url = '/api/v1/segments/user/404'
     const refused = await service.app.inject({ url, headers: { origin } })
     t.equal(refused.statusCode, 401)
@@ -68,20 +68,23 @@ t.test('configured origins are let in, and no others', async (t) => {
     }
   })
 
-  t.test('an OPTIONS that is no preflight is answered as any method that a path lacks', async (t) => {
-    for (const headers of [{}, { origin }, { 'access-control-request-method': 'GET' }, key.headers]) {
-      const { statusCode, headers: answered, ...answer } = await ask(headers)
-      t.same(
-        [statusCode, answered.allow?.toString().split(', ').sort()],
-        [405, ['DELETE', 'GET', 'HEAD', 'PATCH']]
-      )
-      t.equal(answer.json().code, 'METHOD_NOT_ALLOWED')
+  t.test(
+    'an OPTIONS request that is no preflight is answered like any method that a path lacks',
+    async (t) => {
+      for (const headers of [{}, { origin }, { 'access-control-request-method': 'GET' }, key.headers]) {
+        const { statusCode, headers: answered, ...answer } = await ask(headers)
+        t.same(
+          [statusCode, answered.allow?.toString().split(', ').sort()],
+          [405, ['DELETE', 'GET', 'HEAD', 'PATCH']]
+        )
+        t.equal(answer.json().code, 'METHOD_NOT_ALLOWED')
+      }
+      const unknown = await service.app.inject({ method: 'OPTIONS', url: '/nowhere' })
+      t.same([unknown.statusCode, unknown.json().code], [404, 'ROUTE_NOT_FOUND'])
     }
-    const unknown = await service.app.inject({ method: 'OPTIONS', url: '/nowhere' })
-    t.same([unknown.statusCode, unknown.json().code], [404, 'ROUTE_NOT_FOUND'])
-  })
+  )
 
-  t.test('other paths and methods are as they are without', async (t) => {
+  t.test('other paths and methods are the same as without CORS', async (t) => {
     const request = async (method: 'GET' | 'PUT', url: string) => {
       const { statusCode, headers } = await service.app.inject({ method, url })
       return [statusCode, headers.allow]

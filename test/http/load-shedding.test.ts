@@ -8,7 +8,7 @@ const refused = {
   body: { message: 'too many requests are in flight, try again later', code: 'OVERLOADED' }
 }
 
-t.test('what a route has too many of is refused at once, and the others are answered', async (t) => {
+t.test('requests beyond the limit of a route are refused at once, and the others are answered', async (t) => {
   const service = await startService(t)
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
@@ -24,28 +24,25 @@ t.test('what a route has too many of is refused at once, and the others are answ
   await release()
   const answers = await Promise.all(reads.slice(0, 256))
   t.same(new Set(answers.map((answer) => JSON.stringify(answer))), new Set(['{"status":200,"body":["A"]}']))
-  t.same(await service.getSegments(1), { status: 200, body: ['A'] }, 'and then there is room again')
+  t.same(await service.getSegments(1), { status: 200, body: ['A'] }, 'then requests are accepted again')
 })
 
-t.test(
-  'fewer changes than reads are in flight at once, and those that are too many change nothing',
-  async (t) => {
-    const service = await startService(t)
-    await service.createSegment('A')
-    const release = await holdTable(t, service.database, 'memberships')
-    const changes = Array.from({ length: 80 }, (_, n) => service.changeSegments(1 + n, ['A']))
-    for (const answer of await Promise.all(changes.slice(64))) t.same(answer, refused)
-    await release()
-    for (const { status } of await Promise.all(changes.slice(0, 64))) t.equal(status, 200)
-    const users = await service.sql<{ id: number }[]>`select id::integer from users order by id`
-    t.same(
-      users.map(({ id }) => id),
-      Array.from({ length: 64 }, (_, n) => 1 + n)
-    )
-  }
-)
+t.test('changes have a lower limit than reads, and refused ones change nothing', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  const release = await holdTable(t, service.database, 'memberships')
+  const changes = Array.from({ length: 80 }, (_, n) => service.changeSegments(1 + n, ['A']))
+  for (const answer of await Promise.all(changes.slice(64))) t.same(answer, refused)
+  await release()
+  for (const { status } of await Promise.all(changes.slice(0, 64))) t.equal(status, 200)
+  const users = await service.sql<{ id: number }[]>`select id::integer from users order by id`
+  t.same(
+    users.map(({ id }) => id),
+    Array.from({ length: 64 }, (_, n) => 1 + n)
+  )
+})
 
-/** Holds the event loop up for `milliseconds`, with a turn in between whenever it is as late as is taken for overload. */
+/** Delays the event loop for `milliseconds`, in steps that each count as overload. */
 async function holdEventLoop(milliseconds: number): Promise<void> {
   for (const end = performance.now() + milliseconds; performance.now() < end; ) {
     const late = performance.now() + 1_600
@@ -54,29 +51,26 @@ async function holdEventLoop(milliseconds: number): Promise<void> {
   }
 }
 
-t.test(
-  'while the event loop is late, everything is refused but the word that the process lives',
-  async (t) => {
-    const service = await startService(t)
-    await service.app.listen({ port: 0 })
-    await service.changeSegments(1)
-    await holdEventLoop(5_000)
-    t.same(
-      await waitUntil(
-        () => service.getSegments(1),
-        ({ status }) => status === 503
-      ),
-      refused
-    )
-    t.equal((await service.request({ method: 'GET', url: '/health/live' })).status, 200)
+t.test('while the event loop is late, everything but the liveness probe is refused', async (t) => {
+  const service = await startService(t)
+  await service.app.listen({ port: 0 })
+  await service.changeSegments(1)
+  await holdEventLoop(5_000)
+  t.same(
     await waitUntil(
       () => service.getSegments(1),
-      ({ status }) => status === 200
-    )
-  }
-)
+      ({ status }) => status === 503
+    ),
+    refused
+  )
+  t.equal((await service.request({ method: 'GET', url: '/health/live' })).status, 200)
+  await waitUntil(
+    () => service.getSegments(1),
+    ({ status }) => status === 200
+  )
+})
 
-t.test('a start that holds the event loop up refuses nobody', async (t) => {
+t.test('a start that blocks the event loop refuses no request', async (t) => {
   const service = await startService(t)
   await holdEventLoop(3_000)
   await service.app.listen({ port: 0 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { makeKey } from '../support/keys.ts'
 import { startService } from '../support/service.ts'
 
-t.test('every answer of the API has the headers it needs, and no others', async (t) => {
+t.test('every response of the API has the security headers it needs, and no others', async (t) => {
   const key = makeKey('analyst', 'reader')
   const service = await startService(t, { API_KEYS: key.setting })
   await service.sql`insert into users (id) values (1)`
@@ -19,7 +19,7 @@ t.test('every answer of the API has the headers it needs, and no others', async 
   t.match(headers, { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
 })
 
-t.test('whatever is answered is no other type than it says, and names no software', async (t) => {
+t.test('every response forbids content sniffing and names no software', async (t) => {
   const service = await startService(t)
   for (const url of [
     '/api/v1/segments/user/0',
@@ -39,17 +39,20 @@ t.test('whatever is answered is no other type than it says, and names no softwar
   }
 })
 
-t.test('the page loads nothing of others, runs nothing inline, and stands in no frame', async (t) => {
-  const service = await startService(t)
-  for (const url of ['/swagger', '/swagger/index.html', '/swagger/static/swagger-ui-bundle.js']) {
-    const { headers } = await service.app.inject(url)
-    const policy = String(headers['content-security-policy'])
-    t.match(policy, /default-src 'none'/)
-    t.match(policy, /script-src 'self'(;|$)/)
-    t.match(policy, /connect-src 'self'(;|$)/)
-    t.match(policy, /frame-ancestors 'none'/)
-    t.notMatch(policy, /unsafe-eval|https:|upgrade-insecure-requests/)
-    // It would hold for every service of the domain, for a year.
-    t.match(headers, { 'x-frame-options': 'DENY', 'strict-transport-security': undefined })
+t.test(
+  'the page loads nothing from other origins, runs no inline scripts, and cannot be framed',
+  async (t) => {
+    const service = await startService(t)
+    for (const url of ['/swagger', '/swagger/index.html', '/swagger/static/swagger-ui-bundle.js']) {
+      const { headers } = await service.app.inject(url)
+      const policy = String(headers['content-security-policy'])
+      t.match(policy, /default-src 'none'/)
+      t.match(policy, /script-src 'self'(;|$)/)
+      t.match(policy, /connect-src 'self'(;|$)/)
+      t.match(policy, /frame-ancestors 'none'/)
+      t.notMatch(policy, /unsafe-eval|https:|upgrade-insecure-requests/)
+      // It would apply to every service of the domain for a year.
+      t.match(headers, { 'x-frame-options': 'DENY', 'strict-transport-security': undefined })
+    }
   }
-})
+)

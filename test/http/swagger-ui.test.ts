@@ -1,10 +1,10 @@
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import t from 'tap'
 import { withBrowser } from '../support/browser.ts'
 import { makeKey } from '../support/keys.ts'
 import { startService } from '../support/service.ts'
 
-/** Whatever the page could not load or run, as it comes. */
+/** Collects everything that the page fails to load or run. */
 function collectProblems(page: Page): string[] {
   const problems: string[] = []
   page.on('pageerror', ({ message }) => problems.push(message))
@@ -15,13 +15,16 @@ function collectProblems(page: Page): string[] {
   return problems
 }
 
-/** Tries an operation with its example, or with another body, and returns what the page shows of the answer. */
-async function tryOut(page: Page, method: string, path: string, body?: string) {
-  const operation = page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${path}"]`) })
-  await operation.locator('.opblock-summary-control').click()
-  await operation.getByRole('button', { name: 'Try it out' }).click()
-  if (body !== undefined) await operation.locator('textarea.body-param__text').fill(body)
+function findOperation(page: Page, method: string, path: string): Locator {
+  return page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${path}"]`) })
+}
+
+/** The response as the page shows it. */
+type ShownAnswer = { status: string; text: string; url: string }
+
+async function execute(operation: Locator): Promise<ShownAnswer> {
   await operation.getByRole('button', { name: 'Execute' }).click()
+  await operation.locator('.loading-container').waitFor({ state: 'detached' })
   const answer = operation.locator('.live-responses-table tr.response').first()
   return {
     status: await answer.locator('.response-col_status').innerText(),
@@ -30,31 +33,56 @@ async function tryOut(page: Page, method: string, path: string, body?: string) {
   }
 }
 
+/** Tries an operation with its examples, and uploads a file if the operation takes one. */
+async function tryOut(operation: Locator): Promise<ShownAnswer> {
+  await operation.locator('.opblock-summary-control').click()
+  await operation.getByRole('button', { name: 'Try it out' }).click()
+  const chooser = operation.locator('input[type="file"]')
+  await operation.getByRole('button', { name: 'Execute' }).waitFor()
+  if ((await operation.locator('.opblock-section-request-body').count()) > 0)
+    await chooser.or(operation.locator('textarea.body-param__text')).waitFor()
+  if ((await chooser.count()) > 0)
+    await chooser.setInputFiles({ name: 'users.csv', mimeType: 'text/csv', buffer: Buffer.from('11\n12\n') })
+  return execute(operation)
+}
+
 t.test('Swagger UI, in a browser', (t) =>
   withBrowser(async (page) => {
-    await t.test('creates a segment with "Try it out" and shows the answer', async (t) => {
+    await t.test('"Try it out" works on every operation, from the top to the bottom', async (t) => {
       const service = await startService(t)
       const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
-      await service.changeSegments(10)
       const problems = collectProblems(page)
-      await page.goto(`${address}/swagger/index.html`)
+      await page.goto(address)
+      t.equal(page.url(), `${address}/swagger/index.html`)
+      await page.locator('.opblock').first().waitFor()
 
-      const created = await tryOut(page, 'post', '/api/v1/segment')
-      t.match(created, { status: /^200/, url: `${address}/api/v1/segment` }, 'the example as it is')
-      const changed = await tryOut(
-        page,
-        'post',
-        '/api/v1/segments/user/{user_id}',
-        '{"segments_to_add": ["avito_voice_messages"]}'
+      const answers: Record<string, ShownAnswer> = {}
+      for (const operation of await page.locator('.opblock').all()) {
+        const id = await operation.locator('.opblock-summary-operation-id').innerText()
+        let answer = await tryOut(operation)
+        // The report is generated in the background.
+        while (id.endsWith('ReportStatus') && !answer.text.includes('"ready"'))
+          answer = await execute(operation)
+        t.match(answer.status, /^20[02]/, `${id}: ${answer.text.slice(0, 200)}`)
+        // Each open operation makes the page slower.
+        await operation.locator('.opblock-summary-control').click()
+        answers[id] = answer
+      }
+      const documented = Object.values(service.app.swagger().paths ?? {}).flatMap((path: object) =>
+        Object.values(path).map(({ operationId }: { operationId: string }) => operationId)
       )
-      t.match(changed, { status: /^200/, url: `${address}/api/v1/segments/user/10` })
-      const read = await tryOut(page, 'get', '/api/v1/segments/user/{user_id}')
-      t.match(read, { status: /^200/, text: /"AVITO_VOICE_MESSAGES"/ })
+      t.same(Object.keys(answers), documented, 'all operations are on the page, in the order of the document')
       t.same(problems, [])
-
-      const refused = await tryOut(page, 'delete', '/api/v1/segment/{slug}')
-      t.match(refused, { status: /^200/ })
-      t.same(await service.getSegments(10), { status: 200, body: [] })
+      t.match(answers, {
+        createSegment: { status: /^200/, url: `${address}/api/v1/segment` },
+        getUserSegments: { text: /"AVITO_VOICE_MESSAGES"/ },
+        getUserHistory: { text: /"request"/ },
+        addSegmentUsers: { text: /"added": 2/ },
+        listSegmentUsers: { text: /"10".*"11".*"12"/s },
+        removeSegmentUsers: { text: /"removed": 2/ },
+        orderUserReport: { status: /^202/ }
+      })
+      t.same(await service.getSegments(10), { status: 200, body: [] }, 'the deletion comes last')
     })
 
     await t.test('takes the secret of a key with "Authorize", and forgets it with the page', async (t) => {
@@ -65,23 +93,24 @@ t.test('Swagger UI, in a browser', (t) =>
       const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
       const problems = collectProblems(page)
       await page.goto(`${address}/swagger`)
-      const readUser = () => tryOut(page, 'get', '/api/v1/segments/user/{user_id}')
+      const readUser = () => tryOut(findOperation(page, 'get', '/api/v1/segments/user/{user_id}'))
       t.match(await readUser(), { status: /^401/, text: /"UNAUTHENTICATED"/ })
 
       await page.locator('.auth-wrapper').getByRole('button', { name: 'Authorize' }).click()
       const dialog = page.locator('.dialog-ux')
+      for (const role of ['reader', 'editor', 'admin']) t.match(await dialog.innerText(), role)
       await dialog.locator('input').fill(key.secret)
       await dialog.getByRole('button', { name: 'Apply credentials' }).click()
       await dialog.getByRole('button', { name: 'Close' }).first().click()
-      const answered = await tryOut(page, 'post', '/api/v1/segments/users/query')
+      const answered = await tryOut(findOperation(page, 'post', '/api/v1/segments/users/query'))
       t.match(answered, { status: /^200/, text: /"VOICE_MSG"/ })
-      const refused = await tryOut(page, 'delete', '/api/v1/segment/{slug}')
+      const refused = await tryOut(findOperation(page, 'delete', '/api/v1/segment/{slug}'))
       t.match(refused, { status: /^403/, text: /"FORBIDDEN"/ })
 
       await page.reload()
       t.match(await readUser(), { status: /^401/ }, 'a reload has forgotten it')
       const others = problems.filter((problem) => !/status of 40[13]/.test(problem))
-      t.same(others, [], 'nothing but the refusals went wrong')
+      t.same(others, [], 'there were no other errors than the refusals')
     })
   })
 )

@@ -2,26 +2,76 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { readPieces } from '../../src/imports/pieces.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { replay } from '../support/history.ts'
-import { countBlocked, holdTable } from '../support/locks.ts'
+import { countBlocked, holdTable, waitForBlocked } from '../support/locks.ts'
+import { startOwnPostgres } from '../support/own-postgres.ts'
 import {
   createDatabase,
   startService,
   startServiceOn,
+  type TestDatabase,
   type TestService,
   waitUntil
 } from '../support/service.ts'
 import { never, SlowUpload, upload } from '../support/uploads.ts'
 
-/** Sessions of the database that an import has now. */
-async function countSessions({ sql }: TestService): Promise<number> {
-  const [row] = await sql<[{ count: number }]>`
-    select count(*)::integer from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments import'`
-  return row.count
+/** The imports and lines in the database. */
+async function countImports({ sql }: TestDatabase): Promise<{ imports: number; lines: number }> {
+  const [row] = await sql<[{ imports: number; lines: number }]>`
+    select
+      (select count(*)::integer from imports) as imports,
+      (select count(*)::integer from import_lines) as lines`
+  return row
+}
+
+/** Waits until some lines of an import are in the database. */
+async function waitForLines(database: TestDatabase): Promise<void> {
+  await waitUntil(
+    () => countImports(database),
+    ({ lines }) => lines > 0
+  )
+}
+
+/** How many consecutive checks must succeed. */
+const STEADY = 10
+
+/** Waits until all lines that have been sent are in the database, except for those of an incomplete batch. */
+async function waitForRest(database: TestDatabase): Promise<void> {
+  let last = 0
+  let looks = 0
+  await waitUntil(
+    async () => {
+      const { lines } = await countImports(database)
+      looks = lines > 0 && lines === last ? looks + 1 : 0
+      last = lines
+      return looks
+    },
+    (looks) => looks === STEADY
+  )
+}
+
+/** Waits until the database contains no imports and no lines. */
+async function waitUntilSwept(database: TestDatabase): Promise<void> {
+  await waitUntil(
+    () => countImports(database),
+    ({ imports, lines }) => imports + lines === 0
+  )
+}
+
+/** The connections of the pool that imports use. */
+function selectConnections({ sql }: TestDatabase): Promise<{ pid: number }[]> {
+  return sql<{ pid: number }[]>`
+    select pid from pg_stat_activity
+    where application_name = 'user-segments bulk' and datname = current_database()`
+}
+
+async function killConnections(database: TestDatabase): Promise<void> {
+  for (const { pid } of await selectConnections(database))
+    await database.sql`select pg_terminate_backend(${pid})`
 }
 
 async function countRows({ sql }: TestService): Promise<unknown> {
@@ -38,141 +88,156 @@ async function startListening(t: Test): Promise<{ service: TestService; address:
   return { service, address: await service.app.listen({ host: '127.0.0.1', port: 0 }) }
 }
 
-/** More lines than one statement takes. */
+/** More lines than one statement inserts. */
 const manyLines = (first: number) =>
   Array.from({ length: 30_000 }, (_, index) => `${first + index}\n`).join('')
 
-t.test('an upload that is broken off leaves nothing', async (t) => {
+t.test('an aborted upload changes nothing', async (t) => {
   const { service, address } = await startListening(t)
-  const broken = new SlowUpload(address, 'segment/A/users')
-  broken.send(manyLines(1))
-  await waitUntil(
-    () => countSessions(service),
-    (count) => count === 1
-  )
-  broken.send(manyLines(50_000))
-  broken.socket.resetAndDestroy()
-  await waitUntil(
-    () => countSessions(service),
-    (count) => count === 0
-  )
+  const aborted = new SlowUpload(address, 'segment/A/users')
+  aborted.send(manyLines(1))
+  await waitForLines(service.database)
+  aborted.send(manyLines(50_000))
+  aborted.socket.resetAndDestroy()
+  await waitUntilSwept(service.database)
   t.same(await countRows(service), nothing)
   await waitUntil(
     async () => service.app.load.inFlight,
     (count) => count === 0
   )
   t.match(await upload(service, 'segment/A/users', manyLines(1)), { status: 200, body: { added: 30_000 } })
+  await waitUntilSwept(service.database)
 })
 
-t.test('a session that is lost under way leaves nothing, and the upload can be sent again', async (t) => {
+t.test('another instance removes the lines that a crashed instance has left', async (t) => {
+  const { service } = await startListening(t)
+  await service.sql`insert into imports (begun_at) values (now() - interval '3 hours'), (now())`
+  await service.sql`insert into import_lines (import_id, batch, user_id) select id, 1, 1 from imports`
+  t.match(await upload(service, 'segment/A/users', '1\n'), { body: { added: 1 } })
+  await waitUntil(
+    () => countImports(service.database),
+    ({ imports }) => imports === 1
+  )
+  t.same(await service.sql`select import_id = id as kept from imports, import_lines`, [{ kept: true }])
+})
+
+t.test('a connection that is lost between two batches does not matter', async (t) => {
   const { service, address } = await startListening(t)
   const slow = new SlowUpload(address, 'segment/A/users')
   slow.send(manyLines(1))
+  await waitForRest(service.database)
+  await killConnections(service.database)
   await waitUntil(
-    () => service.sql`
-      select from pg_stat_activity
-      where application_name = 'user-segments import' and state = 'idle' and query like '%insert%'
-        and datname = current_database()`,
-    ({ length }) => length === 1
+    () => selectConnections(service.database),
+    ({ length }) => length === 0
   )
-  await service.sql`
-    select pg_terminate_backend(pid) from pg_stat_activity
-    where application_name = 'user-segments import' and datname = current_database()`
-  await waitUntil(
-    () => countSessions(service),
-    (count) => count === 0
-  )
+  t.match(await service.getSegment('A'), { status: 200 }, 'the service has seen it')
   slow.send(manyLines(40_000))
   slow.end()
-  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*DATABASE_UNAVAILABLE/)
-  t.same(await countRows(service), nothing)
+  t.match(await slow.answered(), /^HTTP\/1\.1 200 [\s\S]*"added":60000/)
 })
 
-t.test('so it is where the session is lost without a word', async (t) => {
+t.test('the same holds if the connection is lost silently', async (t) => {
   const database = await createDatabase(t)
   const proxy = await startFaultProxy(t, database.url)
   const service = await startServiceOn(t, { url: proxy.url, sql: database.sql })
   await service.createSegment('A')
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
   const slow = new SlowUpload(address, 'segment/A/users')
-  slow.send('1\n')
-  await waitUntil(
-    () => database.sql`
-      select from pg_stat_activity
-      where application_name = 'user-segments import' and state = 'idle' and query like '%begin_import%'
-        and datname = current_database()`,
-    ({ length }) => length === 1
-  )
+  slow.send(manyLines(1))
+  await waitForRest(database)
   await proxy.set('reset')
-  await waitUntil(
-    () => countSessions(service),
-    (count) => count === 0
-  )
   await proxy.set('none')
   slow.send(manyLines(40_000))
   slow.end()
-  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*DATABASE_UNAVAILABLE/)
-  t.same(await countRows(service), nothing)
+  t.match(await slow.answered(), /^HTTP\/1\.1 200 [\s\S]*"added":60000/)
 })
 
 t.test(
-  'an upload waits for the changes in the segment, and what became of it meanwhile counts',
+  'a connection that is lost during a batch leaves nothing, and the upload can be sent again',
   async (t) => {
-    for (const method of ['POST', 'DELETE'] as const) {
-      const { service } = await startListening(t)
-      await service.changeSegments(1, ['A'])
-      const change = await service.sql.reserve()
-      await change`begin`
-      await change`select pg_advisory_xact_lock_shared(1, id) from segments`
-      const answer = upload(service, 'segment/A/users', '1\n2\n', { method })
-      await waitUntil(
-        () => countBlocked(service.database, 'user-segments import'),
-        (count) => count === 1
-      )
-      await change`update segments set deleted_at = clock_timestamp()`
-      await change`commit`
-      change.release()
-      t.match(await answer, { status: 404, body: { code: 'SEGMENT_NOT_FOUND' } })
-      t.same(await countRows(service), { users: 1, memberships: 1 })
-    }
+    const { service, address } = await startListening(t)
+    const release = await holdTable(t, service.database, 'import_lines')
+    const slow = new SlowUpload(address, 'segment/A/users')
+    slow.send(manyLines(1))
+    await waitForBlocked(service.database, 1, 'user-segments bulk')
+    await killConnections(service.database)
+    t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*DATABASE_UNAVAILABLE/)
+    await release()
+    t.same(await countRows(service), nothing)
+    t.match(await upload(service, 'segment/A/users', manyLines(1)), { body: { added: 30_000 } })
   }
 )
 
-t.test('where the connection is lost while it takes effect, it has had none, or all of it', async (t) => {
+t.test('lines that PostgreSQL loses in a crash are detected', async (t) => {
+  const postgresql = await startOwnPostgres(t)
+  const sql = postgres(postgresql.url, { max: 1, onnotice: () => {} })
+  t.teardown(() => sql.end({ timeout: 1 }))
+  const service = await startServiceOn(t, { url: postgresql.url, sql })
+  await service.createSegment('A')
+  const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const slow = new SlowUpload(address, 'segment/A/users')
+  slow.send(manyLines(1))
+  await waitForLines(service.database)
+  await postgresql.stopImmediately()
+  await postgresql.start()
+  await waitUntil(
+    () => service.request({ method: 'GET', url: '/health/ready' }),
+    ({ status }) => status === 200
+  )
+  slow.send('99999\n')
+  slow.end()
+  t.match(await slow.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*DATABASE_UNAVAILABLE/)
+  t.same(await countRows(service), nothing)
+})
+
+t.test('an upload waits for changes in the segment, and sees their result', async (t) => {
+  for (const method of ['POST', 'DELETE'] as const) {
+    const { service } = await startListening(t)
+    await service.changeSegments(1, ['A'])
+    const change = await service.sql.reserve()
+    await change`begin`
+    await change`select pg_advisory_xact_lock_shared(1, id) from segments`
+    const answer = upload(service, 'segment/A/users', '1\n2\n', { method })
+    await waitUntil(
+      () => countBlocked(service.database, 'user-segments bulk'),
+      (count) => count === 1
+    )
+    await change`update segments set deleted_at = clock_timestamp()`
+    await change`commit`
+    change.release()
+    t.match(await answer, { status: 404, body: { code: 'SEGMENT_NOT_FOUND' } })
+    t.same(await countRows(service), { users: 1, memberships: 1 })
+  }
+})
+
+t.test('if the connection is lost while the upload takes effect, it is retried', async (t) => {
   const { service } = await startListening(t)
   const release = await holdTable(t, service.database, 'users')
   const answer = upload(service, 'segment/A/users', manyLines(1))
-  await waitUntil(
-    () => countBlocked(service.database, 'user-segments import'),
-    (count) => count === 1
-  )
-  await service.sql`
-    select pg_terminate_backend(pid) from pg_stat_activity
-    where application_name = 'user-segments import' and datname = current_database()`
-  t.match(await answer, { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  await waitForBlocked(service.database, 1, 'user-segments bulk')
+  await killConnections(service.database)
+  await waitForBlocked(service.database, 1, 'user-segments bulk')
+  t.same(await service.sql`select from memberships`, [])
   await release()
-  t.same(await countRows(service), nothing)
-  t.match(await upload(service, 'segment/A/users', manyLines(1)), { body: { added: 30_000 } })
+  t.match(await answer, { status: 200, body: { added: 30_000 } })
   t.match(await upload(service, 'segment/A/users', manyLines(1)), {
     body: { added: 0, already_members: 30_000 }
   })
 })
 
-t.test('the segment is deleted while the upload comes', async (t) => {
+t.test('the segment is deleted during the upload', async (t) => {
   const { service, address } = await startListening(t)
   const slow = new SlowUpload(address, 'segment/A/users')
   slow.send(manyLines(1))
-  await waitUntil(
-    () => countSessions(service),
-    (count) => count === 1
-  )
+  await waitForLines(service.database)
   t.equal((await service.deleteSegment('A')).status, 200)
   slow.end()
   t.match(await slow.answered(), /^HTTP\/1\.1 404 [\s\S]*SEGMENT_NOT_FOUND/)
   t.same(await countRows(service), nothing)
 })
 
-t.test('what is refused on the way is answered on the way, on a connection that goes on', async (t) => {
+t.test('an upload that is refused midway is answered midway, and the connection stays usable', async (t) => {
   const { address } = await startListening(t)
   const early = new SlowUpload(address, 'segment/NOWHERE/users')
   early.send(manyLines(1))
@@ -188,7 +253,7 @@ t.test('what is refused on the way is answered on the way, on a connection that 
   for (const { socket } of [early, wrong]) socket.destroy()
 })
 
-t.test('what stalls is given up: a body, what is left of a refused one, and a head', async (t) => {
+t.test('a stalled body, the rest of a refused body, and a stalled head are aborted', async (t) => {
   const { service, address } = await startListening(t)
   const timeout = /^HTTP\/1\.1 408 [\s\S]*REQUEST_TIMEOUT/
   const body = new SlowUpload(address, 'segment', 'content-type: application/json')
@@ -208,22 +273,22 @@ t.test('what stalls is given up: a body, what is left of a refused one, and a he
   for (const socket of [head, upload.socket]) socket.destroy()
 })
 
-t.test('an upload that stalls is given up', async (t) => {
+t.test('a stalled upload is aborted', async (t) => {
   const stalled = new Readable({ read() {} })
   stalled.push('1\n')
   const pieces = readPieces(stalled, never, 20)
   t.same(await pieces.next(), { done: false, value: '1\n' })
   await t.rejects(pieces.next(), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
-  t.notOk(stalled.destroyed, 'it can be answered')
+  t.notOk(stalled.destroyed, 'the response arrives')
 })
 
-t.test('more uploads than there may be are refused, before they are read', async (t) => {
+t.test('uploads beyond the limit are refused before they are read', async (t) => {
   const { service, address } = await startListening(t)
   const uploads = Array.from({ length: 4 }, () => new SlowUpload(address, 'segment/A/users'))
   for (const slow of uploads) slow.send('1\n')
   await waitUntil(
-    () => countSessions(service),
-    (count) => count === 4
+    () => countImports(service.database),
+    ({ imports }) => imports === 4
   )
   const refused = new SlowUpload(address, 'segment/A/users')
   t.match(await refused.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 5[\s\S]*TOO_MANY_IMPORTS/)
@@ -234,11 +299,11 @@ t.test('more uploads than there may be are refused, before they are read', async
     1,
     'one of them has added the user'
   )
-  t.match(await upload(service, 'segment/A/users', '2\n'), { status: 200 }, 'there is room again')
+  t.match(await upload(service, 'segment/A/users', '2\n'), { status: 200 }, 'uploads are accepted again')
   for (const { socket } of [refused, ...uploads]) socket.destroy()
 })
 
-t.test('others have their turn after each 16 KB of an upload', async (t) => {
+t.test('other requests get a turn after each 16 KB of an upload', async (t) => {
   const chunk = Buffer.alloc(2 ** 20, '1234567\n')
   let turns = 0
   let mostCharacters = 0

@@ -16,7 +16,7 @@ const largest = '9223372036854775807'
 const noId = 'is not a user id'
 const noTime = 'is not a time such as 2026-11-23T08'
 
-t.test('ids are exact to the last, in each form', async (t) => {
+t.test('ids are exact up to the largest, in each format', async (t) => {
   for (const id of ['1', '9007199254740993', largest]) {
     t.same(ids(await csv(id)), [[1, id]])
     t.same(ids(await ndjson(`${id}\n"${id}"\n{"user_id":${id}}\n{"user_id":"${id}"}`)), [
@@ -34,7 +34,7 @@ t.test('ids are exact to the last, in each form', async (t) => {
   }
 })
 
-t.test('what is no id is rejected, in each form', async (t) => {
+t.test('invalid ids are rejected, in each format', async (t) => {
   const wrong = [
     '0',
     '-1',
@@ -150,20 +150,20 @@ t.test('CSV', async (t) => {
       [1, noTime],
       [2, 'has 3 cells instead of 2']
     ],
-    'nor is anything else taken for an expiry'
+    'other cells are not taken for an expiry'
   )
   t.same(reasons(await csv('user_id\n1,\n2')), [
     [2, 'has 2 cells instead of 1'],
     [3, undefined]
   ])
   t.same(reasons(await csv('1"\n"2"3\n"4""\n5\n6')), [
-    [1, 'has a quote out of place'],
-    [2, 'has a quote out of place'],
-    [3, 'has a quote that is never closed']
+    [1, 'has a misplaced quote'],
+    [2, 'has a misplaced quote'],
+    [3, 'has an unclosed quote']
   ])
   for (const [header, message] of [
     ['user_id,expire_at', 'unknown column (expire_at)'],
-    ['user_id,user_id', 'column (user_id) stands more than once']
+    ['user_id,user_id', 'column (user_id) appears more than once']
   ] as const)
     await t.rejects(csv(`${header}\n1,2`), { code: 'INVALID_REQUEST', message })
   t.same(await csv(''), [])
@@ -224,7 +224,7 @@ t.test('a JSON array', async (t) => {
   for (const text of malformed) await t.rejects(json(text), { code: 'INVALID_JSON', statusCode: 400 }, text)
 })
 
-t.test('a line of absurd length is rejected, and the next one is read', async (t) => {
+t.test('a line that is too long is rejected, and the next one is read', async (t) => {
   const long = '1'.repeat(200_000)
   const tooLong = 'is longer than 65536 characters'
   t.same(reasons(await csv(`${long}\n2`)), [
@@ -243,8 +243,8 @@ t.test('a line of absurd length is rejected, and the next one is read', async (t
   ])
 })
 
-t.test('quotes that stay open take no more time the more lines there are', async (t) => {
-  // So many that their square would take longer than a test may.
+t.test('unclosed quotes take linear time', async (t) => {
+  // So many that quadratic time would exceed the time limit of a test.
   const lines = 2_000_000
   for (const line of ['""\n', '\n']) {
     const judged = await csv(`"\n${line.repeat(lines)}`)
@@ -252,7 +252,7 @@ t.test('quotes that stay open take no more time the more lines there are', async
   }
 })
 
-t.test('wherever an upload is cut into chunks, it says the same', async (t) => {
+t.test('the result does not depend on how the upload is split into chunks', async (t) => {
   const uploads = [
     [
       CsvReader,
@@ -283,7 +283,7 @@ t.test('wherever an upload is cut into chunks, it says the same', async (t) => {
   }
 })
 
-t.test('the forms say the same', async (t) => {
+t.test('all formats give the same result', async (t) => {
   const element = fc.oneof(
     fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String),
     fc.constantFrom('0', 'x', '-5')

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import t from 'tap'
+import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
-import { startService, type TestService, waitUntil } from '../support/service.ts'
+import { shareService, startService, type TestService } from '../support/service.ts'
 import { JSON_ARRAY, NDJSON, upload } from '../support/uploads.ts'
 
 type Account = {
@@ -22,7 +23,7 @@ async function accountOf(...parameters: Parameters<typeof upload>): Promise<Acco
   return (await upload(...parameters)).body as Account
 }
 
-/** All that an upload may change. */
+/** Everything that an upload may change. */
 async function readState({ sql }: TestService): Promise<unknown> {
   const [state] = await sql`
     select
@@ -39,8 +40,10 @@ async function membersOf({ sql }: TestService, slug: string): Promise<string[]> 
   return rows.map(({ user_id }) => user_id)
 }
 
-t.test('an upload puts its users into the segment, and accounts for every line', async (t) => {
-  const service = await startService(t)
+const emptyService = await shareService(t)
+
+t.test('an upload adds its users to the segment, and accounts for every line', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
   await service.changeSegments(2)
@@ -59,11 +62,11 @@ t.test('an upload puts its users into the segment, and accounts for every line',
     new_users: 0,
     rejected: none
   })
-  t.same(await readState(service), before, 'the same once more changes nothing')
+  t.same(await readState(service), before, 'repeating the upload changes nothing')
 })
 
-t.test('an upload takes its users out of the segment', async (t) => {
-  const service = await startService(t)
+t.test('an upload removes its users from the segment', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.createSegment('B')
   for (const user of [1, 2, 3]) await service.changeSegments(user, ['A', 'B'])
@@ -72,7 +75,7 @@ t.test('an upload takes its users out of the segment', async (t) => {
     body: { lines: 4, removed: 2, not_members: 2, rejected: none }
   })
   t.same([await membersOf(service, 'A'), await membersOf(service, 'B')], [['3'], ['1', '2', '3']])
-  t.equal((await service.getSegments(77)).status, 404, 'nobody is known for that')
+  t.equal((await service.getSegments(77)).status, 404, 'no user becomes known')
   const before = await readState(service)
   t.match(await accountOf(service, 'segment/A/users', '1\n2\n2\n77\n', { method: 'DELETE' }), {
     removed: 0,
@@ -89,7 +92,7 @@ t.test('an upload takes its users out of the segment', async (t) => {
 })
 
 t.test('an upload makes its users known', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.changeSegments(1)
   t.same(await upload(service, 'users', '[1, "2", {"user_id": 3}, 3]', { type: JSON_ARRAY }), {
     status: 200,
@@ -99,8 +102,8 @@ t.test('an upload makes its users known', async (t) => {
   t.match(await accountOf(service, 'users', '1\n2\n3\n'), { new_users: 0, already_known: 3 })
 })
 
-t.test('a rejected line means that nothing is changed, unless it is to be skipped', async (t) => {
-  const service = await startService(t)
+t.test('a rejected line means that nothing is changed, unless it may be skipped', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
   const past = '2020-01-01T00:00:00Z'
@@ -159,8 +162,8 @@ t.test('a rejected line means that nothing is changed, unless it is to be skippe
   t.same([many.rejected.count, many.rejected.first.length], [50, 20])
 })
 
-t.test('the account adds up, and the members are those who should be, whatever the upload', async (t) => {
-  const service = await startService(t)
+t.test('the account adds up and the members are correct for any upload', async (t) => {
+  const service = await emptyService()
   const id = fc.integer({ min: 1, max: 12 }).map(String)
   const line = fc.oneof(
     { weight: 6, arbitrary: id },
@@ -204,7 +207,7 @@ t.test('the account adds up, and the members are those who should be, whatever t
 })
 
 t.test('expiries', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.createSegment('A')
   const expiries = async () => {
     const rows = await service.sql<{ user_id: string; year: number | null }[]>`
@@ -250,9 +253,9 @@ t.test('expiries', async (t) => {
       ['2', 2103],
       ['3', 2102]
     ],
-    'set anew'
+    'replaced'
   )
-  t.equal((await service.sql`select from memberships`).length, 3, 'in the period that there was')
+  t.equal((await service.sql`select from memberships`).length, 3, 'in the existing period')
 
   await service.sql`
     update memberships
@@ -269,7 +272,7 @@ t.test('expiries', async (t) => {
       ['1', null],
       ['3', 2102]
     ],
-    'who has expired is no member, and comes in again'
+    'expired users are not members, and are added again'
   )
   const periods = await service.sql`
     select added_cause as added, ended_cause as ended, ended_at = expires_at as at_expiry
@@ -280,7 +283,7 @@ t.test('expiries', async (t) => {
   ])
 })
 
-t.test('who is seen for the first time joins the segments that enroll, once', async (t) => {
+t.test('new users of an upload are enrolled, once', async (t) => {
   const key = makeKey('crm', 'editor')
   const admin = makeKey('boss', 'admin')
   const service = await startService(t, { API_KEYS: configureKeys(key, admin) })
@@ -313,40 +316,30 @@ t.test('who is seen for the first time joins the segments that enroll, once', as
     { slug: 'ALL', cause: 'enrollment', actor: 'crm', count: 399 }
   ])
   const half = (await membersOf(service, 'HALF')).length
-  t.ok(half > 130 && half < 270, `each by a lot of its own: ${half} of 399`)
+  t.ok(half > 130 && half < 270, `each sampled separately: ${half} of 399`)
   t.same(
     await service.sql`select ended_cause as cause, ended_by as actor from periods where not active`,
     [1, 2].map(() => ({ cause: 'import', actor: 'crm' }))
   )
 })
 
-t.test('what an upload decides stands in a segment that is being filled', async (t) => {
+t.test('an upload into a segment that is being filled takes precedence', async (t) => {
   const service = await startService(t)
   await service.sql`insert into users (id) select generate_series(1, 10)`
-  await service.sql`select create_segment('A', 1, true)`
-  // Until this lets go, nobody fills it.
-  const holder = await service.sql.reserve()
-  await holder`begin`
-  t.equal((await holder`select from assignments where status = 'queued' for update`).length, 1)
+  // Nobody fills the segment until the test takes the steps.
+  await service.app.backgroundJobs.assignments.stop()
+  await service.createSegment('A', 1, { prefer: 'respond-async' })
   t.match(await accountOf(service, 'segment/A/users', '1\n2\n'), { added: 2 })
   t.match(await accountOf(service, 'segment/A/users', '2\n3\n', { method: 'DELETE' }), {
     removed: 1,
     not_members: 1
   })
-  await holder`commit`
-  holder.release()
-  await waitUntil(
-    async () => {
-      await service.sql`select continue_assignment(100)`
-      return service.sql`select from assignments where status = 'done'`
-    },
-    ({ length }) => length === 1
-  )
+  while (await continueAssignment(service.app.bulk, 100));
   t.same(await membersOf(service, 'A'), ['1', '4', '5', '6', '7', '8', '9', '10'])
 })
 
-t.test('there is no such segment', async (t) => {
-  const service = await startService(t)
+t.test('an unknown or deleted segment is not found', async (t) => {
+  const service = await emptyService()
   await service.createSegment('GONE')
   await service.deleteSegment('GONE')
   for (const slug of ['NOWHERE', 'GONE'])
@@ -358,8 +351,8 @@ t.test('there is no such segment', async (t) => {
   t.equal((await service.sql`select from users`).length, 0)
 })
 
-t.test('what is no upload is refused', async (t) => {
-  const service = await startService(t)
+t.test('anything but an upload is refused', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   const url = '/api/v1/segment/A/users'
   const send = async (headers: Record<string, string>, body?: string, query = '') => {

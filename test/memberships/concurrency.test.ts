@@ -1,17 +1,19 @@
 import t from 'tap'
 import { parseHistory, replay } from '../support/history.ts'
 import { countBlocked } from '../support/locks.ts'
-import { dayFromNow, startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
+import { dayFromNow, shareService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
 
 async function activeSlugs(service: TestService, userId: number): Promise<string[]> {
   const { body } = await service.getSegments(userId)
   return (body as string[]).toSorted()
 }
 
+const emptyService = await shareService(t)
+
 t.test(
-  "64 clients that change one user's segments at once leave history and active set in agreement",
+  "when 64 clients change one user's segments at once, the history agrees with the active segments",
   async (t) => {
-    const first = await startService(t)
+    const first = await emptyService()
     const instances = [first, await startServiceOn(t, first.database)]
     const slugs = ['A', 'B', 'C', 'D', 'E']
     for (const slug of slugs) await first.createSegment(slug)
@@ -38,8 +40,8 @@ t.test(
   }
 )
 
-t.test('crossing adds and deletes never leave a user in both', async (t) => {
-  const service = await startService(t)
+t.test('opposite changes of two segments never leave a user in both', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.createSegment('B')
   for (let round = 0; round < 100; round += 1) {
@@ -57,13 +59,13 @@ t.test('crossing adds and deletes never leave a user in both', async (t) => {
     for (const [, slug = '', operation] of await service.history(user)) {
       if (operation === 'add') active.add(slug)
       else active.delete(slug)
-      t.ok(active.size <= 1, 'not in both at any moment of the history either')
+      t.ok(active.size <= 1, 'never in both during the history')
     }
   }
 })
 
-t.test('a segment deleted while users enter it ends every membership at its time of deletion', async (t) => {
-  const service = await startService(t)
+t.test('if a segment is deleted while users join, every membership ends at the deletion', async (t) => {
+  const service = await emptyService()
   for (let round = 0; round < 20; round += 1) {
     const slug = `BRIEF_${round}`
     await service.createSegment(slug)
@@ -83,8 +85,8 @@ t.test('a segment deleted while users enter it ends every membership at its time
   }
 })
 
-t.test('a change does not see a segment that it has not locked', async (t) => {
-  const service = await startService(t)
+t.test('a change ignores a segment that it has not locked', async (t) => {
+  const service = await emptyService()
   await service.createSegment('OLD')
   const holder = await service.sql.reserve()
   await holder`select pg_advisory_lock(1, id) from segments where slug = 'OLD'`
@@ -97,6 +99,6 @@ t.test('a change does not see a segment that it has not locked', async (t) => {
   await holder`select pg_advisory_unlock(1, id) from segments where slug = 'OLD'`
   holder.release()
   t.equal((await change).status, 404)
-  t.equal((await service.getSegments(1)).status, 404, 'and nothing has changed')
+  t.equal((await service.getSegments(1)).status, 404, 'nothing has changed')
   t.equal((await service.changeSegments(1, ['OLD', 'NEW'])).status, 200)
 })

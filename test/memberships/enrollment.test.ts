@@ -1,12 +1,14 @@
 import t from 'tap'
-import { continueAssignment } from '../../src/segments/queries.ts'
-import { countBlocked } from '../support/locks.ts'
+import type { Answer } from '../support/client.ts'
+import { crossWrites } from '../support/locks.ts'
 import { changed, learnUsers, members, ok, outline } from '../support/members.ts'
-import { startService, type TestService, waitUntil } from '../support/service.ts'
+import { shareService, type TestService, waitUntil } from '../support/service.ts'
 import { upload } from '../support/uploads.ts'
 
-t.test('a user who is first seen joins with the probability of the share, once and for all', async (t) => {
-  const service = await startService(t)
+const emptyService = await shareService(t)
+
+t.test('a new user is enrolled with the probability of the share, once', async (t) => {
+  const service = await emptyService()
   await service.post('/api/v1/segment', { slug: 'ALL', selection: 1, enroll_new_users: true })
   await service.post('/api/v1/segment', { slug: 'NONE', selection: 0, enroll_new_users: true })
   await service.post('/api/v1/segment', { slug: 'HALF', selection: 0.5, enroll_new_users: true })
@@ -22,8 +24,8 @@ t.test('a user who is first seen joins with the probability of the share, once a
   const half = await members(service, 'HALF')
   // Seven standard deviations.
   t.ok(half.size > 50 && half.size < 150, `${half.size}`)
-  const [lucky] = half
-  t.same(await outline(service, String(lucky)), [
+  const [enrolled] = half
+  t.same(await outline(service, String(enrolled)), [
     ['ALL', 'add', 'enrollment'],
     ['HALF', 'add', 'enrollment']
   ])
@@ -32,10 +34,14 @@ t.test('a user who is first seen joins with the probability of the share, once a
   t.same(together, [], 'at the moment at which the user became known')
 
   for (const id of ids) await service.changeSegments(id)
-  t.same(await members(service, 'HALF'), half, 'the outcome is kept')
+  t.same(await members(service, 'HALF'), half, 'the outcome stays the same')
   for (const id of ids) {
     const together = Array.from({ length: 4 }, () => service.changeSegments(id + ids.length))
-    t.same(await Promise.all(together), [ok, ok, ok, ok], 'and is one, of several first requests')
+    t.same(
+      await Promise.all(together),
+      [ok, ok, ok, ok],
+      'the same outcome for several concurrent first requests'
+    )
   }
   const all = await members(service, 'HALF')
   t.ok(all.size - half.size > 50 && all.size - half.size < 150, `${all.size - half.size}`)
@@ -44,102 +50,95 @@ t.test('a user who is first seen joins with the probability of the share, once a
   t.same(await service.getSegments(1_000), { status: 200, body: ['ALL'] })
 })
 
-t.test('what the first request says of an enrolling segment stands', async (t) => {
-  const service = await startService(t)
+t.test('the first request of a user takes precedence over enrollment', async (t) => {
+  const service = await emptyService()
   await service.post('/api/v1/segment', { slug: 'ALL', selection: 1, enroll_new_users: true })
   await service.changeSegments(1, [], ['ALL'])
   t.same(await service.getSegments(1), { status: 200, body: [] })
   await service.changeSegments(2, ['ALL'])
   t.same(await outline(service, 2), [['ALL', 'add', 'request']])
   t.equal((await service.changeSegments(3, ['UNKNOWN'])).status, 404)
-  t.equal((await service.getSegments(3)).status, 404, 'and a request that is refused makes nobody known')
+  t.equal((await service.getSegments(3)).status, 404, 'a refused request makes no user known')
   const both = await Promise.all(Array.from({ length: 8 }, () => service.changeSegments(4)))
   t.ok(both.every(({ status }) => status === 200))
   t.same(
     await outline(service, 4),
     [['ALL', 'add', 'enrollment']],
-    'once, however many first requests there are'
+    'once, even with several concurrent first requests'
   )
 })
 
-t.test('everybody is known when a segment begins to enroll, or has a lot of their own', async (t) => {
-  /** Does something while others wait for the lock; they began before it. */
-  const takeEffect = async (
-    service: TestService,
-    lock: string,
-    statement: string,
-    others: () => Promise<unknown>
-  ) => {
-    const session = await service.sql.reserve()
-    await session`begin`
-    await session.unsafe(`select ${lock}(3, 0)`)
-    const answer = others()
-    await waitUntil(
-      () => countBlocked(service.database),
-      (count) => count === 1
-    )
-    await session.unsafe(statement)
-    await session`commit`
-    session.release()
-    return answer
-  }
-  const exclusively = 'pg_advisory_xact_lock'
-  const shared = 'pg_advisory_xact_lock_shared'
+t.test('every user is either known when a segment starts to enroll, or is enrolled', async (t) => {
   const create = { slug: 'ALL', selection: 1, enroll_new_users: true }
-
-  const learn: [string, (service: TestService) => Promise<unknown>][] = [
-    ['by a first request', (service) => service.changeSegments(4)],
-    ['by an upload', (service) => upload(service, 'users', '4')]
+  const later = { prefer: 'respond-async' }
+  const createSegment = (service: TestService, headers = {}) =>
+    service.post('/api/v1/segment', create, headers)
+  const makeKnown: [string, (service: TestService) => Promise<Answer>][] = [
+    ['a first request', (service) => service.changeSegments(4)],
+    ['an upload', (service) => upload(service, 'users', '4')]
   ]
-  for (const [how, makeKnown] of learn) {
-    t.test(`made known ${how} while it is created`, async (t) => {
-      const service = await startService(t)
+
+  for (const [how, learn] of makeKnown) {
+    t.test(`user becomes known by ${how} while the segment is created`, async (t) => {
+      const service = await emptyService()
       await learnUsers(service, 3)
-      const statement = "select create_segment('ALL', 1, false, null, true)"
-      await takeEffect(service, exclusively, statement, () => makeKnown(service))
+      const answers = await crossWrites(
+        t,
+        service.database,
+        'assignments',
+        () => createSegment(service),
+        () => learn(service)
+      )
+      t.match(answers, [ok, { status: 200 }])
       t.same(await outline(service, 3), [['ALL', 'add', 'selection']])
       t.same(await outline(service, 4), [['ALL', 'add', 'enrollment']])
     })
 
-    t.test(`made known ${how} while it is created, to be filled later`, async (t) => {
-      const service = await startService(t)
+    t.test(`user becomes known by ${how} while the segment is created, to be filled later`, async (t) => {
+      const service = await emptyService()
       await learnUsers(service, 3)
-      const statement = "select create_segment('ALL', 1, true, null, true)"
-      await takeEffect(service, exclusively, statement, () => makeKnown(service))
-      while (await continueAssignment(service.sql, 10));
-      t.match((await service.getSegment('ALL')).body, {
-        members: 4,
-        assignment: { status: 'done', target: 3 }
-      })
+      const answers = await crossWrites(
+        t,
+        service.database,
+        'assignments',
+        () => createSegment(service, later),
+        () => learn(service)
+      )
+      t.match(answers, [{ status: 202 }, { status: 200 }])
+      const segment = await waitUntil(
+        async () =>
+          (await service.getSegment('ALL')).body as { members: number; assignment: { status: string } },
+        ({ assignment }) => assignment.status === 'done'
+      )
+      t.match(segment, { members: 4, assignment: { target: 3 } })
       t.same(await outline(service, 4), [['ALL', 'add', 'enrollment']])
     })
-  }
 
-  for (const [first, statement] of [
-    ['the first request', "select change_user_segments(4, '{}', '{}')"],
-    [
-      'an upload',
-      'select begin_import(); insert into import_lines values (4); select import_users(false, null)'
-    ]
-  ] as const) {
-    t.test(`created while ${first} takes effect`, async (t) => {
-      const service = await startService(t)
+    t.test(`segment is created while ${how} takes effect`, async (t) => {
+      const service = await emptyService()
       await learnUsers(service, 3)
-      const answer = await takeEffect(service, shared, statement, () =>
-        service.post('/api/v1/segment', create)
+      const answers = await crossWrites(
+        t,
+        service.database,
+        'users',
+        () => learn(service),
+        () => createSegment(service)
       )
-      t.same(answer, ok)
+      t.match(answers, [{ status: 200 }, ok])
       t.same(await outline(service, 4), [['ALL', 'add', 'selection']])
     })
 
-    t.test(`filled later, and created while ${first} takes effect`, async (t) => {
-      const service = await startService(t)
+    t.test(`segment is created, to be filled later, while ${how} takes effect`, async (t) => {
+      const service = await emptyService()
       await learnUsers(service, 3)
-      const headers = { prefer: 'respond-async' }
-      const answer = await takeEffect(service, shared, statement, () =>
-        service.request({ method: 'POST', url: '/api/v1/segment', headers, body: create })
+      const answers = await crossWrites(
+        t,
+        service.database,
+        'users',
+        () => learn(service),
+        () => createSegment(service, later)
       )
-      t.match(answer, { status: 202 })
+      t.match(answers, [{ status: 200 }, { status: 202 }])
       t.same(await service.changeSegments(5), ok)
       const { members: all } = await waitUntil(
         async () => (await service.getSegment('ALL')).body as { members: number },
@@ -150,11 +149,15 @@ t.test('everybody is known when a segment begins to enroll, or has a lot of thei
       t.same(await outline(service, 5), [['ALL', 'add', 'enrollment']])
     })
 
-    t.test(`beginning to enroll while ${first} takes effect`, async (t) => {
-      const service = await startService(t)
+    t.test(`segment starts to enroll while ${how} takes effect`, async (t) => {
+      const service = await emptyService()
       await service.createSegment('ALL', 1)
-      const answer = await takeEffect(service, shared, statement, () =>
-        service.patchSegment('ALL', { enroll_new_users: true, selection: 1 })
+      const [, answer] = await crossWrites(
+        t,
+        service.database,
+        'users',
+        () => learn(service),
+        () => service.patchSegment('ALL', { enroll_new_users: true, selection: 1 })
       )
       t.same(answer, changed(1, 0))
       t.same(await outline(service, 4), [['ALL', 'add', 'selection']])

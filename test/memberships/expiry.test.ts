@@ -1,5 +1,5 @@
-import t, { type Test } from 'tap'
-import { startService, type TestService } from '../support/service.ts'
+import t from 'tap'
+import { shareService, type TestService } from '../support/service.ts'
 
 type Entry = { slug: string; operation: string; time: string; cause: string; expires_at: string | null }
 
@@ -8,13 +8,15 @@ const invalid = (message: string) => ({ status: 400, body: { message, code: 'INV
 
 const change = (service: TestService, body: object) => service.post('/api/v1/segments/user/1', body)
 
-async function startWith(t: Test, ...slugs: string[]): Promise<TestService> {
-  const service = await startService(t)
+const emptyService = await shareService(t)
+
+async function beginWith(...slugs: string[]): Promise<TestService> {
+  const service = await emptyService()
   for (const slug of slugs) await service.createSegment(slug)
   return service
 }
 
-/** Moves all that is known of the user so far into the past, as if so much time had gone by. */
+/** Moves the user's history into the past, as if that much time had passed. */
 async function pass(service: TestService, interval: string): Promise<void> {
   await service.sql`
     update memberships
@@ -30,8 +32,8 @@ async function timeline(service: TestService): Promise<Entry[]> {
 
 const outline = (entries: Entry[]) => entries.map(({ slug, operation, cause }) => [slug, operation, cause])
 
-t.test('a membership ends at its expiry, without anybody doing anything', async (t) => {
-  const service = await startWith(t, 'TRIAL', 'KEPT')
+t.test('a membership ends at its expiry, without a write', async (t) => {
+  const service = await beginWith('TRIAL', 'KEPT')
   t.same(await change(service, { segments_to_add: ['TRIAL'], ttl_seconds: 60 }), ok)
   t.same(await change(service, { segments_to_add: ['KEPT'] }), ok)
   t.same((await service.getSegments(1)).body, ['TRIAL', 'KEPT'])
@@ -41,8 +43,8 @@ t.test('a membership ends at its expiry, without anybody doing anything', async 
   ])
   const [trial] = await timeline(service)
   const lifetime = Date.parse(String(trial?.expires_at)) - Date.parse(String(trial?.time))
-  t.equal(lifetime, 60_000, 'from when the change took effect')
-  t.equal((await service.history(1)).length, 2, 'an ending that is still to come is in no report')
+  t.equal(lifetime, 60_000, 'from the time at which the change took effect')
+  t.equal((await service.history(1)).length, 2, 'an expiry in the future is in no report')
   t.match((await service.getSegment('TRIAL')).body, { members: 1 })
 
   await pass(service, '61 seconds')
@@ -69,7 +71,7 @@ t.test('a membership ends at its expiry, without anybody doing anything', async 
 })
 
 t.test('an expiry is exact to the millisecond', async (t) => {
-  const service = await startWith(t, 'TRIAL')
+  const service = await beginWith('TRIAL')
   const [{ expiry }] = await service.sql<
     [{ expiry: Date }]
   >`select clock_timestamp() + interval '1 second' as expiry`
@@ -86,8 +88,8 @@ t.test('an expiry is exact to the millisecond', async (t) => {
   t.equal(last, '[]')
 })
 
-t.test('to add a segment that the user has sets its expiry anew', async (t) => {
-  const service = await startWith(t, 'A')
+t.test('adding a segment that the user is in replaces its expiry', async (t) => {
+  const service = await beginWith('A')
   const expiry = async () => (await timeline(service)).map(({ expires_at }) => expires_at)
   await change(service, { segments_to_add: ['A'] })
   t.same(await expiry(), [null])
@@ -96,14 +98,18 @@ t.test('to add a segment that the user has sets its expiry anew', async (t) => {
   await change(service, { segments_to_add: ['A'], expires_at: '2099-01-01T00:00:00.123456Z' })
   t.same(await expiry(), ['2099-01-01T00:00:00.123456Z'])
   await change(service, { segments_to_add: [], segments_to_delete: [] })
-  t.same(await expiry(), ['2099-01-01T00:00:00.123456Z'], 'untouched by what does not name it')
+  t.same(
+    await expiry(),
+    ['2099-01-01T00:00:00.123456Z'],
+    'a request that does not name the segment leaves the expiry unchanged'
+  )
   await change(service, { segments_to_add: ['A'] })
   t.same(await expiry(), [null], 'permanent again')
-  t.same((await service.history(1)).length, 1, 'one period all the time')
+  t.same((await service.history(1)).length, 1, 'still one period')
 })
 
-t.test('to add it after its expiry begins a new period', async (t) => {
-  const service = await startWith(t, 'A')
+t.test('adding it after its expiry begins a new period', async (t) => {
+  const service = await beginWith('A')
   await change(service, { segments_to_add: ['A'], ttl_seconds: 60 })
   await pass(service, '1 hour')
   await change(service, { segments_to_add: ['A'], ttl_seconds: 60 })
@@ -118,12 +124,12 @@ t.test('to add it after its expiry begins a new period', async (t) => {
   t.same(
     outline(await timeline(service)).slice(3),
     [['A', 'delete', 'expiry']],
-    'not by the request: it was over'
+    'not by the request, because it had expired'
   )
 })
 
-t.test('what comes first ends it: a removal, the expiry or the deletion of the segment', async (t) => {
-  const service = await startWith(t, 'A', 'B')
+t.test('a membership ends at the earliest of removal, expiry and deletion of the segment', async (t) => {
+  const service = await beginWith('A', 'B')
   await change(service, { segments_to_add: ['A', 'B'], ttl_seconds: 600 })
   await change(service, { segments_to_delete: ['A'] })
   await service.deleteSegment('B')
@@ -140,13 +146,13 @@ t.test('what comes first ends it: a removal, the expiry or the deletion of the s
   )
 })
 
-t.test('expiries that make no sense are refused, and nothing has changed', async (t) => {
-  const service = await startWith(t, 'A')
+t.test('invalid expiries are refused, and change nothing', async (t) => {
+  const service = await beginWith('A')
   const time = 'body field (expires_at) must be a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
   const seconds = 'body field (ttl_seconds) must be an integer from 1 to 315360000'
   const passed = {
     status: 400,
-    body: { message: 'body field (expires_at) must be a time to come', code: 'EXPIRY_PASSED' }
+    body: { message: 'body field (expires_at) must be in the future', code: 'EXPIRY_PASSED' }
   }
   const both = 'body fields (expires_at, ttl_seconds): only one of them may be given'
   const cases: [object, object][] = [
@@ -183,8 +189,8 @@ t.test('expiries that make no sense are refused, and nothing has changed', async
   t.same(await change(service, { segments_to_add: ['A'], ttl_seconds: 315_360_000 }), ok)
 })
 
-t.test('the last moment there is, and the widest offsets', async (t) => {
-  const service = await startWith(t, 'A')
+t.test('the latest possible time, and the largest offsets', async (t) => {
+  const service = await beginWith('A')
   for (const [given, kept] of [
     ['9999-12-31T23:59:59.999999999Z', '9999-12-31T23:59:59.999999Z'],
     ['9999-12-31T00:00:00-23:59', '9999-12-31T23:59:00.000000Z'],

@@ -1,23 +1,30 @@
-import postgres from 'postgres'
 import t from 'tap'
-import { WarmConnections } from '../../src/database/warm-connections.ts'
+import { connectDatabase } from '../../src/database/connect.ts'
 import { batchActiveSegments } from '../../src/memberships/batch.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
-import { startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
+import {
+  shareService,
+  startService,
+  startServiceOn,
+  type TestService,
+  waitUntil
+} from '../support/service.ts'
 import { upload } from '../support/uploads.ts'
 
 const ok = { status: 200, body: '' }
 const notFound = { status: 404, body: { message: 'some segments not found', code: 'SEGMENTS_NOT_FOUND' } }
 const invalid = (message: string) => ({ status: 400, body: { message, code: 'INVALID_REQUEST' } })
 
+const emptyService = await shareService(t)
+
 t.test("reading a user's segments", async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   const unknown = (id: string) => ({
     status: 404,
     body: { message: `user with id (${id}) not found`, code: 'USER_NOT_FOUND' }
   })
 
-  t.same(await service.getSegments(10), unknown('10'), 'a user never seen')
+  t.same(await service.getSegments(10), unknown('10'), 'an unknown user')
   await service.changeSegments(10)
   t.same(await service.getSegments(10), { status: 200, body: [] }, 'a known user in none')
 
@@ -32,7 +39,7 @@ t.test("reading a user's segments", async (t) => {
   }
 
   t.test('ids are exact past 2^53, up to the largest', async (t) => {
-    // Each pair is one number in floating point.
+    // Both ids of a pair are the same floating-point number.
     for (const [id, neighbour] of [
       ['9007199254740993', '9007199254740992'],
       ['9223372036854775807', '9223372036854775806']
@@ -44,7 +51,7 @@ t.test("reading a user's segments", async (t) => {
     }
   })
 
-  t.test('ids that are none are refused', async (t) => {
+  t.test('invalid ids are refused', async (t) => {
     const ids = [
       '0',
       '-1',
@@ -65,7 +72,7 @@ t.test("reading a user's segments", async (t) => {
     }
   })
 
-  t.test('many at once, known and unknown, each with its own answer', async (t) => {
+  t.test('many lookups at once, of known and unknown users, each get the right answer', async (t) => {
     await service.sql`insert into users (id) select generate_series(1000, 1999)`
     await service.sql`
       insert into memberships (user_id, segment_id)
@@ -73,7 +80,7 @@ t.test("reading a user's segments", async (t) => {
     const ids = Array.from({ length: 1200 }, (_, n) => 1000 + n)
     const expected = (id: number) =>
       id >= 2000 ? unknown(String(id)) : { status: 200, body: id % 2 === 0 ? ['PROMO_5'] : [] }
-    // As many as a route has in flight at the most, each user twice.
+    // Each user twice, within the limit of requests in flight.
     for (let start = 0; start < ids.length; start += 120) {
       const asked = [...ids.slice(start, start + 120), ...ids.slice(start, start + 120)]
       t.same(await Promise.all(asked.map((id) => service.getSegments(id))), asked.map(expected))
@@ -82,7 +89,7 @@ t.test("reading a user's segments", async (t) => {
 })
 
 t.test('reading the segments of many users', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   const query = (user_ids: unknown) => service.post('/api/v1/segments/users/query', { user_ids })
   for (const slug of ['A', 'B', 'GONE']) await service.createSegment(slug)
   await service.changeSegments(10, ['B', 'A', 'GONE'])
@@ -111,7 +118,7 @@ t.test('reading the segments of many users', async (t) => {
     body: { segments: { 10: ['A', 'B'], 11: [] }, unknown: many.slice(2).map(String) }
   })
 
-  t.test('refuses what is no list of 1 to 1,000 user ids', async (t) => {
+  t.test('refuses anything but a list of 1 to 1,000 user ids', async (t) => {
     const rule =
       'must be an integer from 1 to 9223372036854775807, as a string where it is above 9007199254740991'
     t.same(await query([]), invalid('body field (user_ids) must NOT have fewer than 1 items'))
@@ -127,8 +134,8 @@ t.test('reading the segments of many users', async (t) => {
   })
 })
 
-t.test('reads never wait for writes that wait', async (t) => {
-  const service = await startService(t)
+t.test('lookups never wait for writes that wait', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
   const lock = await service.sql.reserve()
@@ -146,50 +153,56 @@ t.test('reads never wait for writes that wait', async (t) => {
   t.same(await service.getSegments(1), { status: 200, body: [] })
 })
 
-t.test('reads that come while all queries are under way share the next one', async (t) => {
-  const service = await startService(t)
+t.test('lookups that arrive while all queries are in progress share the next one', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.sql`insert into users (id) select generate_series(1, 300)`
   await service.changeSegments(300, ['A'])
   let queries = 0
-  const debug = (_connection: number, text: string) => {
-    if (text.includes('asked')) queries += 1
-  }
-  const connections = new WarmConnections(2, () => postgres(service.database.url, { max: 1, debug }))
-  t.teardown(() => connections.end({ timeout: 1 }))
-  const reads = batchActiveSegments(connections, { enough: 2, maxWait: 60_000 })
+  const pool = connectDatabase(service.database.url, {
+    name: 'test',
+    connections: 2,
+    lockTimeout: 60_000,
+    statementTimeout: 60_000,
+    observer: () => {
+      queries += 1
+      return () => {}
+    }
+  })
+  t.teardown(() => pool.end({ timeout: 1 }))
+  const reads = batchActiveSegments(pool, { concurrency: 2, maxWait: 60_000 })
   const release = await holdTable(t, service.database, 'memberships')
   const answers: Promise<string | undefined>[] = []
   for (let id = 1; id <= 301; id += 1) {
     answers.push(reads.load(String(id)))
-    // Each in a turn of the event loop of its own.
+    // Each one in another turn of the event loop.
     await new Promise(setImmediate)
   }
   await release()
   t.same(await Promise.all(answers), [...Array.from({ length: 299 }, () => '[]'), '["A"]', undefined])
-  t.equal(queries, 3, 'two that were under way, and one for all the others')
+  t.equal(queries, 3, 'two in progress, and one for all other lookups')
 
-  await service.sql`alter view periods rename to elsewhere`
+  await service.sql`alter view open_periods rename to elsewhere`
   await t.rejects(Promise.all([1, 2, 3].map((id) => reads.load(String(id)))), { code: '42P01' })
-  await service.sql`alter view elsewhere rename to periods`
-  t.equal(await reads.load('300'), '["A"]', 'a failure holds nothing up')
+  await service.sql`alter view elsewhere rename to open_periods`
+  t.equal(await reads.load('300'), '["A"]', 'a failure delays no later lookup')
 })
 
-/** Reads while all wait for a lock: the next one begins when the one before has a query of its own. */
+/** Starts lookups while all wait for a lock. Each one starts after the query of the previous one. */
 async function readOneByOne(service: TestService, count: number): Promise<Promise<unknown>[]> {
   const answers: Promise<unknown>[] = []
   for (let query = 1; query <= count; query += 1) {
     answers.push(service.getSegments(1))
     await waitUntil(
-      () => countBlocked(service.database, 'user-segments hot read'),
+      () => countBlocked(service.database, 'user-segments reads'),
       (blocked) => blocked === query
     )
   }
   return answers
 }
 
-t.test('reads wait for slow queries of other reads for a moment only', async (t) => {
-  const service = await startService(t)
+t.test('lookups wait for slow queries of other lookups only briefly', async (t) => {
+  const service = await emptyService()
   await service.changeSegments(1)
   const release = await holdTable(t, service.database, 'memberships')
   const answers = await readOneByOne(service, 5)
@@ -197,7 +210,7 @@ t.test('reads wait for slow queries of other reads for a moment only', async (t)
   for (const answer of await Promise.all(answers)) t.same(answer, { status: 200, body: [] })
 })
 
-t.test('a read takes the connection that was used last', async (t) => {
+t.test('a lookup uses the most recently used connection', async (t) => {
   const service = await startService(t)
   await service.changeSegments(1)
   const release = await holdTable(t, service.database, 'memberships')
@@ -209,12 +222,12 @@ t.test('a read takes the connection that was used last', async (t) => {
   for (let read = 1; read <= 20; read += 1) await service.getSegments(1)
   const used = await service.sql<{ since: boolean }[]>`
     select query_start > ${now} as since from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments hot read'`
+    where datname = current_database() and application_name = 'user-segments reads'`
   t.same(used.map(({ since }) => since).sort(), [false, false, true])
 })
 
 t.test("changing a user's segments", async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   for (const slug of ['A', 'B', 'C', 'D']) await service.createSegment(slug)
   await service.deleteSegment('D')
 
@@ -224,12 +237,12 @@ t.test("changing a user's segments", async (t) => {
     t.same(await service.getSegments(1), { status: 200, body: ['B', 'C'] })
   })
 
-  t.test('makes the user known, by an empty call too', async (t) => {
+  t.test('makes the user known, even by an empty call', async (t) => {
     t.same(await service.changeSegments(2, [], []), ok)
     t.same(await service.getSegments(2), { status: 200, body: [] })
   })
 
-  t.test('changes nothing where any slug is unknown or deleted', async (t) => {
+  t.test('changes nothing if any slug is unknown or deleted', async (t) => {
     await service.changeSegments(3, ['A'])
     for (const [add, remove] of [
       [['B', 'NOWHERE'], []],
@@ -241,22 +254,22 @@ t.test("changing a user's segments", async (t) => {
       t.same(await service.getSegments(3), { status: 200, body: ['A'] })
     }
     t.same(await service.changeSegments(4, ['NOWHERE']), notFound)
-    t.equal((await service.getSegments(4)).status, 404, 'nor does it make the user known')
+    t.equal((await service.getSegments(4)).status, 404, 'the user does not become known')
   })
 
-  t.test('refuses a slug that stands twice', async (t) => {
+  t.test('refuses a slug that appears twice', async (t) => {
     const twice = {
       status: 400,
-      body: { message: 'segment with slug (A) stands more than once in the request', code: 'DUPLICATE_SLUG' }
+      body: { message: 'segment with slug (A) appears more than once in the request', code: 'DUPLICATE_SLUG' }
     }
     t.same(await service.changeSegments(5, ['A', 'a']), twice)
     t.same(await service.changeSegments(5, [], ['A', 'A']), twice)
     t.same(await service.changeSegments(5, ['a'], ['A']), twice)
-    t.same(await service.changeSegments(5, ['A', 'NOWHERE'], ['A']), twice, 'whatever else is wrong')
+    t.same(await service.changeSegments(5, ['A', 'NOWHERE'], ['A']), twice, 'regardless of other errors')
     t.equal((await service.getSegments(5)).status, 404)
   })
 
-  t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
+  t.test('refuses invalid bodies, and names what is wrong', async (t) => {
     const change = (body: unknown) => service.post('/api/v1/segments/user/6', body)
     t.same(await change({ segment_to_add: ['A'] }), invalid('unknown body field (segment_to_add)'))
     t.same(await change({ segments_to_add: 'A' }), invalid('body field (segments_to_add) must be array'))
@@ -275,7 +288,7 @@ t.test("changing a user's segments", async (t) => {
     t.equal((await service.getSegments(6)).status, 404)
   })
 
-  t.test('what is so already leaves no trace in the history', async (t) => {
+  t.test('a change without an effect leaves no trace in the history', async (t) => {
     await service.changeSegments(7, ['A'])
     await service.changeSegments(7, ['A'], ['B'])
     await service.changeSegments(7, [], ['B', 'C'])
@@ -298,7 +311,7 @@ t.test("changing a user's segments", async (t) => {
         ['8', 'B', 'add'],
         ['8', 'A', 'add']
       ],
-      'a swap takes the user out before it puts the user in'
+      'a swap removes the user before it adds the user'
     )
     const times = history.map((row) => row[3] ?? '')
     t.same(times, times.toSorted())
@@ -308,7 +321,7 @@ t.test("changing a user's segments", async (t) => {
     )
   })
 
-  t.test('takes as many slugs as a body holds', async (t) => {
+  t.test('accepts as many slugs as fit into a body', async (t) => {
     await service.sql`insert into segments (slug) select 'MANY_' || n from generate_series(1, 5000) n`
     const slugs = Array.from({ length: 5000 }, (_, n) => `MANY_${n + 1}`)
     t.same(await service.changeSegments(9, slugs), ok)
@@ -318,8 +331,8 @@ t.test("changing a user's segments", async (t) => {
   })
 })
 
-t.test("time goes forward in a user's history even when the clock of the database goes back", async (t) => {
-  const service = await startService(t)
+t.test("time never goes back in a user's history, even if the clock of the database does", async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
   // As after a failover to a server whose clock is an hour behind.
@@ -339,8 +352,8 @@ t.test("time goes forward in a user's history even when the clock of the databas
   ])
 })
 
-t.test('nor does it change what has been told of it', async (t) => {
-  const service = await startService(t)
+t.test('a clock that goes back does not change history that has been reported', async (t) => {
+  const service = await emptyService()
   for (const slug of ['A', 'B']) await service.createSegment(slug)
   await service.changeSegments(1, ['A', 'B'])
   await service.changeSegments(1, [], ['A'])
@@ -354,9 +367,9 @@ t.test('nor does it change what has been told of it', async (t) => {
     ['A', 'delete']
   ])
   await service.deleteSegment('A')
-  t.same(await service.history(1), before, 'where the segment is deleted')
+  t.same(await service.history(1), before, 'if the segment is deleted')
 
-  // It is in B, by the clock of before, for another hour and a second.
+  // By the earlier clock, the user stays in B for another hour and a second.
   await service.sql`
     update memberships set expires_at = clock_timestamp() - interval '1 second'
     where removed_at is null`
@@ -367,7 +380,7 @@ t.test('nor does it change what has been told of it', async (t) => {
       join memberships b using (user_id, segment_id)
       where a.added_at < b.added_at
         and b.added_at <= coalesce(a.removed_at, 'infinity')`
-    t.same(overlaps, [], 'where it is added after its expiry')
+    t.same(overlaps, [], 'if it is added after its expiry')
     t.same(await service.getSegments(1), { status: 200, body: ['B'] })
     await service.sql`
       update memberships
@@ -376,8 +389,8 @@ t.test('nor does it change what has been told of it', async (t) => {
   }
 })
 
-t.test('a write that has been answered is seen on every instance', async (t) => {
-  const first = await startService(t)
+t.test('an acknowledged write is visible on every instance', async (t) => {
+  const first = await emptyService()
   const second = await startServiceOn(t, first.database)
   await first.createSegment('A')
   for (let round = 0; round < 50; round += 1) {

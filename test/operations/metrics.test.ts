@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { migrate } from '../../src/database/migrate.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { scrape } from '../support/metrics.ts'
 import {
   createDatabase,
+  shareDatabase,
   startService,
   startServiceOn,
   type TestDatabase,
@@ -15,7 +15,7 @@ import {
 const read = 'method="GET",route="/api/v1/segments/user/:user_id"'
 const requests = (labels: string) => `http_request_duration_seconds_count{${labels}}`
 
-/** The way to a database that says no word more once it has been asked for its queues. */
+/** A proxy to a database that stops answering once the queues are queried. */
 async function startFailingWay(t: Test, database: TestDatabase) {
   const { hostname, port } = new URL(database.url)
   const open = new Set<Socket>()
@@ -37,8 +37,10 @@ async function startFailingWay(t: Test, database: TestDatabase) {
   return { url: url.href, open, connections: () => connections }
 }
 
-t.test('a scrape is in the text form of Prometheus, with what each process shows', async (t) => {
-  const service = await startService(t)
+const startEmptyService = await shareDatabase(t)
+
+t.test('a scrape is in the Prometheus text format and includes the default process metrics', async (t) => {
+  const service = await startEmptyService(t)
   const { headers, body } = await service.app.inject('/metrics')
   t.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8')
   for (const name of [
@@ -56,7 +58,7 @@ t.test('a scrape is in the text form of Prometheus, with what each process shows
 })
 
 t.test('requests are counted by method, route and status', async (t) => {
-  const service = await startService(t)
+  const service = await startEmptyService(t)
   await service.changeSegments(1)
   for (const user of [1, 1, 1, 2, 'x']) await service.getSegments(user)
   await service.app.inject({ method: 'HEAD', url: '/api/v1/segments/user/1' })
@@ -69,24 +71,24 @@ t.test('requests are counted by method, route and status', async (t) => {
   t.ok((samples.value(`http_request_duration_seconds_sum{${read},status="200"}`) ?? 0) > 0, 'with their time')
 
   const other = await startServiceOn(t, service.database)
-  t.same((await scrape(other)).startingWith('http_'), [], 'each app counts its own')
+  t.same((await scrape(other)).startingWith('http_'), [], 'each app counts its own requests')
 })
 
-t.test('paths that callers make up are one route', async (t) => {
-  const service = await startService(t)
+t.test('unknown paths are counted as one route', async (t) => {
+  const service = await startEmptyService(t)
   for (const url of ['/a', '/b', '/api/v1/nowhere', '/%zz']) await service.app.inject(url)
   await service.app.inject({ method: 'DELETE', url: '/api/v1/segment' })
   const samples = await scrape(service)
   const unknown = (method: string, status: number) =>
     samples.value(requests(`method="${method}",route="unknown",status="${status}"`))
   t.equal(unknown('GET', 404), 3)
-  t.equal(unknown('GET', 400), 1, 'also one that is no path')
+  t.equal(unknown('GET', 400), 1, 'even an invalid path')
   t.equal(unknown('DELETE', 405), 1)
   t.equal(samples.startingWith('http_request_duration_seconds_count').length, 3)
 })
 
-t.test('a request whose client goes away is counted as broken off', async (t) => {
-  const service = await startService(t)
+t.test('a request whose client disconnects is counted as 499', async (t) => {
+  const service = await startEmptyService(t)
   const { port } = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
   const release = await holdTable(t, service.database, 'memberships')
   const socket = connect(Number(port), '127.0.0.1')
@@ -105,30 +107,30 @@ t.test('a request whose client goes away is counted as broken off', async (t) =>
   t.equal((await scrape(service)).value(requests(`${read},status="404"`)), 1, 'once')
 })
 
-t.test('a pool shows its statements, and those that wait for a connection', async (t) => {
-  const service = await startService(t)
+t.test('a pool shows its statements in progress and those waiting for a connection', async (t) => {
+  const service = await startEmptyService(t)
   await service.createSegment('A')
   const release = await holdTable(t, service.database, 'memberships')
   const changes = Array.from({ length: 20 }, (_, user) => service.changeSegments(1 + user, ['A']))
   await waitUntil(
-    () => countBlocked(service.database, 'user-segments write'),
+    () => countBlocked(service.database, 'user-segments writes'),
     (blocked) => blocked === 16
   )
   const busy = await scrape(service)
-  t.equal(busy.value('user_segments_database_connections_max{pool="write"}'), 16)
-  t.equal(busy.value('user_segments_database_statements{pool="write"}'), 20)
-  t.equal(busy.value('user_segments_database_statements_waiting{pool="write"}'), 4)
-  t.equal(busy.value('user_segments_database_statements{pool="read"}'), 0)
+  t.equal(busy.value('user_segments_database_connections_max{pool="writes"}'), 16)
+  t.equal(busy.value('user_segments_database_statements{pool="writes"}'), 20)
+  t.equal(busy.value('user_segments_database_statements_waiting{pool="writes"}'), 4)
+  t.equal(busy.value('user_segments_database_statements{pool="reads"}'), 0)
 
   await release()
   t.ok((await Promise.all(changes)).every(({ status }) => status === 200))
   const idle = await scrape(service)
-  t.equal(idle.value('user_segments_database_statements{pool="write"}'), 0)
-  t.equal(idle.value('user_segments_database_statements_waiting{pool="write"}'), 0)
-  t.equal(idle.value('user_segments_database_statement_duration_seconds_count{pool="write"}'), 20)
+  t.equal(idle.value('user_segments_database_statements{pool="writes"}'), 0)
+  t.equal(idle.value('user_segments_database_statements_waiting{pool="writes"}'), 0)
+  t.equal(idle.value('user_segments_database_statement_duration_seconds_count{pool="writes"}'), 20)
 })
 
-t.test('a statement counts once, however it is put together and however it ends', async (t) => {
+t.test('a statement counts once, however it is composed and however it ends', async (t) => {
   const service = await startService(t)
   const count = async () =>
     (await scrape(service)).value('user_segments_database_statement_duration_seconds_count{pool="bulk"}')
@@ -140,8 +142,8 @@ t.test('a statement counts once, however it is put together and however it ends'
   t.equal((await scrape(service)).value('user_segments_database_statements{pool="bulk"}'), 0)
 })
 
-t.test('batches of the hot read show their users', async (t) => {
-  const service = await startService(t)
+t.test('batches of membership lookups show their sizes', async (t) => {
+  const service = await startEmptyService(t)
   await Promise.all([1, 2, 3].map((user) => service.getSegments(user)))
   await service.getSegments(4)
   const samples = await scrape(service)
@@ -151,7 +153,7 @@ t.test('batches of the hot read show their users', async (t) => {
 })
 
 t.test('the queues show their jobs, and how long the oldest has waited', async (t) => {
-  const service = await startService(t)
+  const service = await startEmptyService(t)
   const jobs = (status: string) => `user_segments_queue_jobs{queue="assignments",status="${status}"}`
   const age = (status: string) =>
     `user_segments_queue_oldest_job_age_seconds{queue="assignments",status="${status}"}`
@@ -176,22 +178,22 @@ t.test('the queues show their jobs, and how long the oldest has waited', async (
   t.ok(isAbout(busy.value(age('running')), 7_200))
 })
 
-/** Whether so many seconds have passed, and not many more. */
+/** Whether that many seconds have passed, and not many more. */
 function isAbout(value: number | undefined, seconds: number): boolean {
   return value !== undefined && value >= seconds && value < seconds + 300
 }
 
-t.test('without its database a scrape says so, and has all that needs none', async (t) => {
+t.test('without its database a scrape says so, and has all other metrics', async (t) => {
   const database = await createDatabase(t)
   const refused = await startServiceOn(t, { ...database, url: 'postgres://postgres@127.0.0.1:1/none' })
   await refused.getSegments(1)
   const samples = await scrape(refused)
   t.equal(samples.value('user_segments_database_up'), 0)
-  t.same(samples.startingWith('user_segments_queue'), [], 'nothing is made up')
+  t.same(samples.startingWith('user_segments_queue'), [], 'no value is invented')
   t.equal(samples.value(requests(`${read},status="503"`)), 1)
 })
 
-t.test('a database that does not answer holds no scrape up, and scrapes ask it one at a time', async (t) => {
+t.test('a database that does not answer delays no scrape, and scrapes query it one at a time', async (t) => {
   const database = await createDatabase(t)
   const way = await startFailingWay(t, database)
   const service = await startServiceOn(t, { ...database, url: way.url })
@@ -204,16 +206,16 @@ t.test('a database that does not answer holds no scrape up, and scrapes ask it o
   )
 })
 
-t.test('what a scrape has found is gone when the database is', async (t) => {
+t.test('metrics of the database are absent while the database cannot be read', async (t) => {
   const service = await startService(t)
   t.equal((await scrape(service)).startingWith('user_segments_queue').length, 8)
-  await migrate(service.database.url, { direction: 'down', count: 100 })
+  await service.sql`alter table reports rename to gone`
   const outdated = await scrape(service)
   t.equal(outdated.value('user_segments_database_up'), 1, 'it is there')
   t.same(outdated.startingWith('user_segments_queue'), [], 'without its queues')
 })
 
-t.test('reports show how long they took, made or failed', async (t) => {
+t.test('reports show how long they took, whether made or failed', async (t) => {
   const service = await startService(t)
   await service.changeSegments(1)
   const count = async (outcome: string) =>

@@ -1,10 +1,11 @@
-/** Instances that end without a word, or stand still, at each step of making a report. */
+/** Instances crash, or are suspended, at each step of generating a report. */
 import { createHash } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { countBlocked, holdTable } from '../support/locks.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { holdTable, waitForBlocked } from '../support/locks.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, type TestDatabase, waitUntil } from '../support/service.ts'
 
@@ -13,7 +14,7 @@ const filename = 'user-1_2023-08-01_2023-08-31.csv'
 
 type Report = { status: string; rows: number; bytes: number; sha256: string; error: string | null }
 
-/** A database with a report of so many rows to be made, and a folder that instances share. */
+/** A database with a report of that many rows to generate, and a folder that the instances share. */
 class Scene {
   readonly t: Test
   readonly database: TestDatabase
@@ -25,16 +26,16 @@ class Scene {
     this.folder = folder
   }
 
-  startInstance(): ServerProcess {
+  startInstance(databaseUrl = this.database.url): ServerProcess {
     return startServerProcess(this.t, {
-      DATABASE_URL: this.database.url,
+      DATABASE_URL: databaseUrl,
       PORT: '0',
       REPORTS_DIR: this.folder,
       REPORT_LEASE: '2s'
     })
   }
 
-  /** Begins the report on an instance. */
+  /** Orders the report from an instance. */
   async order(instance: ServerProcess): Promise<void> {
     const address = await instance.address()
     const order = await fetch(`${address}/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31`)
@@ -53,7 +54,7 @@ class Scene {
     return (await readdir(this.folder)).sort()
   }
 
-  /** Of a file that is not finished. */
+  /** The size of an unfinished file. */
   async writtenBytes(): Promise<number> {
     const name = (await this.files()).find((name) => name.startsWith('.'))
     if (name === undefined) return 0
@@ -61,7 +62,7 @@ class Scene {
     return size
   }
 
-  /** Until another instance has the report ready, whole and with the right checksum; nothing else was ever served. */
+  /** Waits until another instance has finished the report. Asserts that only the complete, correct file is served. */
   async checkReady(instance: ServerProcess): Promise<Report> {
     const link = `${await instance.address()}/api/v1/segments/user/history/${filename}`
     const file = await waitUntil(
@@ -76,7 +77,7 @@ class Scene {
     return report
   }
 
-  /** Kills the instance, and sees another one finish its work and tidy up. */
+  /** Kills the instance, and asserts that another one finishes its work and cleans up. */
   async checkTakeover(killed: ServerProcess): Promise<void> {
     killed.process.kill('SIGKILL')
     await killed.exitCode()
@@ -90,13 +91,16 @@ class Scene {
   }
 }
 
+const database = await createDatabase(t)
+await database.sql`insert into users values (1)`
+await database.sql`insert into segments (id, slug) select n, 'S' || n from generate_series(1, ${PERIODS}::integer) n`
+await database.sql`
+  insert into memberships (user_id, segment_id, added_at)
+  select 1, id, '2023-08-01T00:00:00Z'::timestamptz + id * interval '1 second' from segments`
+
+/** The shared history, without a report yet. */
 async function setScene(t: Test): Promise<Scene> {
-  const database = await createDatabase(t)
-  await database.sql`insert into users values (1)`
-  await database.sql`insert into segments (id, slug) select n, 'S' || n from generate_series(1, ${PERIODS}::integer) n`
-  await database.sql`
-    insert into memberships (user_id, segment_id, added_at)
-    select 1, id, '2023-08-01T00:00:00Z'::timestamptz + id * interval '1 second' from segments`
+  await database.sql`truncate reports`
   return new Scene(t, database, await createFolder(t))
 }
 
@@ -105,10 +109,7 @@ t.test('killed before it has read anything', async (t) => {
   const release = await holdTable(t, scene.database, 'memberships')
   const instance = scene.startInstance()
   await scene.order(instance)
-  await waitUntil(
-    () => countBlocked(scene.database, 'user-segments report'),
-    (count) => count === 1
-  )
+  await waitForBlocked(scene.database, 1, 'user-segments report')
   t.match(await scene.row(), { status: 'running', attempt: 1 })
   const takeover = scene.checkTakeover(instance)
   await waitUntil(
@@ -121,26 +122,29 @@ t.test('killed before it has read anything', async (t) => {
 
 t.test('killed while it writes', async (t) => {
   const scene = await setScene(t)
-  const instance = scene.startInstance()
+  const proxy = await startFaultProxy(t, scene.database.url)
+  const release = await holdTable(t, scene.database, 'memberships')
+  const instance = scene.startInstance(proxy.url)
   await scene.order(instance)
+  await waitForBlocked(scene.database, 1, 'user-segments report')
+  // Delays each part of the history, so that writing takes long enough.
+  await proxy.set('delay')
+  await release()
   await waitUntil(
     () => scene.writtenBytes(),
     (bytes) => bytes > 0
   )
   instance.process.kill('SIGSTOP')
-  t.match(await scene.files(), [/^\./], 'there is a part of a file')
+  t.match(await scene.files(), [/^\./], 'a part of a file exists')
   await scene.checkTakeover(instance)
 })
 
-t.test('killed when the file is there and the database does not know yet', async (t) => {
+t.test('killed when the file is stored and the database does not know it yet', async (t) => {
   const scene = await setScene(t)
   const release = await holdTable(t, scene.database, 'memberships')
   const instance = scene.startInstance()
   await scene.order(instance)
-  await waitUntil(
-    () => countBlocked(scene.database, 'user-segments report'),
-    (count) => count === 1
-  )
+  await waitForBlocked(scene.database, 1, 'user-segments report')
   const holder = postgres(scene.database.url, { max: 1 })
   t.teardown(() => holder.end({ timeout: 1 }))
   await holder.unsafe('begin; select from reports for update')
@@ -151,10 +155,10 @@ t.test('killed when the file is there and the database does not know yet', async
   )
   instance.process.kill('SIGKILL')
   await instance.exitCode()
-  // What the dead instance was about to say must not be heard.
+  // The statement of the dead instance must not take effect.
   await scene.database.sql`
     select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments write'`
+    where datname = current_database() and application_name = 'user-segments writes'`
   await holder.unsafe('rollback')
   t.match(await scene.row(), { status: 'running', attempt: 1 })
   await scene.checkTakeover(instance)
@@ -172,16 +176,13 @@ t.test('killed when it is ready', async (t) => {
 })
 
 t.test(
-  'an instance that stood still for longer than its lease overwrites nothing when it goes on',
+  'an instance that was suspended for longer than its lease overwrites nothing when it resumes',
   async (t) => {
     const scene = await setScene(t)
     const release = await holdTable(t, scene.database, 'memberships')
     const late = scene.startInstance()
     await scene.order(late)
-    await waitUntil(
-      () => countBlocked(scene.database, 'user-segments report'),
-      (count) => count === 1
-    )
+    await waitForBlocked(scene.database, 1, 'user-segments report')
     late.process.kill('SIGSTOP')
     await waitUntil(
       async () => (await scene.row())?.over,
@@ -204,6 +205,6 @@ t.test(
       ({ length }) => length === 1
     )
     t.same(await scene.files(), [`user-1_2023-08-01_2023-08-31.${row?.token}.csv`])
-    t.same(await scene.checkReady(late), report, 'and it serves what the other has made')
+    t.same(await scene.checkReady(late), report, 'it serves the report that the other instance has generated')
   }
 )

@@ -2,10 +2,10 @@ import t from 'tap'
 import { reportColumns } from '../../schemas/reports.ts'
 import { dayFromNow, startService } from '../support/service.ts'
 
-/** What a spreadsheet takes for the beginning of a formula. */
+/** Characters that a spreadsheet takes for the beginning of a formula. */
 const beginnings = ['=', '+', '-', '@', '\t', '\r']
 
-t.test('no cell of a report is a formula, whatever was sent', async (t) => {
+t.test('no cell of a report can be a formula, for any input', async (t) => {
   const service = await startService(t)
   await service.createSegment('A')
   await service.changeSegments(1, ['A'])
@@ -40,7 +40,7 @@ t.test('no cell of a report is a formula, whatever was sent', async (t) => {
       )
     }
   }
-  t.same(await service.sql`select slug from segments`, [{ slug: 'A' }], 'nothing of it was kept')
+  t.same(await service.sql`select slug from segments`, [{ slug: 'A' }], 'nothing of it was stored')
   t.same(await service.sql`select id from users`, [{ id: '1' }])
 
   await service.deleteSegment('A')

@@ -3,9 +3,15 @@ import fs from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import makeHistoryReport from '../../workers/history-report.ts'
-import { startServiceWithPeriod } from '../support/periods.ts'
-import { createDatabase, createFolder, type TestDatabase, waitUntil } from '../support/service.ts'
+import generateHistoryReport from '../../workers/history-report.ts'
+import { addPeriod } from '../support/periods.ts'
+import {
+  createDatabase,
+  createFolder,
+  startService,
+  type TestDatabase,
+  waitUntil
+} from '../support/service.ts'
 
 const added = '2023-08-01T10:00:00.000001Z'
 
@@ -21,12 +27,12 @@ const createTask = (databaseUrl: string, directory: string) => ({
   progress: new SharedArrayBuffer(8)
 })
 
-t.test('a report is stored whole, and known by its checksum', async (t) => {
-  const { database, sql } = await startServiceWithPeriod(t, added, null)
+t.test('a report is stored completely, with its checksum', async (t) => {
+  const { database, sql } = await addPeriod(await startService(t), added, null)
   const directory = await createFolder(t)
   const task = createTask(database.url, directory)
 
-  const { snapshotAt, ...report } = await makeHistoryReport(task)
+  const { snapshotAt, ...report } = await generateHistoryReport(task)
   const text = `user_id,segment_slug,operation,date\n1,A,add,${added}\n`
   t.same(report, { rows: 1, bytes: text.length, sha256: createHash('sha256').update(text).digest('hex') })
   t.equal(await readFile(join(directory, name), 'utf8'), text)
@@ -39,21 +45,21 @@ t.test('a report is stored whole, and known by its checksum', async (t) => {
   const refused = { message: 'the report could not be stored' }
   await writeFile(join(directory, `.${name}`), 'somebody else’s')
   await t.rejects(
-    makeHistoryReport(task),
+    generateHistoryReport(task),
     { ...refused, cause: { code: 'EEXIST' } },
-    'it never writes into a file'
+    'it never writes to an existing file'
   )
   t.equal(await readFile(join(directory, `.${name}`), 'utf8'), 'somebody else’s')
-  const nowhere = makeHistoryReport({ ...task, directory: join(directory, 'nowhere') })
+  const nowhere = generateHistoryReport({ ...task, directory: join(directory, 'nowhere') })
   await t.rejects(nowhere, { ...refused, cause: { code: 'ENOENT' } })
-  await t.rejects(makeHistoryReport({ ...task, databaseUrl: 'postgres://127.0.0.1:1/none' }), {
+  await t.rejects(generateHistoryReport({ ...task, databaseUrl: 'postgres://127.0.0.1:1/none' }), {
     message: 'the history could not be read from the database'
   })
 })
 
 const header = 'user_id,segment_slug,operation,date'
 
-/** The user 1, who is in as many segments, S1, S2 and so on, since as many seconds after midnight. */
+/** User 1 in that many segments, S1, S2 and so on, joined one second after the other from midnight. */
 async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
   const database = await createDatabase(t)
   await database.sql`insert into users values (1)`
@@ -64,11 +70,11 @@ async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
   return database
 }
 
-t.test('a report of many batches, or of whole ones only, is every row once, in order', async (t) => {
+t.test('a report of many batches, or of full ones only, contains every row once, in order', async (t) => {
   for (const count of [1_000, 2_000, 54_321]) {
     const { url: databaseUrl } = await createPeriods(t, count)
     const directory = await createFolder(t)
-    t.equal((await makeHistoryReport(createTask(databaseUrl, directory))).rows, count)
+    t.equal((await generateHistoryReport(createTask(databaseUrl, directory))).rows, count)
 
     const midnight = Date.parse('2023-08-01')
     const lines = Array.from({ length: count }, (_, n) => {
@@ -80,7 +86,7 @@ t.test('a report of many batches, or of whole ones only, is every row once, in o
   }
 })
 
-t.test('a report for which the disk has no room is not stored, and says so', async (t) => {
+t.test('a report that does not fit on the disk is not stored, and the failure says so', async (t) => {
   const { url: databaseUrl } = await createPeriods(t, 20_000)
   const directory = await createFolder(t)
   const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
@@ -94,14 +100,14 @@ t.test('a report for which the disk has no room is not stored, and says so', asy
     }
     t.intercept(fs, name, { value })
   }
-  await t.rejects(makeHistoryReport(createTask(databaseUrl, directory)), {
+  await t.rejects(generateHistoryReport(createTask(databaseUrl, directory)), {
     message: 'the report could not be stored',
     cause: full
   })
-  t.same(await readdir(directory), [`.${name}`], 'a part of it, which nobody reads')
+  t.same(await readdir(directory), [`.${name}`], 'a partial file, which nobody reads')
 })
 
-t.test('a report whose database is lost while its disk keeps it waiting is not published', async (t) => {
+t.test('a report whose database connection is lost while the disk is slow is not published', async (t) => {
   const { url: databaseUrl, sql } = await createPeriods(t, 50_000)
   const directory = await createFolder(t)
   const disk = Promise.withResolvers<void>()
@@ -111,7 +117,7 @@ t.test('a report whose database is lost while its disk keeps it waiting is not p
     t.intercept(fs, name, { value })
   }
 
-  const making = t.rejects(makeHistoryReport(createTask(databaseUrl, directory)), {
+  const making = t.rejects(generateHistoryReport(createTask(databaseUrl, directory)), {
     message: 'the history could not be read from the database',
     cause: { code: /^ECONNRESET|EPIPE|CONNECTION_CLOSED|57P01$/ }
   })

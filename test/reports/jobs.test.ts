@@ -12,7 +12,7 @@ import {
 } from '../../src/reports/job-queries.ts'
 import { orderReport, SETTLING_TIME_MS } from '../../src/reports/queries.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
-import { startServiceWithPeriod } from '../support/periods.ts'
+import { addPeriod } from '../support/periods.ts'
 import {
   createDatabase,
   dayFromNow,
@@ -24,7 +24,7 @@ import {
 
 const august = 'user-1_2023-08-01_2023-08-31.csv'
 
-/** Until the report has come to its end, without the pauses between its attempts. */
+/** Waits until the report is ready or has failed, and skips the pauses between its attempts. */
 async function waitForEnd(service: TestService, filename: string) {
   return waitUntil(
     async () => {
@@ -35,14 +35,28 @@ async function waitForEnd(service: TestService, filename: string) {
   )
 }
 
+/** Records in the table `pauses` the seconds until the next attempt of each failed report. */
+async function recordPauses({ sql }: TestService): Promise<void> {
+  await sql.unsafe(`
+    create table pauses (attempt integer, seconds double precision);
+    create function record_pause() returns trigger language plpgsql as $$
+    begin
+      insert into pauses values (new.attempt, extract(epoch from new.run_at - now()));
+      return new;
+    end;
+    $$;
+    create trigger record_pause after update on reports
+      for each row when (new.status = 'queued' and new.attempt > 0) execute function record_pause()`)
+}
+
 const header = 'user_id,segment_slug,operation,date\n'
 const pending = (filename: string) => ({
   status: 404,
   body: { message: `report (${filename}) is being made`, code: 'REPORT_PENDING' }
 })
 
-t.test('a report that is being made', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('a report in progress', async (t) => {
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   const filename = 'user-1_2023-08-01_2023-08-31.csv'
   const release = await holdTable(t, service.database, 'memberships')
 
@@ -56,7 +70,7 @@ t.test('a report that is being made', async (t) => {
   )
   t.same(await service.getReport(filename), pending(filename), 'is pending')
   const { headers } = await service.app.inject(`/api/v1/segments/user/history/${filename}`)
-  t.equal(headers['retry-after'], '1', 'with a word on when to ask again')
+  t.equal(headers['retry-after'], '1', 'it says when to ask again')
 
   await service.orderReport(1, '2023-08-02', '2023-08-31')
   await waitUntil(
@@ -73,10 +87,10 @@ t.test('a report that is being made', async (t) => {
 })
 
 t.test('a finished report', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', '2023-08-20T00:00:00Z')
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', '2023-08-20T00:00:00Z')
   const files = () => readdir(service.reportsDirectory)
 
-  t.test('of a past interval is not made again', async (t) => {
+  t.test('of a past interval is not generated again', async (t) => {
     const report = await service.makeReport(1, '2023-08-01', '2023-08-31')
     const stored = await files()
     t.equal(stored.length, 1)
@@ -84,7 +98,7 @@ t.test('a finished report', async (t) => {
     t.same(await files(), stored, 'it is the same file')
   })
 
-  t.test('tells its size and its checksum', async (t) => {
+  t.test('has its size and its checksum in its status', async (t) => {
     const { body } = await service.getReport(august)
     const text = String(body)
     t.match(await service.getReportStatus(august), {
@@ -101,7 +115,7 @@ t.test('a finished report', async (t) => {
     })
   })
 
-  t.test('is made again where the interval was not yet past when it was made', async (t) => {
+  t.test('is generated again if its interval was not yet past', async (t) => {
     const stored = await files()
     await service.sql`update reports set snapshot_at = '2023-08-31T00:59:59Z'`
     t.equal(String((await service.makeReport(1, '2023-08-01', '2023-08-31')).body).split('\n').length, 4)
@@ -112,7 +126,7 @@ t.test('a finished report', async (t) => {
     t.same(await files(), again)
   })
 
-  t.test('is made again where its file is lost', async (t) => {
+  t.test('is generated again if its file is lost', async (t) => {
     for (const name of await files()) await rm(join(service.reportsDirectory, name))
     t.match(await service.getReport(august), { status: 404, body: { code: 'REPORT_NOT_FOUND' } })
     t.equal(String((await service.makeReport(1, '2023-08-01', '2023-08-31')).body).split('\n').length, 4)
@@ -140,11 +154,11 @@ t.test('a finished report', async (t) => {
     t.same(await service.sql`select from reports`, [], 'nothing is left of it')
   })
 
-  t.test('that takes in today is never older than its order', async (t) => {
+  t.test('that includes today is never older than its order', async (t) => {
     const [today, tomorrow] = [dayFromNow(0), dayFromNow(1)]
     for (let round = 0; round < 10; round += 1) {
       await service.changeSegments(1, round % 2 === 0 ? ['A'] : [], round % 2 === 0 ? [] : ['A'])
-      // Two orders: the second comes at any moment of the first one's making.
+      // Two orders: the second one arrives at any moment while the first one is generated.
       await service.orderReport(1, today, tomorrow)
       const { body } = await service.makeReport(1, today, tomorrow)
       t.equal(String(body).trim().split('\n').length, 2 + round)
@@ -177,18 +191,17 @@ t.test('an order that comes while an older snapshot is being written gets a newe
 })
 
 t.test(
-  'a report that cannot be made is tried five times, says so, leaves nothing, and can be ordered again',
+  'a report that cannot be generated is tried five times, says so, leaves nothing, and can be ordered again',
   async (t) => {
-    const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+    const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
     await service.sql`alter view history rename to gone`
+    await recordPauses(service)
     await service.orderReport(1, '2023-08-01', '2023-08-31')
-    const waiting = await waitUntil(
-      () => service.sql<{ attempt: number; pause: number }[]>`
-      select attempt, extract(epoch from run_at - now())::double precision as pause from reports
-      where status = 'queued' and attempt = 1`,
+    const [first] = await waitUntil(
+      () => service.sql<{ seconds: number }[]>`select seconds from pauses where attempt = 1`,
       ({ length }) => length > 0
     )
-    t.ok((waiting[0]?.pause ?? 9) < 2, 'the first pause is short')
+    t.ok((first?.seconds ?? 9) < 2, 'the first pause is short')
     t.same(await service.getReport(august), pending(august))
     t.match(await waitForEnd(service, august), {
       body: {
@@ -214,7 +227,7 @@ t.test(
 )
 
 t.test('a report that cannot be stored says so', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   await rm(service.reportsDirectory, { recursive: true })
   await service.orderReport(1, '2023-08-01', '2023-08-31')
   t.match(await waitForEnd(service, august), {
@@ -222,8 +235,8 @@ t.test('a report that cannot be stored says so', async (t) => {
   })
 })
 
-t.test('a report whose thread ends is made by another', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('a report whose thread ends is generated by another thread', async (t) => {
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   const release = await holdTable(t, service.database, 'memberships')
   const workers: Worker[] = []
   const remember = (worker: Worker) => workers.push(worker)
@@ -243,8 +256,8 @@ t.test('a report whose thread ends is made by another', async (t) => {
   t.match(await waitForEnd(service, august), { body: { status: 'ready', rows: 1 } })
 })
 
-t.test('orders past the queue are refused, and those in it stay', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('orders beyond the capacity of the queue are refused, and queued ones stay', async (t) => {
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   await service.makeReport(1, '2000-01-01', '2000-01-02')
   await service.sql`
     insert into reports (filename, user_id, from_date, to_date, run_at)
@@ -254,7 +267,7 @@ t.test('orders past the queue are refused, and those in it stay', async (t) => {
   const refused = await service.app.inject('/api/v1/segments/user/1/csv?from=2023-06-01&to=2023-08-31')
   t.same(
     [refused.statusCode, refused.headers['retry-after'], refused.json()],
-    [503, '5', { message: 'too many reports are being made, try again later', code: 'TOO_MANY_REPORTS' }]
+    [503, '5', { message: 'too many reports are in progress, try again later', code: 'TOO_MANY_REPORTS' }]
   )
   t.match(await service.getReport('user-1_2023-06-01_2023-08-31.csv'), { body: { code: 'REPORT_NOT_FOUND' } })
   t.equal(
@@ -268,8 +281,8 @@ t.test('orders past the queue are refused, and those in it stay', async (t) => {
   t.match(await service.makeReport(1, '2020-01-02', '2023-08-31'), { status: 200 })
 })
 
-t.test('instances make and serve what was ordered from any of them', async (t) => {
-  const first = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('any instance generates and serves reports that were ordered from another one', async (t) => {
+  const first = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   const second = await startServiceOn(t, first.database, { REPORTS_DIR: first.reportsDirectory })
   const release = await holdTable(t, first.database, 'memberships')
   const days = ['2023-08-01', '2023-08-02', '2023-08-03']
@@ -292,8 +305,8 @@ t.test('instances make and serve what was ordered from any of them', async (t) =
   }
 })
 
-t.test('an instance that shuts down hands its reports back', async (t) => {
-  const first = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('an instance that shuts down returns its reports to the queue', async (t) => {
+  const first = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   const release = await holdTable(t, first.database, 'memberships')
   await first.orderReport(1, '2023-08-01', '2023-08-31')
   await waitUntil(
@@ -310,14 +323,14 @@ t.test('an instance that shuts down hands its reports back', async (t) => {
   t.match(await waitForEnd(second, august), { body: { status: 'ready', rows: 1 } })
 })
 
-t.test('who has lost the lease of a report changes nothing any more', async (t) => {
+t.test('an instance that has lost the lease of a report cannot change it', async (t) => {
   const { sql } = await createDatabase(t)
   const request = { userId: '1', from: '2023-08-01', to: '2023-08-31' }
   const made = { rows: 1, bytes: 2, sha256: 'a', snapshotAt: BigInt(Date.now()) * 1000n }
   await orderReport(sql, request, { requestId: 'a', lost: null, capacity: 9 })
   const [late, next] = [randomUUID(), randomUUID()]
   t.match(await claimReport(sql, late, 60_000), { token: late, attempt: 1, filename: august })
-  t.equal(await claimReport(sql, next, 60_000), undefined, 'it is in hand')
+  t.equal(await claimReport(sql, next, 60_000), undefined, 'it is in progress')
   t.equal(await renewReport(sql, late, 60_000, 5), true)
   t.equal(await renewReport(sql, late, -1, 5), true, 'its lease runs out')
   t.match(await claimReport(sql, next, 60_000), { token: next, attempt: 2, filename: august })
@@ -331,7 +344,11 @@ t.test('who has lost the lease of a report changes nothing any more', async (t) 
   t.same(await state(), before)
 
   t.equal(await finishReport(sql, next, made, SETTLING_TIME_MS, 60), 'ready')
-  t.equal(await finishReport(sql, next, made, SETTLING_TIME_MS, 60), 'ready', 'said twice, it is the same')
+  t.equal(
+    await finishReport(sql, next, made, SETTLING_TIME_MS, 60),
+    'ready',
+    'repeating the call has the same result'
+  )
   const finished = await state()
   t.equal(await failReport(sql, next, 'too late', 60), undefined)
   await releaseReport(sql, next)
@@ -339,23 +356,27 @@ t.test('who has lost the lease of a report changes nothing any more', async (t) 
   t.same(await state(), finished)
 })
 
-t.test('a report whose instances have ended five times has failed', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('a report whose instances have crashed five times has failed', async (t) => {
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   const insert = (filename: string, attempt: number) => service.sql`
     insert into reports (filename, user_id, from_date, to_date, status, attempt, token, lease_until)
     values (${filename}, 1, '2023-08-01', '2023-08-31', 'running', ${attempt}, gen_random_uuid(), now() - interval '1 s')`
   await insert(august, 4)
   await insert('user-1_2023-08-01_2023-08-30.csv', 5)
   service.app.reportJobs.start()
-  t.match(await waitForEnd(service, august), { body: { status: 'ready', rows: 1 } }, 'the fifth may make it')
+  t.match(
+    await waitForEnd(service, august),
+    { body: { status: 'ready', rows: 1 } },
+    'the fifth attempt may succeed'
+  )
   await service.app.reportJobs.sweep()
   t.match(await service.getReportStatus('user-1_2023-08-01_2023-08-30.csv'), {
     body: { status: 'failed', error: 'the instance that made it has ended' }
   })
 })
 
-t.test('what broken-off attempts have left is swept up, and nothing else', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('files of aborted attempts are removed, and no others', async (t) => {
+  const service = await addPeriod(await startService(t), '2023-08-10T00:00:00Z', null)
   await service.makeReport(1, '2023-08-01', '2023-08-31')
   const [stored = ''] = await readdir(service.reportsDirectory)
   const name = (hidden: string) => `${hidden}user-1_2023-08-01_2023-08-31.${randomUUID()}.csv`

@@ -1,18 +1,9 @@
-/** Reports of the history of all users, or of all users in one segment. */
-import { randomUUID } from 'node:crypto'
+/** Reports of all users, in all segments or in one. */
 import { readdir } from 'node:fs/promises'
-import t, { type Test } from 'tap'
-import { claimReport } from '../../src/reports/job-queries.ts'
+import t from 'tap'
 import { countBlocked, holdTable } from '../support/locks.ts'
-import { startServiceWithPeriod } from '../support/periods.ts'
-import {
-  createDatabase,
-  dayFromNow,
-  startService,
-  startServiceOn,
-  type TestService,
-  waitUntil
-} from '../support/service.ts'
+import { addPeriod } from '../support/periods.ts'
+import { dayFromNow, shareService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
 
 const header = 'user_id,segment_slug,operation,date\n'
 const august = { from: '2023-08-01', to: '2023-08-31' }
@@ -39,13 +30,12 @@ const userIds = [
 /** Slugs that look like parts of a report's name. */
 const slugs = ['A', 'A_2023-08-01_2023-08-02', 'A.CSV', 'A-B', 'A_', '0', 'ALL', 'USER-1']
 
-/** Users with periods in all segments, many of which begin or end at one moment; of one deleted segment among them. */
-async function startServiceWithHistory(t: Test): Promise<TestService> {
-  const service = await startService(t)
+/** Users with periods in all segments, one of them deleted. Many periods begin or end at the same moment. */
+async function addHistory(service: TestService): Promise<TestService> {
   const { sql } = service
   await sql`insert into users (id) select unnest(${userIds}::text[]::bigint[])`
   await sql`insert into segments (slug, created_at) select unnest(${slugs}::text[]), '2023-07-01'`
-  // Inserted in no order, so that none comes about by itself.
+  // Inserted in random order, so that the report has to sort.
   await sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
     select
@@ -63,8 +53,10 @@ async function startServiceWithHistory(t: Test): Promise<TestService> {
   return service
 }
 
-t.test('a report of all users is the reports of each, in one order', async (t) => {
-  const service = await startServiceWithHistory(t)
+const emptyService = await shareService(t)
+
+t.test('a report of all users contains the reports of each user, in one order', async (t) => {
+  const service = await addHistory(await emptyService())
   const lines = linesOf(await service.makeReportOfAll(august))
   t.ok(lines.length > 4_000, `${lines.length} rows`)
 
@@ -80,7 +72,7 @@ t.test('a report of all users is the reports of each, in one order', async (t) =
 
   const dates = lines.map((line) => line.split(',')[3] ?? '')
   t.same(dates, dates.toSorted(), 'oldest first')
-  // Of one moment: the users in their order, among those who leave and among those who enter.
+  // At one moment, removals come before additions, each by user id.
   const atOnce = lines.filter((line) => line.endsWith(',delete,2023-08-20T12:00:00.500000Z'))
   t.same(
     atOnce.map((line) => line.split(',')[0]),
@@ -89,9 +81,9 @@ t.test('a report of all users is the reports of each, in one order', async (t) =
   )
 
   await service.sql`update reports set expires_at = now() where user_id is null`
-  t.same(linesOf(await service.makeReportOfAll(august)), lines, 'made again it is the same')
+  t.same(linesOf(await service.makeReportOfAll(august)), lines, 'generating it again gives the same report')
 
-  t.test('and one of a segment is the part of it', async (t) => {
+  t.test('a report of one segment is the corresponding part', async (t) => {
     for (const slug of slugs) {
       const report = linesOf(await service.makeReportOfAll({ ...august, segment: slug.toLowerCase() }))
       t.ok(report.length > 500)
@@ -113,16 +105,18 @@ t.test('a report of all users is the reports of each, in one order', async (t) =
 t.test('the interval is half-open, to the microsecond', async (t) => {
   const inside = ['2023-08-01T00:00:00.000000Z', '2023-08-30T23:59:59.999999Z'] as const
   const outside = ['2023-07-31T23:59:59.999999Z', '2023-08-31T00:00:00.000000Z'] as const
-  const first = await startServiceWithPeriod(t, ...inside)
-  const second = await startServiceWithPeriod(t, ...outside)
-  for (const body of [august, { ...august, segment: 'A' }]) {
-    t.same(linesOf(await first.makeReportOfAll(body)), [`1,A,add,${inside[0]}`, `1,A,delete,${inside[1]}`])
-    t.same(linesOf(await second.makeReportOfAll(body)), [])
+  for (const [period, expected] of [
+    [inside, [`1,A,add,${inside[0]}`, `1,A,delete,${inside[1]}`]],
+    [outside, []]
+  ] as const) {
+    const service = await addPeriod(await emptyService(), period[0], period[1])
+    for (const body of [august, { ...august, segment: 'A' }])
+      t.same(linesOf(await service.makeReportOfAll(body)), expected)
   }
 })
 
 t.test('ordering a report of all users', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.createSegment('A')
   const order = (body: unknown) => service.post('/api/v1/reports', body)
 
@@ -146,14 +140,16 @@ t.test('ordering a report of all users', async (t) => {
         body: { status: 'ready', rows: 0, bytes: header.length }
       })
     }
-    const behindProxy = await startService(t, { PUBLIC_URL: 'https://example.com/segments/' })
+    const behindProxy = await startServiceOn(t, service.database, {
+      PUBLIC_URL: 'https://example.com/segments/'
+    })
     t.same(await behindProxy.orderReportOfAll(august), {
       status: 202,
       body: { link: 'https://example.com/segments/api/v1/reports/all_2023-08-01_2023-08-31.csv' }
     })
   })
 
-  t.test('refuses what is no interval of past days', async (t) => {
+  t.test('refuses anything but an interval of past days', async (t) => {
     t.same(
       await order({ from: '2023-02-29', to: '2023-08-31' }),
       invalid('body field (from) must be a day that exists, as YYYY-MM-DD')
@@ -173,7 +169,7 @@ t.test('ordering a report of all users', async (t) => {
     t.match(await order({ ...august, segment: null }), { status: 400 })
   })
 
-  t.test('refuses a segment that never was', async (t) => {
+  t.test('refuses a segment that never existed', async (t) => {
     t.same(await order({ ...august, segment: 'b' }), {
       status: 404,
       body: { message: 'segment with slug (B) not found', code: 'SEGMENT_NOT_FOUND' }
@@ -181,7 +177,7 @@ t.test('ordering a report of all users', async (t) => {
     t.same(await service.sql`select from reports where segment_slug = 'B'`, [])
   })
 
-  t.test('is fetched where names of reports are, and nowhere else', async (t) => {
+  t.test('is served at its own path, and nowhere else', async (t) => {
     const fetchFrom = (folder: string, name: string) =>
       service.request({ method: 'GET', url: `/api/v1/${folder}/${name}` })
     t.same(
@@ -203,14 +199,18 @@ t.test('ordering a report of all users', async (t) => {
     })
     await service.changeSegments(1)
     const report = await service.makeReport(1, august.from, august.to)
-    t.same(await fetchFrom('reports', 'user-1_2023-08-01_2023-08-31.csv'), report, 'a user’s is, too')
+    t.same(
+      await fetchFrom('reports', 'user-1_2023-08-01_2023-08-31.csv'),
+      report,
+      'the same applies to a user’s report'
+    )
   })
 })
 
 t.test(
-  'a report of all of a past interval is made once, one that takes in today on each order',
+  'a report of all users is generated once for a past interval, and for each order if it includes today',
   async (t) => {
-    const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', '2023-08-20T00:00:00Z')
+    const service = await addPeriod(await emptyService(), '2023-08-10T00:00:00Z', '2023-08-20T00:00:00Z')
     const files = () => readdir(service.reportsDirectory)
     await service.makeReportOfAll(august)
     const stored = await files()
@@ -228,36 +228,39 @@ t.test(
   }
 )
 
-t.test('instances make and serve reports of all that were ordered from any of them', async (t) => {
-  const first = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
-  const second = await startServiceOn(t, first.database, { REPORTS_DIR: first.reportsDirectory })
-  const release = await holdTable(t, first.database, 'memberships')
-  await first.orderReportOfAll(august)
-  await waitUntil(
-    () => countBlocked(first.database, 'user-segments report'),
-    (count) => count === 1
-  )
-  await first.orderReportOfAll({ ...august, segment: 'A' })
-  await first.orderReportOfAll({ from: '2023-08-02', to: '2023-08-31' })
-  second.app.reportJobs.start()
-  await waitUntil(
-    () => countBlocked(first.database, 'user-segments report'),
-    (count) => count === 2
-  )
-  await release()
-  for (const service of [first, second]) {
-    for (const name of ['all_2023-08-01', 'segment-A_2023-08-01', 'all_2023-08-02']) {
-      const answer = await waitUntil(
-        () => service.request({ method: 'GET', url: `/api/v1/reports/${name}_2023-08-31.csv` }),
-        ({ status }) => status === 200
-      )
-      t.same(linesOf(answer), ['1,A,add,2023-08-10T00:00:00.000000Z'])
+t.test(
+  'any instance generates and serves reports of all users that were ordered from another one',
+  async (t) => {
+    const first = await addPeriod(await emptyService(), '2023-08-10T00:00:00Z', null)
+    const second = await startServiceOn(t, first.database, { REPORTS_DIR: first.reportsDirectory })
+    const release = await holdTable(t, first.database, 'memberships')
+    await first.orderReportOfAll(august)
+    await waitUntil(
+      () => countBlocked(first.database, 'user-segments report'),
+      (count) => count === 1
+    )
+    await first.orderReportOfAll({ ...august, segment: 'A' })
+    await first.orderReportOfAll({ from: '2023-08-02', to: '2023-08-31' })
+    second.app.reportJobs.start()
+    await waitUntil(
+      () => countBlocked(first.database, 'user-segments report'),
+      (count) => count === 2
+    )
+    await release()
+    for (const service of [first, second]) {
+      for (const name of ['all_2023-08-01', 'segment-A_2023-08-01', 'all_2023-08-02']) {
+        const answer = await waitUntil(
+          () => service.request({ method: 'GET', url: `/api/v1/reports/${name}_2023-08-31.csv` }),
+          ({ status }) => status === 200
+        )
+        t.same(linesOf(answer), ['1,A,add,2023-08-10T00:00:00.000000Z'])
+      }
     }
   }
-})
+)
 
-t.test('a user’s report does not wait for those of all', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-10T00:00:00Z', null)
+t.test('a user’s report does not wait for reports of all users', async (t) => {
+  const service = await addPeriod(await emptyService(), '2023-08-10T00:00:00Z', null)
   const release = await holdTable(t, service.database, 'memberships')
   const states = () => service.sql<{ filename: string; status: string }[]>`
     select split_part(filename, '_', 1) as filename, status from reports order by filename`
@@ -279,50 +282,4 @@ t.test('a user’s report does not wait for those of all', async (t) => {
       () => service.get(`/api/v1/${path}_${august.from}_${august.to}.csv`),
       ({ status }) => status === 200
     )
-})
-
-t.test('instances of the previous version go on, and leave alone what they cannot make', async (t) => {
-  const database = await createDatabase(t)
-  const { sql } = database
-  await sql`insert into users (id) values (1)`
-  // The statements of that version.
-  const order = (filename: string) => sql`
-    select filename, case status when 'ready' then token end as token
-    from order_report(
-      ${filename}, 1, '2023-08-01', '2023-08-31', make_interval(secs => 3600), 'request', null, 1000
-    )`
-  const claim = (token: string) => sql`
-    with next as (
-      select filename, token as lost_token
-      from reports
-      where (status = 'queued' and run_at <= now())
-        or (status = 'running' and lease_until < now() and attempt < 5)
-      order by run_at
-      limit 1
-      for update skip locked
-    )
-    update reports r
-    set status = 'running',
-      attempt = attempt + 1,
-      token = ${token},
-      lease_until = now() + make_interval(secs => 30),
-      rows = 0
-    from next
-    where r.filename = next.filename
-    returning
-      r.filename, token, user_id, from_date::text, to_date::text, attempt, request_id, created_at, lost_token`
-  const all = 'all_2023-08-01_2023-08-31.csv'
-  const [filename, token] = ['user-1_2023-08-01_2023-08-31.csv', randomUUID()]
-  t.same(await order(filename), [{ filename, token: null }])
-  t.match(await claim(token), [{ filename, token, user_id: '1', from_date: '2023-08-01', attempt: 1 }])
-
-  await sql`insert into reports (filename, from_date, to_date) values (${all}, '2023-08-01', '2023-08-31')`
-  t.same(await claim(randomUUID()), [], 'a report of all is not theirs')
-  const selectState = () => sql`select status, attempt, token from reports where filename = ${all}`
-  t.same(await selectState(), [{ status: 'queued', attempt: 0, token: null }])
-  t.match(await claimReport(sql, randomUUID(), -1), { filename: all, attempt: 1 }, 'but the present one’s')
-  const claimed = await selectState()
-  t.same(await claim(randomUUID()), [], 'nor is it when the instance that had it has ended')
-  t.same(await selectState(), claimed)
-  t.match(await claimReport(sql, randomUUID(), 60_000), { filename: all, attempt: 2 })
 })

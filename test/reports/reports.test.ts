@@ -1,22 +1,24 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { startServiceWithPeriod } from '../support/periods.ts'
-import { createFolder, dayFromNow, startService } from '../support/service.ts'
+import { addPeriod } from '../support/periods.ts'
+import { createFolder, dayFromNow, shareService, startService, startServiceOn } from '../support/service.ts'
 
 const header = 'user_id,segment_slug,operation,date\n'
 const invalid = (message: string) => ({ status: 400, body: { message, code: 'INVALID_REQUEST' } })
 
-t.test('a report holds the half-open interval, to the microsecond, oldest first', async (t) => {
+const emptyService = await shareService(t)
+
+t.test('a report contains the half-open interval, to the microsecond, oldest first', async (t) => {
   const inside = '2023-08-01T00:00:00.000000Z,2023-08-30T23:59:59.999999Z'.split(',') as [string, string]
   const outside = '2023-07-31T23:59:59.999999Z,2023-08-31T00:00:00.000000Z'.split(',') as [string, string]
 
-  const first = await startServiceWithPeriod(t, ...inside)
+  const first = await addPeriod(await emptyService(), ...inside)
   t.same(await first.makeReport(1, '2023-08-01', '2023-08-31'), {
     status: 200,
     body: `${header}1,A,add,${inside[0]}\n1,A,delete,${inside[1]}\n`
   })
-  const second = await startServiceWithPeriod(t, ...outside)
+  const second = await addPeriod(await emptyService(), ...outside)
   t.same(
     await second.makeReport(1, '2023-08-01', '2023-08-31'),
     { status: 200, body: header },
@@ -28,8 +30,8 @@ t.test('a report holds the half-open interval, to the microsecond, oldest first'
   })
 })
 
-t.test('an expiry is in the report once it has come, and never before', async (t) => {
-  const service = await startServiceWithPeriod(t, '2023-08-01T10:00:00Z', null)
+t.test('an expiry is in the report once it has passed, and never before', async (t) => {
+  const service = await addPeriod(await emptyService(), '2023-08-01T10:00:00Z', null)
   await service.sql`update memberships set expires_at = now() + interval '1 hour'`
   t.same(await service.history(1), [['1', 'A', 'add', '2023-08-01T10:00:00.000000Z']])
   await service.sql`update memberships set expires_at = '2023-08-02T10:00:00.123456Z'`
@@ -39,12 +41,12 @@ t.test('an expiry is in the report once it has come, and never before', async (t
   ])
   t.same(await service.getSegments(1), { status: 200, body: [] })
   await service.changeSegments(1, ['A'])
-  t.same(await service.getSegments(1), { status: 200, body: ['A'] }, 'entering again is a new period')
+  t.same(await service.getSegments(1), { status: 200, body: ['A'] }, 'joining again begins a new period')
   t.equal((await service.history(1)).length, 3)
 })
 
 t.test('ordering a report', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.changeSegments('9223372036854775807')
   await service.changeSegments(1)
 
@@ -75,8 +77,9 @@ t.test('ordering a report', async (t) => {
       t.same(body, { link: `http://${host}${path}` })
     }
 
-    const behindProxy = await startService(t, { PUBLIC_URL: 'https://example.com/segments/' })
-    await behindProxy.changeSegments(1)
+    const behindProxy = await startServiceOn(t, service.database, {
+      PUBLIC_URL: 'https://example.com/segments/'
+    })
     t.same(await behindProxy.orderReport(1, '2023-08-01', '2023-08-31'), {
       status: 202,
       body: { link: `https://example.com/segments${path}` }
@@ -90,7 +93,7 @@ t.test('ordering a report', async (t) => {
     })
   })
 
-  t.test('refuses what is no interval of past days', async (t) => {
+  t.test('refuses anything but an interval of past days', async (t) => {
     const noDay = (name: string) =>
       invalid(`query parameter (${name}) must be a day that exists, as YYYY-MM-DD`)
     for (const day of [
@@ -117,11 +120,7 @@ t.test('ordering a report', async (t) => {
     t.same(await service.orderReport(1, '2023-08-01', '2023-08-01'), invalid(message))
     t.match(await service.orderReport(1, '2023-08-02', '2023-08-01'), { status: 400 })
 
-    t.match(
-      await service.orderReport(1, '2023-08-01', dayFromNow(1)),
-      { status: 202 },
-      'up to and with today'
-    )
+    t.match(await service.orderReport(1, '2023-08-01', dayFromNow(1)), { status: 202 }, 'including today')
     t.same(
       await service.orderReport(1, '2023-08-01', dayFromNow(2)),
       invalid(`query parameter (to) must be tomorrow at the latest: ${dayFromNow(2)} is later`)
@@ -143,8 +142,8 @@ t.test('ordering a report', async (t) => {
   })
 })
 
-t.test('a report of 100,000 periods is row by row what the database holds', async (t) => {
-  const service = await startService(t)
+t.test('a report of 100,000 periods matches the database row by row', async (t) => {
+  const service = await emptyService()
   await service.sql`insert into segments (slug) select 'S' || n from generate_series(1, 100) n`
   await service.changeSegments(1)
   await service.sql`
@@ -156,9 +155,9 @@ t.test('a report of 100,000 periods is row by row what the database holds', asyn
   const { status, body } = await service.makeReport(1, '2022-01-01', '2022-03-01')
   t.equal(status, 200)
   const rows = String(body).trim().split('\n').slice(1)
-  t.equal(rows.length, 200_000 - 30, 'all but the ends that have not come')
+  t.equal(rows.length, 200_000 - 30, 'all changes except ends in the future')
 
-  // Derived anew from the tables, not through the views that the report reads.
+  // Derived from the tables, not from the views that the report reads.
   const expected = await service.sql<{ line: string }[]>`
     with ends as (
       select s.slug, s.id, m.added_at, case
@@ -182,7 +181,7 @@ t.test('a report of 100,000 periods is row by row what the database holds', asyn
   t.ok(times.join() === times.toSorted().join(), 'oldest first')
 })
 
-t.test('fetching a name that is no report reads nothing', async (t) => {
+t.test('fetching a name that is not a report reads no file', async (t) => {
   const folder = await createFolder(t)
   const service = await startService(t, { REPORTS_DIR: join(folder, 'reports') })
   await writeFile(join(folder, 'secret.csv'), 'secret')

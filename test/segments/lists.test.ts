@@ -1,7 +1,7 @@
 import t from 'tap'
 import { makeKey } from '../support/keys.ts'
 import { readPages } from '../support/pages.ts'
-import { dayFromNow, startService, startServiceOn } from '../support/service.ts'
+import { dayFromNow, shareService, startService, startServiceOn } from '../support/service.ts'
 
 /** A microsecond before a time. */
 function justBefore(time: string): string {
@@ -12,8 +12,10 @@ function justBefore(time: string): string {
 
 const slugsOf = (items: { slug: string }[]) => items.map(({ slug }) => slug)
 
+const emptyService = await shareService(t)
+
 t.test('segments are listed by their slugs, with their members', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   t.same(await service.get('/api/v1/segments'), { status: 200, body: { segments: [], next_cursor: null } })
   for (const slug of ['PROMO_10', 'B', 'A-1', 'A.1', 'A_1', '0', 'PROMO_5']) await service.createSegment(slug)
   await service.patchSegment('B', { description: '50% of all_promos' })
@@ -52,8 +54,8 @@ t.test('segments are listed by their slugs, with their members', async (t) => {
   t.same(await list(`q=${encodeURIComponent('üBER STRA')}`), ['0'])
 })
 
-t.test('a list holds what was there all the time once, whatever comes and goes', async (t) => {
-  const service = await startService(t)
+t.test('a list contains each entry that existed throughout exactly once', async (t) => {
+  const service = await emptyService()
   const slugs = Array.from({ length: 25 }, (_, n) => `S${String(n).padStart(2, '0')}`)
   for (const slug of slugs) await service.createSegment(slug)
   let next = 0
@@ -76,11 +78,11 @@ t.test('a list holds what was there all the time once, whatever comes and goes',
   )
 })
 
-t.test('a list of segments whose members take long to count comes in shorter pages', async (t) => {
+t.test('a list of segments whose members take long to count has shorter pages', async (t) => {
   const service = await startService(t)
   for (const slug of ['A', 'B', 'C', 'D']) await service.createSegment(slug)
   await service.changeSegments(1, ['A', 'B', 'C', 'D'])
-  // As if each segment had tens of millions.
+  // As if each segment had tens of millions of members.
   const [view] = await service.sql<[{ text: string }]>`select pg_get_viewdef('open_periods') as text`
   const slow = view.text.replace(/ AS active\b/, " AND pg_sleep(2)::text = '' AS active")
   await service.sql.unsafe(`create or replace view open_periods as ${slow}`)
@@ -102,7 +104,7 @@ t.test('a list of segments whose members take long to count comes in shorter pag
 })
 
 t.test('the users of a segment are listed by their ids', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.createSegment('A')
   await service.createSegment('B')
   const ids = ['2', '10', '9', '9007199254740993', '9223372036854775807', '9223372036854775806']
@@ -134,8 +136,8 @@ t.test('the users of a segment are listed by their ids', async (t) => {
   t.same((await service.get('/api/v1/segment/A/users')).body, { users: [], next_cursor: null })
 })
 
-t.test('a page is as long as asked for, a hundred by default', async (t) => {
-  const service = await startService(t)
+t.test('a page has as many entries as `limit` says, a hundred by default', async (t) => {
+  const service = await emptyService()
   await service.sql`insert into users (id) select generate_series(1, 1500)`
   await service.createSegment('A', 1)
   const lengths = async (query: string) => {
@@ -147,8 +149,8 @@ t.test('a page is as long as asked for, a hundred by default', async (t) => {
   t.same(await lengths('?limit=750'), [1_500, 2], 'and no empty page at the end')
 })
 
-t.test('limits and cursors that are none are refused', async (t) => {
-  const service = await startService(t)
+t.test('invalid limits and cursors are refused', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.createSegment('B')
   await service.changeSegments(1, ['A', 'B'])
@@ -176,7 +178,21 @@ t.test('limits and cursors that are none are refused', async (t) => {
     ...['x'.repeat(600)]
   ]
   for (const [index, url] of lists.entries()) {
-    for (const limit of ['0', '1001', '-1', '1.5', '01', 'x', '', '1e2'])
+    for (const limit of [
+      '0',
+      '1001',
+      '-1',
+      '1.5',
+      '01',
+      '010',
+      '%205',
+      '0x5',
+      'x',
+      '',
+      '1e2',
+      '9'.repeat(30),
+      '5&limit=5'
+    ])
       t.match(
         await service.get(`${url}?limit=${limit}`),
         { status: 400, body: { message: 'query parameter (limit) must be an integer from 1 to 1000' } },
@@ -189,10 +205,11 @@ t.test('limits and cursors that are none are refused', async (t) => {
       t.match(await service.get(`${url}?cursor=${cursor}`), { status: 400 }, `${url} ${cursor.slice(0, 30)}`)
     t.match(await service.get(`${url}?cursor=${others[0]}`), { body: { code: 'INVALID_CURSOR' } })
   }
-  t.match(await service.get('/api/v1/segments?include_deleted=yes'), {
-    status: 400,
-    body: { message: 'query parameter (include_deleted) must be true or false' }
-  })
+  for (const flag of ['yes', 'TRUE', '1', '', 'true&include_deleted=true'])
+    t.match(await service.get(`/api/v1/segments?include_deleted=${flag}`), {
+      status: 400,
+      body: { message: 'query parameter (include_deleted) must be true or false' }
+    })
   t.equal((await service.get('/api/v1/segments?q=')).status, 400)
   t.equal((await service.get('/api/v1/segments?q=%00')).status, 400)
 })
@@ -243,7 +260,7 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
     entries.map(({ time }) => time).toSorted()
   )
 
-  t.test('and what was when', async (t) => {
+  t.test('segments at an earlier time', async (t) => {
     const active = new Set<string>()
     for (const time of new Set(entries.map(({ time }) => time))) {
       const before = await at(support, `/segments/user/1?at=${justBefore(time)}`)
@@ -290,7 +307,7 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
     )
   })
 
-  t.test('questions that make no sense are refused', async (t) => {
+  t.test('invalid queries are refused', async (t) => {
     const future = new Date(Date.now() + 60_000).toISOString()
     const cases: [string, number, string][] = [
       [
@@ -309,7 +326,7 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
         'query parameter (from) must be a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z'
       ]),
       ['/segments/user/404/history', 404, 'user with id (404) not found'],
-      [`/segments/user/1?at=${future}`, 400, 'query parameter (at) must not be a time to come'],
+      [`/segments/user/1?at=${future}`, 400, 'query parameter (at) must not be in the future'],
       [
         '/segments/user/1?at=now',
         400,
@@ -321,7 +338,7 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
       t.match(await at(support, url), { status, body: { message } }, url)
   })
 
-  t.test('without keys nobody is named', async (t) => {
+  t.test('without keys there is no actor', async (t) => {
     const open = await startServiceOn(t, service.database)
     await open.changeSegments(5, ['HAND'])
     const { body } = await open.get('/api/v1/segments/user/5/history')

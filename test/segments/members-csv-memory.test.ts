@@ -16,6 +16,6 @@ t.test('slow clients cost no memory', async (t) => {
   const clients = await Promise.all(Array.from({ length: 4 }, () => openUsers(address)))
   await waitForStalled(database, 4)
   const growth = (await residentMegabytes(address)) - before
-  t.ok(growth < 30, `${growth} MB for what is 80 MB whole`)
+  t.ok(growth < 30, `${growth} MB for what is 46 MB whole`)
   for (const { response } of clients) t.ok((await text(response)) === expectedMany())
 })

@@ -1,4 +1,4 @@
-/** The users of a segment, streamed to clients that are slow, go away or take nothing. */
+/** The users of a segment, streamed to clients that are slow, disconnect or read nothing. */
 import { ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
@@ -7,11 +7,12 @@ import {
   expectedMany,
   FIRST_OF_MANY,
   insertMany,
+  killStreams,
   openUsers,
-  waitForConnections,
-  waitForStalled
+  waitForStalled,
+  waitForStreams
 } from '../support/segment-users.ts'
-import { startService, type TestService, waitUntil } from '../support/service.ts'
+import { shareService, startService, type TestService, waitUntil } from '../support/service.ts'
 
 const header = 'user_id\n'
 const notFound = (slug: string) => ({
@@ -22,8 +23,10 @@ const notFound = (slug: string) => ({
 const getUsers = (service: TestService, slug: string) =>
   service.request({ method: 'GET', url: `/api/v1/segment/${slug}/users.csv` })
 
-t.test('the users of a segment are those who are in it now, by their ids', async (t) => {
-  const service = await startService(t)
+const emptyService = await shareService(t)
+
+t.test('the download contains the current members of a segment, by their ids', async (t) => {
+  const service = await emptyService()
   const { sql } = service
   await sql`insert into segments (slug) values ('A'), ('B'), ('EMPTY')`
   await sql`
@@ -57,64 +60,61 @@ t.test('the users of a segment are those who are in it now, by their ids', async
   t.match(await getUsers(service, '-'), { status: 400 })
   await service.deleteSegment('A')
   t.same(await getUsers(service, 'A'), { status: 200, body: header }, 'a deleted segment has none')
-  await waitForConnections(service.database, 0)
+  await waitForStreams(service.database, 0)
 })
 
-t.test(
-  'of many pages, with periods that have ended in between, none is left out or there twice',
-  async (t) => {
-    const service = await startService(t)
-    await service.createSegment('A')
-    // The users 20,001 to 40,000 have left, and more than a page of periods is of one user.
-    await service.sql`
+t.test('over many pages, with ended periods in between, each member appears exactly once', async (t) => {
+  const service = await emptyService()
+  await service.createSegment('A')
+  // The users 20,001 to 40,000 have left, and one user has more than a page of periods.
+  await service.sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
     select n, id, '2023-08-01', case when n between 20001 and 40000 then '2023-08-02'::timestamptz end
     from segments, generate_series(1, 60000) n`
-    await service.sql`
+  await service.sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
     select 50000, id, '2022-01-01'::timestamptz + n * interval '1 minute', '2022-01-01'::timestamptz + n * interval '1 minute'
     from segments, generate_series(1, 25000) n`
-    const { body } = await getUsers(service, 'A')
-    const ids = Array.from({ length: 60_000 }, (_, n) => n + 1).filter((id) => id <= 20_000 || id > 40_000)
-    t.ok(body === `${header}${ids.join('\n')}\n`, `${String(body).split('\n').length - 2} users`)
-  }
-)
+  const { body } = await getUsers(service, 'A')
+  const ids = Array.from({ length: 60_000 }, (_, n) => n + 1).filter((id) => id <= 20_000 || id > 40_000)
+  t.ok(body === `${header}${ids.join('\n')}\n`, `${String(body).split('\n').length - 2} users`)
+})
 
-t.test('what cannot begin is answered as usual', async (t) => {
-  const service = await startService(t)
+t.test('a stream that cannot begin is answered with an error', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   const release = await holdTable(t, service.database, 'memberships')
-  // How busy the machine is no test can say.
+  // A busy machine may first refuse the request.
   const answer = waitUntil(
     () => getUsers(service, 'A'),
     ({ body }) => (body as { code?: string }).code !== 'OVERLOADED'
   )
   await waitUntil(
-    () => countBlocked(service.database, 'user-segments members'),
+    () => countBlocked(service.database, 'user-segments bulk'),
     (count) => count === 1
   )
   t.match(await answer, { status: 503, body: { code: 'LOCK_TIMEOUT' } })
-  await waitForConnections(service.database, 0)
+  await waitForStreams(service.database, 0)
   await release()
   t.same(await getUsers(service, 'A'), { status: 200, body: header })
 })
 
-t.test('to clients that take their time', async (t) => {
+t.test('with slow clients', async (t) => {
   const service = await startService(t)
   const { database, sql } = service
   await insertMany(database)
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
 
-  t.test('a client that goes away ends its query', async (t) => {
+  t.test('the disconnect of a client ends its transaction', async (t) => {
     const { request } = await openUsers(address)
     await waitForStalled(database, 1)
     request.destroy()
-    await waitForConnections(database, 0)
+    await waitForStreams(database, 0)
     await waitUntil(
       async () => service.app.load.inFlight,
       (count) => count === 0
     )
-    t.pass('and its connection')
+    t.pass('and its request')
   })
 
   t.test('at most four are sent at once', async (t) => {
@@ -129,28 +129,26 @@ t.test('to clients that take their time', async (t) => {
     t.match(await service.createSegment('OTHER', 1), { status: 200 })
 
     clients[0]?.request.destroy()
-    await waitForConnections(database, 3)
+    await waitForStreams(database, 3)
     const { response } = await waitUntil(
       () => openUsers(address),
       ({ response }) => response.statusCode === 200
     )
-    t.ok((await text(response)) === expectedMany(), 'there is room again')
+    t.ok((await text(response)) === expectedMany(), 'downloads are accepted again')
     for (const { request } of clients) request.destroy()
-    await waitForConnections(database, 0)
+    await waitForStreams(database, 0)
   })
 
-  t.test('half of it never looks like all of it', async (t) => {
+  t.test('a part of the file never looks like the whole file', async (t) => {
     const { response } = await openUsers(address)
     await waitForStalled(database, 1)
-    await sql`
-      select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and application_name = 'user-segments members'`
-    await waitForConnections(database, 0)
-    await t.rejects(text(response), { code: 'ECONNRESET' }, 'the client is told')
+    await killStreams(database)
+    await waitForStreams(database, 0)
+    await t.rejects(text(response), { code: 'ECONNRESET' }, 'the client sees it')
     t.equal(response.complete, false)
   })
 
-  t.test('a client that takes nothing for a minute is given up', async (t) => {
+  t.test('a client that reads nothing for a minute is disconnected', async (t) => {
     const { setTimeout } = ServerResponse.prototype
     const timeouts: number[] = []
     const value = function (this: ServerResponse, milliseconds: number, onTimeout: () => void) {
@@ -159,13 +157,12 @@ t.test('to clients that take their time', async (t) => {
     }
     t.intercept(ServerResponse.prototype, 'setTimeout', { value })
     const { response } = await openUsers(address)
-    await waitForConnections(database, 1)
-    await waitForConnections(database, 0)
+    await waitForStreams(database, 0)
     await t.rejects(text(response), { code: 'ECONNRESET' })
     t.same(timeouts, [60_000])
   })
 
-  t.test('what changes meanwhile is not in it', async (t) => {
+  t.test('changes during the download are not in it', async (t) => {
     const { response } = await openUsers(address)
     await waitForStalled(database, 1)
     await service.changeSegments('1', ['BIG'])
@@ -179,12 +176,12 @@ t.test('to clients that take their time', async (t) => {
     t.equal(response.complete, true)
   })
 
-  t.test('the end of the service ends it', async (t) => {
+  t.test('the shutdown of the service aborts it', async (t) => {
     await sql`update segments set deleted_at = null where slug = 'BIG'`
     const { response } = await openUsers(address)
     await waitForStalled(database, 1)
     await service.app.close()
     await t.rejects(text(response), { code: 'ECONNRESET' })
-    await waitForConnections(database, 0)
+    await waitForStreams(database, 0)
   })
 })

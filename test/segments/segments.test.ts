@@ -1,8 +1,10 @@
 import t from 'tap'
-import { startService, waitUntil } from '../support/service.ts'
+import { shareService, waitUntil } from '../support/service.ts'
+
+const emptyService = await shareService(t)
 
 t.test('creating a segment', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
 
   t.test('answers 200 with an empty body, and the segment can be used in any case', async (t) => {
     t.same(await service.createSegment('Voice_Msg'), { status: 200, body: '' })
@@ -22,13 +24,13 @@ t.test('creating a segment', async (t) => {
     t.same(await service.createSegment('Taken'), conflict('TAKEN'), 'a slug is never reused')
   })
 
-  t.test('makes one segment of many requests for one slug at once', async (t) => {
+  t.test('creates one segment for many concurrent requests with the same slug', async (t) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => service.createSegment('RACE', 0.5)))
     const statuses = answers.map(({ status }) => status).sort()
     t.same(statuses, [200, ...Array.from({ length: 19 }, () => 409)])
   })
 
-  t.test('takes slugs up to the limits', async (t) => {
+  t.test('accepts slugs up to the limits', async (t) => {
     for (const slug of ['A', '7', 'z', 'A.b_C-d', `L${'O'.repeat(126)}G`]) {
       t.same(await service.createSegment(slug), { status: 200, body: '' }, slug)
       t.same(await service.deleteSegment(slug), { status: 200, body: '' }, slug)
@@ -70,7 +72,7 @@ t.test('creating a segment', async (t) => {
     t.same(await service.deleteSegment('%00'), invalid(`path parameter (slug) must be ${badSlug}`))
   })
 
-  t.test('refuses bodies of another shape, naming what is wrong', async (t) => {
+  t.test('refuses invalid bodies, and names what is wrong', async (t) => {
     const create = (body: unknown) => service.post('/api/v1/segment', body)
     t.same(await create({}), invalid('body field (slug) is missing'))
     t.same(await create([]), invalid('body must be object'))
@@ -81,12 +83,12 @@ t.test('creating a segment', async (t) => {
     t.same(await create({ slug: 'X', selection: null }), invalid('body field (selection) must be number'))
     t.same(await create({ slug: 'X', selection: -0.1 }), invalid('body field (selection) must be >= 0'))
     t.same(await create({ slug: 'X', selection: 1.0000001 }), invalid('body field (selection) must be <= 1'))
-    t.same((await service.deleteSegment('X')).status, 404, 'none of them made a segment')
+    t.same((await service.deleteSegment('X')).status, 404, 'none of them created a segment')
   })
 })
 
-t.test('a share of the users is put into a new segment', async (t) => {
-  const service = await startService(t)
+t.test('a share of the users is sampled for a new segment', async (t) => {
+  const service = await emptyService()
   const members = async (slug: string) => {
     const rows = await service.sql<
       { user_id: string }[]
@@ -99,7 +101,7 @@ t.test('a share of the users is put into a new segment', async (t) => {
 
   await service.changeSegments(1)
   await service.createSegment('TINY_SHARE_OF_ONE', 0.000001)
-  t.same(await members('TINY_SHARE_OF_ONE'), ['1'], 'one user is the least that a share above 0 has')
+  t.same(await members('TINY_SHARE_OF_ONE'), ['1'], 'a share above 0 is at least one user')
   t.same(await service.getSegments(1), { status: 200, body: ['TINY_SHARE_OF_ONE'] })
 
   await service.sql`insert into users (id) select generate_series(2, 100)`
@@ -122,9 +124,9 @@ t.test('a share of the users is put into a new segment', async (t) => {
   }
 
   await service.createSegment('NO_SHARE')
-  t.same(await members('NO_SHARE'), [], 'without selection nobody is put in')
+  t.same(await members('NO_SHARE'), [], 'without a selection nobody is added')
 
-  t.test('chosen at random: two draws differ, and over many draws every user is drawn', async (t) => {
+  t.test('sampled at random: two samples differ, and over many samples every user is sampled', async (t) => {
     const draws = await Promise.all(
       Array.from({ length: 20 }, async (_, n) => {
         await service.createSegment(`DRAW_${n}`, 0.5)
@@ -135,17 +137,21 @@ t.test('a share of the users is put into a new segment', async (t) => {
     t.equal(new Set(draws.flat()).size, 100)
   })
 
-  t.test('of the users known when it was asked for, and in their history from then on', async (t) => {
+  t.test('sampled from the users known at the request, and in their history from then on', async (t) => {
     await service.createSegment('ALL', 1)
     await service.changeSegments(101)
-    t.same(await service.getSegments(101), { status: 200, body: [] }, 'a user who came later is not in it')
+    t.same(
+      await service.getSegments(101),
+      { status: 200, body: [] },
+      'a user who became known later is not in it'
+    )
     const history = await service.history(100)
     t.ok(history.some(([, slug, operation]) => slug === 'ALL' && operation === 'add'))
   })
 })
 
 t.test('a segment and its members appear together or not at all', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.sql`insert into users (id) select generate_series(1, 50)`
   // The last member cannot be inserted: nothing of the segment may stay.
   await service.sql`alter table memberships add constraint refuse_50 check (user_id <> 50)`
@@ -156,7 +162,7 @@ t.test('a segment and its members appear together or not at all', async (t) => {
 })
 
 t.test('getting a segment', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.sql`insert into users (id) select generate_series(1, 10)`
   await service.createSegment('PLAIN')
   await service.createSegment('SHARE', 0.25)
@@ -200,7 +206,7 @@ t.test('getting a segment', async (t) => {
 })
 
 t.test('creating a segment with Prefer: respond-async', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   await service.sql`insert into users (id) select generate_series(1, 100)`
   const create = (prefer: string, body: object) =>
     service.app.inject({ method: 'POST', url: '/api/v1/segment', headers: { prefer }, body })
@@ -245,7 +251,7 @@ t.test('creating a segment with Prefer: respond-async', async (t) => {
 })
 
 t.test('deleting a segment', async (t) => {
-  const service = await startService(t)
+  const service = await emptyService()
   const notFound = (slug: string) => ({
     status: 404,
     body: { message: `segment with slug (${slug}) is not found for delete`, code: 'SEGMENT_NOT_FOUND' }

@@ -1,11 +1,13 @@
 import t from 'tap'
 import { countBlocked } from '../support/locks.ts'
 import { changed, learnUsers, members, outline } from '../support/members.ts'
-import { startService, waitUntil } from '../support/service.ts'
+import { shareService, startService, waitUntil } from '../support/service.ts'
 import { upload } from '../support/uploads.ts'
 
-t.test('a share that is raised adds random users, and moves nobody', async (t) => {
-  const service = await startService(t)
+const emptyService = await shareService(t)
+
+t.test('raising a share adds random users, and removes nobody', async (t) => {
+  const service = await emptyService()
   await learnUsers(service, 1_000)
   await service.createSegment('A', 0.1)
   const before = await members(service, 'A')
@@ -17,19 +19,23 @@ t.test('a share that is raised adds random users, and moves nobody', async (t) =
   const [added] = after.difference(before)
   t.same(await outline(service, String(added)), [['A', 'add', 'selection']])
   t.match((await service.getSegment('A')).body, { selection: 0.2505, members: 251 })
-  t.same(await service.patchSegment('A', { selection: 0.2505 }), changed(0, 0), 'once more changes nothing')
+  t.same(
+    await service.patchSegment('A', { selection: 0.2505 }),
+    changed(0, 0),
+    'repeating it changes nothing'
+  )
   t.same(await service.patchSegment('A', { selection: 1 }), changed(749, 0))
   t.same(await service.patchSegment('A', { selection: 0 }), changed(0, 1_000))
   t.same(await members(service, 'A'), new Set())
 
-  // Who is added is drawn: of 749 in a row, as ids are, nobody would guess so few.
+  // The added users are sampled from all ids, so the mean of their ids is near the middle.
   const ids = [...after.difference(before)].map(Number)
   const mean = ids.reduce((sum, id) => sum + id, 0) / ids.length
   t.ok(mean > 400 && mean < 600, `${mean}`)
 })
 
-t.test('a share that is lowered takes out random ones of those who came in by chance', async (t) => {
-  const service = await startService(t)
+t.test('lowering a share removes random sampled members', async (t) => {
+  const service = await emptyService()
   await learnUsers(service, 100)
   await service.createSegment('A', 0.5)
   const drawn = await members(service, 'A')
@@ -40,7 +46,7 @@ t.test('a share that is lowered takes out random ones of those who came in by ch
   t.same(await service.patchSegment('A', { selection: 0.1 }), changed(0, 40))
   const left = await members(service, 'A')
   t.equal(left.size, 30)
-  t.ok(byHand.isSubsetOf(left), 'whom a request put in stays')
+  t.ok(byHand.isSubsetOf(left), 'explicitly added users stay')
   const [removed] = drawn.difference(left)
   t.same(await outline(service, String(removed)), [
     ['A', 'add', 'selection'],
@@ -51,31 +57,34 @@ t.test('a share that is lowered takes out random ones of those who came in by ch
   t.same(
     await service.patchSegment('A', { selection: 0.8 }),
     changed(80, 0),
-    'who was taken out by chance may be back'
+    'users removed by sampling may be sampled again'
   )
   t.same((await members(service, 'A')).size, 100)
 })
 
-t.test('nobody leaves where a share is raised, however many have joined by luck', async (t) => {
-  const service = await startService(t)
-  await learnUsers(service, 100)
-  await service.createSegment('A', 0.6)
-  await service.sql`update segments set selection = 0.4`
-  t.same(await service.patchSegment('A', { selection: 0.5 }), changed(0, 0))
-  t.same(
-    await service.patchSegment('A', { selection: 0.5 }),
-    changed(0, 0),
-    'nor where it is asked for again'
-  )
-  t.same(await service.patchSegment('A', { selection: 0.49 }), changed(0, 11))
-})
+t.test(
+  'raising a share removes nobody, even if enrollment has added more users than the share',
+  async (t) => {
+    const service = await emptyService()
+    await learnUsers(service, 100)
+    await service.createSegment('A', 0.6)
+    await service.sql`update segments set selection = 0.4`
+    t.same(await service.patchSegment('A', { selection: 0.5 }), changed(0, 0))
+    t.same(
+      await service.patchSegment('A', { selection: 0.5 }),
+      changed(0, 0),
+      'repeating the share removes nobody either'
+    )
+    t.same(await service.patchSegment('A', { selection: 0.49 }), changed(0, 11))
+  }
+)
 
-t.test('what expires while a change of the share waits is no member', async (t) => {
+t.test('a membership that expires while the change of the share waits is not counted', async (t) => {
   for (const [selection, outcome] of [
     [0.3, changed(0, 2)],
     [1, changed(5, 0)]
   ] as const) {
-    const service = await startService(t)
+    const service = await emptyService()
     await learnUsers(service, 10)
     await service.createSegment('A', 1)
     for (let id = 1; id <= 5; id += 1)
@@ -97,22 +106,26 @@ t.test('what expires while a change of the share waits is no member', async (t) 
   }
 })
 
-t.test('who was taken out by name is not put back', async (t) => {
-  const service = await startService(t)
+t.test('explicitly removed users are never sampled again', async (t) => {
+  const service = await emptyService()
   await learnUsers(service, 100)
   await service.createSegment('A', 0.5)
   const gone = new Set([...(await members(service, 'A'))].slice(0, 10))
   const [first, ...others] = gone
   await service.changeSegments(Number(first), [], ['A'])
   await upload(service, 'segment/A/users', others.join('\n'), { method: 'DELETE' })
-  t.same(await service.patchSegment('A', { selection: 1 }), changed(50, 0), 'all there are: ten too few')
+  t.same(
+    await service.patchSegment('A', { selection: 1 }),
+    changed(50, 0),
+    'all available users: ten too few'
+  )
   const all = await members(service, 'A')
   t.equal(all.size, 90)
   t.ok(all.isDisjointFrom(gone))
 })
 
-t.test('a share counts the users of now, and what has expired is no member', async (t) => {
-  const service = await startService(t)
+t.test('a share counts the current users, and expired memberships do not count', async (t) => {
+  const service = await emptyService()
   await learnUsers(service, 10)
   await service.createSegment('A')
   await service.post('/api/v1/segments/user/1', { segments_to_add: ['A'], ttl_seconds: 60 })
@@ -127,8 +140,8 @@ t.test('a share counts the users of now, and what has expired is no member', asy
   t.same(await service.patchSegment('A', { selection: 1 }), changed(10, 0))
 })
 
-t.test('a segment’s description and enrolling can be changed alone', async (t) => {
-  const service = await startService(t)
+t.test('a segment’s description and enrollment can be changed separately', async (t) => {
+  const service = await emptyService()
   await service.post('/api/v1/segment', { slug: 'A', description: 'One “line”, ünïcode 🎯' })
   const plain = { description: 'One “line”, ünïcode 🎯', enroll_new_users: false, selection: null }
   t.match((await service.getSegment('A')).body, plain)
@@ -144,8 +157,8 @@ t.test('a segment’s description and enrolling can be changed alone', async (t)
   t.match((await service.getSegment('A')).body, { description: null, enroll_new_users: true, selection: 0.5 })
 })
 
-t.test('changes of a segment that make no sense are refused', async (t) => {
-  const service = await startService(t)
+t.test('invalid changes of a segment are refused', async (t) => {
+  const service = await emptyService()
   await service.createSegment('A')
   await service.createSegment('GONE')
   await service.deleteSegment('GONE')
@@ -191,8 +204,8 @@ t.test('a segment that is being filled keeps its share until it is full', async 
   t.match((await service.getSegment('A')).body, { selection: 0.5 })
 })
 
-t.test('shares and requests that change at the same time leave a history that fits', async (t) => {
-  const service = await startService(t)
+t.test('concurrent changes of shares and memberships leave a consistent history', async (t) => {
+  const service = await emptyService()
   await learnUsers(service, 60)
   await service.createSegment('A', 0.5)
   const ids = Array.from({ length: 60 }, (_, n) => String(n + 1))
@@ -209,5 +222,5 @@ t.test('shares and requests that change at the same time leave a history that fi
     where a.added_at < b.added_at
       and b.added_at < coalesce(a.removed_at, 'infinity')`
   t.same(overlaps, [])
-  t.same(await members(service, 'A'), new Set(ids.toSorted()), 'the last request of each put them in')
+  t.same(await members(service, 'A'), new Set(ids.toSorted()), 'the last request of each user added them')
 })

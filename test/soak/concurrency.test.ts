@@ -1,15 +1,16 @@
-/** Three processes, many clients, few users: what was acknowledged is there, and nothing contradicts itself. */
+/** Three processes, many clients, few users: acknowledged changes are there, and the data is consistent. */
+
 import t from 'tap'
+import { type Answer, connectClient } from '../support/client.ts'
 import { parseHistory, replay } from '../support/history.ts'
-import { type HttpAnswer, HttpClient } from '../support/http-client.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, dayFromNow, waitUntil } from '../support/service.ts'
 import { commonSlugs, HOT_USERS, HotClient, isExclusive } from './concurrency/hot-client.ts'
 import {
   compareSegments,
+  findLostChanges,
   findOverlaps,
   findSurvivors,
-  findUnfulfilledWishes,
   findWrongShares,
   Journal
 } from './concurrency/journal.ts'
@@ -19,7 +20,7 @@ const OPERATIONS = sized(3_000, 100_000)
 const CLIENTS = 64
 const USERS = 500
 
-t.test('64 clients do everything at once on three instances, with 50 users', async (t) => {
+t.test('64 clients call every operation concurrently on three instances, with 50 users', async (t) => {
   const database = await createDatabase(t)
   const { sql } = database
   const ownSlugs = Array.from({ length: CLIENTS }, (_, n) => `OWN_${n}`)
@@ -28,7 +29,7 @@ t.test('64 clients do everything at once on three instances, with 50 users', asy
   const environment = { DATABASE_URL: database.url, PORT: '0', REPORTS_DIR: await createFolder(t) }
   const servers = [1, 2, 3].map(() => startServerProcess(t, environment))
   const [first, ...others] = await Promise.all(
-    servers.map(async (server) => new HttpClient(await server.address()))
+    servers.map(async (server) => connectClient(await server.address()))
   )
   if (!first) throw new Error('there is no instance')
   t.teardown(() => {
@@ -40,7 +41,7 @@ t.test('64 clients do everything at once on three instances, with 50 users', asy
   const clients = ownSlugs.map((_, n) => new HotClient(n, [first, ...others], journal))
   await Promise.all(clients.map((client) => client.run(OPERATIONS)))
   const seconds = (performance.now() - begun) / 1000
-  t.same(journal.violations, [], 'every answer is the one it should be')
+  t.same(journal.violations, [], 'every response is right')
   await waitUntil(
     () => sql`select from assignments where status in ('queued', 'running')`,
     (unfinished) => unfinished.length === 0
@@ -58,14 +59,14 @@ t.test('64 clients do everything at once on three instances, with 50 users', asy
       const actual = found.get(ownSlug)?.map(({ user, adds, deletes }) => [user, { adds, deletes }] as const)
       t.strictSame(new Map(actual), new Map(acknowledged), ownSlug)
     }
-    t.same(await findUnfulfilledWishes(sql, journal.wishes), [], 'of what others changed too')
+    t.same(await findLostChanges(sql, journal.changes), [], 'in shared segments')
     t.same(await compareSegments(sql, journal), [], 'of segments')
   })
 
-  t.test('histories replay to the active sets, and no two periods overlap', async (t) => {
+  t.test('replaying the histories yields the active segments, and no two periods overlap', async (t) => {
     for (let user = 1; user <= HOT_USERS; user += 1) {
       const order = await first.orderReport(user, '1970-01-01', dayFromNow(1))
-      const report: HttpAnswer = await waitUntil(
+      const report: Answer = await waitUntil(
         () => first.fetchReport(order),
         ({ code }) => code !== 'REPORT_PENDING'
       )
@@ -78,7 +79,7 @@ t.test('64 clients do everything at once on three instances, with 50 users', asy
     t.same(await findOverlaps(sql), [])
   })
 
-  t.test('deleted segments hold nobody, and shares are exact', async (t) => {
+  t.test('deleted segments have no members, and shares are exact', async (t) => {
     t.same(await findSurvivors(sql), [])
     t.same(await findWrongShares(sql, journal, USERS), [])
     t.ok(journal.shares.size > 0 && journal.deletions.size > 0, 'there are some')
@@ -90,7 +91,7 @@ t.test('64 clients do everything at once on three instances, with 50 users', asy
       t.equal(await server.exitCode(), 0)
       t.equal(server.stderr, '')
     }
-    // A connection's counts are there for certain when it has ended.
+    // The statistics of a connection are complete only after it has ended.
     await waitUntil(
       () => sql`
         select from pg_stat_activity

@@ -1,19 +1,19 @@
 import type { Test } from 'tap'
 
-/** Whether this is the long form of the tests, by `npm run test:soak`, or the short one, with all the others. */
+/** Whether this is the long form of the tests (`npm run test:soak`) or the short one (`npm test`). */
 const isLong = process.env.SOAK === '1'
 
-/** How much of something a test does, by its form. */
+/** Chooses the amount of work of a test by its form. */
 export function sized(short: number, long: number): number {
   return isLong ? long : short
 }
 
-/** What a test's random choices follow from: a new one each time, or the one of a run that is to be repeated. */
+/** The seed of a test's random choices: random, or that of a run to repeat. */
 export const seed = process.env.SOAK_SEED
   ? Number(process.env.SOAK_SEED)
   : Math.floor(Math.random() * 2 ** 31)
 
-/** Numbers from 0 up to but without 1 that follow from a seed (mulberry32, public domain). */
+/** Random numbers from 0, inclusive, to 1, exclusive, from a seed (mulberry32, public domain). */
 export function randomFrom(start: number): () => number {
   let state = start
   return () => {
@@ -24,12 +24,12 @@ export function randomFrom(start: number): () => number {
   }
 }
 
-/** One of several, by a number from 0 up to but without 1. */
+/** Picks one of several, by a number from 0, inclusive, to 1, exclusive. */
 export function pick<T>(random: () => number, choices: readonly [T, ...T[]]): T {
   return choices[Math.floor(random() * choices.length)] ?? choices[0]
 }
 
-/** Writes what a test has done as one line, for SOAK.md. */
+/** Prints the results of a test as one line, for SOAK.md. */
 export function summarize(t: Test, figures: Record<string, string | number>): void {
   const parts = Object.entries(figures).map(([name, figure]) => `${figure} ${name}`)
   t.comment(`${t.name}: ${parts.join(', ')} (SOAK_SEED=${seed})`)

@@ -1,4 +1,4 @@
-/** However long an upload is, the service needs no more memory for it. */
+/** The memory that an upload takes does not depend on its length. */
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -15,25 +15,25 @@ const LARGE_MB = sized(100, 1_000)
 /** In MB. */
 const TOLERANCE = 40
 
-/** Lines with an id, and long ones that are rejected, which cost less time. */
+/** Lines with an id, and long lines that are rejected, which take less time. */
 function* lines(megabytes: number): Generator<Buffer> {
   const long = `${'x'.repeat(999)}\n`.repeat(LONG_LINES_OF_A_MB)
   for (let first = 100_000_000; megabytes > 0; first += IDS_OF_A_MB, megabytes -= 1)
     yield Buffer.from(Array.from({ length: IDS_OF_A_MB }, (_, index) => `${first + index}\n`).join('') + long)
 }
 
-t.test('an upload takes as much memory as a shorter one', async (t) => {
+t.test('a long upload takes no more memory than a short one', async (t) => {
   const database = await createDatabase(t)
   const server = startServerProcess(t, {
     DATABASE_URL: database.url,
     PORT: '0',
     REPORTS_DIR: await createFolder(t),
-    // By itself V8 takes more memory before it looks for what is free.
+    // By default V8 allocates more memory before it collects garbage.
     NODE_OPTIONS: '--max-semi-space-size=8 --max-old-space-size=96'
   })
   const address = await server.address()
 
-  /** The most memory that the service has meanwhile. */
+  /** The peak memory of the service meanwhile. */
   const peakAt = async (megabytes: number) => {
     let peak = 0
     let isDone = false
@@ -57,7 +57,7 @@ t.test('an upload takes as much memory as a shorter one', async (t) => {
     return peak
   }
 
-  // Twice, as the first one also fills what the process keeps.
+  // Twice, because the first upload also fills caches of the process.
   await peakAt(SMALL_MB)
   const small = await peakAt(SMALL_MB)
   const large = await peakAt(LARGE_MB)

@@ -1,6 +1,6 @@
 /**
- * The service and a model of it, to which the same is done in random sequences, know the same. A sequence that fails is
- * made as short as it can be and printed with its seed; `SOAK_SEED` runs the same sequences again.
+ * Applies random sequences of commands to the service and to a model of it, and compares them. A failing sequence is
+ * shrunk and printed with its seed; `SOAK_SEED` repeats the same sequences.
  */
 import * as fc from 'fast-check'
 import t from 'tap'
@@ -15,32 +15,29 @@ const SEQUENCES = sized(20, 1_000)
 const LIMIT_MS = sized(90_000, 3_600_000)
 const STEPS = 50
 
-t.test(
-  'whatever is done in whatever order, active sets, histories and reports are what they should be',
-  async (t) => {
-    const service = await startService(t)
-    let sequences = 0
-    let steps = 0
-    const property = fc.asyncProperty(sequence(STEPS), async (sequence) => {
-      const world = await createWorld(service)
-      for (const { run } of sequence) {
-        await run(world)
-        await agreeOnActiveSegments(world)
-        steps += 1
-      }
-      await settleFillings(world)
-      await agreeOnEverything(world)
-      sequences += 1
-    })
-    await fc.assert(property, {
-      seed,
-      numRuns: SEQUENCES,
-      // Or most sequences are short.
-      unbiased: true,
-      // To make a sequence short must not take longer than the test may.
-      interruptAfterTimeLimit: LIMIT_MS,
-      includeErrorInReport: true
-    })
-    summarize(t, { sequences, steps })
-  }
-)
+t.test('after any sequence of commands, active segments, histories and reports are right', async (t) => {
+  const service = await startService(t)
+  let sequences = 0
+  let steps = 0
+  const property = fc.asyncProperty(sequence(STEPS), async (sequence) => {
+    const world = await createWorld(service)
+    for (const { run } of sequence) {
+      await run(world)
+      await agreeOnActiveSegments(world)
+      steps += 1
+    }
+    await settleFillings(world)
+    await agreeOnEverything(world)
+    sequences += 1
+  })
+  await fc.assert(property, {
+    seed,
+    numRuns: SEQUENCES,
+    // By default most sequences are short.
+    unbiased: true,
+    // Shrinking a sequence must not exceed the time limit of the test.
+    interruptAfterTimeLimit: LIMIT_MS,
+    includeErrorInReport: true
+  })
+  summarize(t, { sequences, steps })
+})

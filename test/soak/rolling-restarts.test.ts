@@ -1,4 +1,4 @@
-/** Instances are restarted one after the other, behind a balancer and under load: no request is lost. */
+/** Instances are restarted one after the other, behind a load balancer and under load. No request is lost. */
 import t from 'tap'
 import { Balancer } from '../support/balancer.ts'
 import { startServerProcess } from '../support/server-process.ts'

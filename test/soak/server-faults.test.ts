@@ -1,4 +1,4 @@
-/** PostgreSQL ends connections, or ends itself. */
+/** PostgreSQL terminates connections, or crashes. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
@@ -32,7 +32,8 @@ t.test('connections are terminated every 200 ms', async (t) => {
         if (round % 2 === 0) {
           await terminate(1)
         } else {
-          // All, and for a while those that come in their place, so that some have only just been made.
+          // Terminates all connections, and for a while their replacements too, so that some have only just been
+          // established.
           for (let wave = 0; wave < WAVES; wave += 1) await terminate(null)
         }
         await pause
@@ -41,7 +42,7 @@ t.test('connections are terminated every 200 ms', async (t) => {
   })
 })
 
-t.test('the server is restarted without a word', async (t) => {
+t.test('the server crashes and is restarted', async (t) => {
   const server = await startOwnPostgres(t)
   const sql = postgres(server.url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end({ timeout: 1 }))

@@ -1,14 +1,15 @@
-/** PostgreSQL answers late, or lets nobody in. */
+/** PostgreSQL answers late, or accepts no connections. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
 import { holdTable } from '../support/locks.ts'
 import { createDatabase } from '../support/service.ts'
 import { isRefusal } from './faults/load.ts'
+import { slowChanges } from './faults/slow-changes.ts'
 import { survive } from './faults/survive.ts'
 import { sized } from './form.ts'
 
-/** Longer than PostgreSQL lets a statement of the service wait for a lock. */
+/** Longer than the lock timeout of the service. */
 const LOCK_MS = sized(6_000, 30_000)
 const SLOW_MS = sized(5_000, 30_000)
 
@@ -24,7 +25,7 @@ t.test('a table is locked for too long', async (t) => {
   })
 })
 
-t.test('a user is locked for too long, and many want to change that user', async (t) => {
+t.test('a user is locked for too long, and many requests change that user', async (t) => {
   const database = await createDatabase(t)
   await survive(t, {
     database,
@@ -41,28 +42,13 @@ t.test('a user is locked for too long, and many want to change that user', async
   })
 })
 
-t.test('every change takes two seconds, and reads go on', async (t) => {
+t.test('every change takes two seconds, and reads are served', async (t) => {
   const database = await createDatabase(t)
-  const { sql } = database
   await survive(t, {
     database,
     load: { clients: 96 },
     async fault({ http }) {
-      await sql.begin(async (sql) => {
-        await sql`alter function change_user_segments(bigint, text[], text[], timestamptz, integer, text) rename to change_at_once`
-        await sql`
-          create function change_user_segments(
-            p_user_id bigint, p_add text[], p_delete text[], p_expires_at timestamptz, p_ttl integer, p_actor text
-          )
-          returns boolean
-          language plpgsql
-          as $$
-          begin
-            perform pg_sleep(2);
-            return change_at_once(p_user_id, p_add, p_delete, p_expires_at, p_ttl, p_actor);
-          end;
-          $$`
-      })
+      const restore = await slowChanges(database, 2)
       const refusedReads: string[] = []
       const end = performance.now() + SLOW_MS
       while (performance.now() < end) {
@@ -70,18 +56,15 @@ t.test('every change takes two seconds, and reads go on', async (t) => {
         if (status !== 200) refusedReads.push(text)
       }
       t.same(refusedReads, [])
-      await sql.begin(async (sql) => {
-        await sql`drop function change_user_segments(bigint, text[], text[], timestamptz, integer, text)`
-        await sql`alter function change_at_once(bigint, text[], text[], timestamptz, integer, text) rename to change_user_segments`
-      })
+      await restore()
     }
   })
 })
 
-t.test('the server lets nobody in', async (t) => {
+t.test('the server accepts no connections', async (t) => {
   const database = await createDatabase(t)
   const name = new URL(database.url).pathname.slice(1)
-  // From outside: a database is not closed from within.
+  // From another database: a session cannot close its own.
   const outside = postgres(new URL('/postgres', database.url).href, { max: 1 })
   t.teardown(() => outside.end({ timeout: 1 }))
   await survive(t, {

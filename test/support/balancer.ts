@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 
-/** Milliseconds between two looks at an instance's readiness. */
+/** Milliseconds between two readiness checks of an instance. */
 const CHECK_MS = 100
 
 type Instance = { url: URL; ready: boolean; agent: http.Agent }
 
 /**
- * A small balancer: requests go to the instances that are ready, in turn, on connections that are kept. It tries
- * nothing twice, so whatever an instance loses is seen.
+ * A small load balancer: requests go to ready instances in turn, on kept-alive connections. It retries nothing, so
+ * every lost request is seen.
  */
 export class Balancer {
   readonly #instances = new Map<string, Instance>()
@@ -32,7 +32,7 @@ export class Balancer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Asks the instance for its readiness from now on; resolves when it is ready for the first time. */
+  /** Checks the readiness of an instance from now on. Resolves when it is ready for the first time. */
   async add(address: string): Promise<void> {
     const instance = { url: new URL(address), ready: false, agent: new http.Agent({ keepAlive: true }) }
     this.#instances.set(address, instance)
@@ -44,7 +44,7 @@ export class Balancer {
     void this.#watch(address, instance)
   }
 
-  /** Forgets an instance that has ended. */
+  /** Removes an instance that has ended. */
   remove(address: string): void {
     this.#instances.get(address)?.agent.destroy()
     this.#instances.delete(address)

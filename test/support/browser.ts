@@ -10,7 +10,7 @@ type BrowserProgram = { executablePath: string; env: Record<string, string | und
 const LAUNCH_TIMEOUT_MS = 60_000
 
 /**
- * What playwright-core does not pass by itself. It already passes `--headless`, `--no-sandbox` (root can't
+ * Options that playwright-core does not pass. It already passes `--headless`, `--no-sandbox` (root can't
  * have the sandbox, nor can most containers), `--disable-dev-shm-usage` and all that stops updates, sync,
  * crash reports and background networking.
  */
@@ -18,24 +18,24 @@ const chromiumFlags = [
   '--disable-gpu',
   '--disable-quic',
   '--disable-domain-reliability',
-  // A page that asks for anything but this machine must fail at once, and alike on every machine. A proxy
-  // named in the environment would get round that; headless Chromium ignores `--no-proxy-server`.
+  // A request to another machine must fail at once, in the same way everywhere. A proxy from the environment
+  // would circumvent that; headless Chromium ignores `--no-proxy-server`.
   '--proxy-server=direct://',
   '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1 , EXCLUDE [::1]'
 ]
 
-/** Used instead of the package's own, which names folders directly under /tmp. */
+/** The font configuration. That of the package names folders directly under /tmp. */
 const fontconfig =
   '<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n'
 
 /**
- * Opens an empty page in a headless Chromium, hands it to `use`, and closes the browser whatever comes of it.
+ * Opens an empty page in a headless Chromium, passes it to `use`, and closes the browser afterwards in any case.
  *
  * On Linux on x64 the browser comes from the npm package `@sparticuz/chromium` and needs nothing installed.
  * The environment variable `CHROMIUM_PATH` names another Chromium or Chrome to use; elsewhere it is needed.
- * Everything it unpacks and writes is in a temporary folder of its own, which is removed afterwards.
+ * Everything it unpacks and writes is in one temporary folder, which is removed afterwards.
  *
- * @throws {Error} where there is no Chromium for this machine and `CHROMIUM_PATH` isn't set.
+ * @throws {Error} if there is no Chromium for this machine and `CHROMIUM_PATH` isn't set.
  */
 export async function withBrowser<T>(use: (page: Page) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'browser-'))
@@ -47,7 +47,7 @@ export async function withBrowser<T>(use: (page: Page) => Promise<T>): Promise<T
       args: chromiumFlags,
       artifactsDir: join(folder, 'artifacts'),
       timeout: LAUNCH_TIMEOUT_MS,
-      // Playwright's own handlers keep the process alive; the browser ends by itself when its pipe closes.
+      // Playwright's own handlers keep the process alive; the browser ends when its pipe closes.
       handleSIGINT: false,
       handleSIGTERM: false,
       handleSIGHUP: false
@@ -65,7 +65,7 @@ export async function withBrowser<T>(use: (page: Page) => Promise<T>): Promise<T
 
 async function findProgram(folder: string): Promise<BrowserProgram> {
   const installed = process.env.CHROMIUM_PATH
-  // A browser of the developer's own keeps their environment: it may be a wrapper that depends on it (snap).
+  // The developer's own browser gets the whole environment: it may be a wrapper that depends on it (snap).
   if (installed) return { executablePath: installed, env: process.env }
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
@@ -77,9 +77,9 @@ async function findProgram(folder: string): Promise<BrowserProgram> {
 }
 
 async function unpackProgram(folder: string): Promise<BrowserProgram> {
-  // One after the other, so that when one fails nothing is still writing to the folder while it is removed.
+  // One after the other: if one fails, no other may still be writing to the folder while it is removed.
   const executablePath = await unpackInto(folder, 'chromium.br')
-  // libnss3 and the like, which a bare system lacks. By itself the package unpacks them on AWS only.
+  // Libraries such as libnss3, which a bare system lacks. By default the package unpacks them only on AWS.
   const libraries = await unpackInto(folder, 'al2023.tar.br')
   await unpackInto(folder, 'fonts.tar.br')
   const fontSettings = join(folder, 'fonts.conf')
@@ -101,9 +101,8 @@ async function unpackProgram(folder: string): Promise<BrowserProgram> {
 }
 
 /**
- * The package unpacks to the system's temporary folder under fixed names, where two test runs would get in
- * each other's way. It looks up that folder before it returns its promise, so nothing else gets to see the
- * changed variable.
+ * The package unpacks to the system's temporary folder under fixed names, where two test runs would collide.
+ * It looks up that folder before it returns its promise, so nothing else sees the changed variable.
  */
 function unpackInto(folder: string, archive: string): Promise<string> {
   const packageEntry = import.meta.resolve('@sparticuz/chromium')

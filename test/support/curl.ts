@@ -1,4 +1,4 @@
-/** The part of curl that the README uses, with curl's own options. A report that is being made is waited for. */
+/** The part of curl that README and docs use, with curl's options. It waits for a report that is in progress. */
 import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 const [url = ''] = positionals
 const headers = values.header.map((header) => header.split(/: */, 2) as [string, string])
 
-/** A file as it is, or what comes in. */
+/** The content of a file, or stdin. */
 function openUpload(): ReadableStream | undefined {
   const file = values['upload-file']
   if (file === undefined) return undefined

@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { acceptEncryption, type Certificate } from './certificate.ts'
 
-/** What is wrong between the service and its database. */
+/** A fault between the service and its database. */
 export type Fault =
   | 'none'
   /** Nothing listens: connections are lost, new ones are refused. */
@@ -11,39 +12,47 @@ export type Fault =
   /** Connections are reset, new ones as soon as they are made. */
   | 'reset'
   /**
-   * Nothing passes, in neither direction, not even the end of a connection; new ones are made and silent. When it is
-   * over, all of it passes.
+   * No data passes in either direction, not even the end of a connection; new connections are accepted and silent. When
+   * the fault ends, everything passes.
    */
   | 'black hole'
   /**
-   * The database's side of each connection is closed, of which the service never hears; nor does it of anything else,
-   * not even when it is over. New ones are made, and never answer either.
+   * The database's side of each connection is closed, and the service never learns it, not even when the fault ends.
+   * New connections are accepted and never answer.
    */
   | 'half-open'
-  /** What the database sends comes half a second later. */
+  /** Everything that the database sends arrives half a second later. */
   | 'delay'
-  /** In each direction of a connection 1 KB a second passes. */
+  /** Each direction of a connection passes 1 KB per second. */
   | 'trickle'
 
 const DELAY_MS = 500
 const TRICKLE_BYTES = 128
 const TRICKLE_MS = 125
 
-/** A connection of the service's (near), and the one to the database that it is carried on by (far). */
-type Link = { near: Socket; far?: Socket; dead: boolean }
+/**
+ * A connection from the service (`near`, and `raw` before encryption), and the one to the database that forwards it
+ * (`far`).
+ */
+type Link = { raw: Socket; near: Socket; far?: Socket; dead: boolean }
 
-/** Carries connections to PostgreSQL, with the faults of networks: those that are there, and those to come. */
+/** Forwards connections to PostgreSQL, and simulates network faults, for existing and new connections. */
 export class FaultProxy {
   readonly #target: URL
   readonly #server = createServer((near) => this.#accept(near))
   readonly #links = new Set<Link>()
+  readonly #certificate: Certificate | undefined
   #port = 0
   #fault: Fault = 'none'
   #changed = Promise.withResolvers<void>()
 
-  /** @param databaseUrl what it leads to. */
-  constructor(databaseUrl: string) {
+  /**
+   * @param databaseUrl the database to forward to.
+   * @param certificate encrypts the connection between the service and this proxy.
+   */
+  constructor(databaseUrl: string, certificate?: Certificate) {
     this.#target = new URL(databaseUrl)
+    this.#certificate = certificate
   }
 
   async listen(): Promise<void> {
@@ -52,14 +61,15 @@ export class FaultProxy {
     this.#port = (this.#server.address() as AddressInfo).port
   }
 
-  /** The database's URL by way of this proxy. */
+  /** The URL of the database through this proxy. */
   get url(): string {
     const url = new URL(this.#target)
     url.port = String(this.#port)
+    if (this.#certificate) url.searchParams.set('sslmode', 'require')
     return url.href
   }
 
-  /** From now on that is wrong, and nothing else. */
+  /** Starts a fault, which replaces the previous one. */
   async set(fault: Fault): Promise<void> {
     const isRefusing = this.#fault === 'refused'
     this.#fault = fault
@@ -80,28 +90,31 @@ export class FaultProxy {
     if (this.#links.size > 0) await once(this.#server, 'close')
   }
 
-  async #accept(near: Socket): Promise<void> {
-    const link: Link = { near, dead: false }
+  async #accept(raw: Socket): Promise<void> {
+    const link: Link = { raw, near: raw, dead: false }
     this.#links.add(link)
-    near.setNoDelay()
-    near.on('error', () => {})
-    near.once('close', () => this.#links.delete(link))
+    raw.setNoDelay()
+    raw.on('error', () => {})
+    raw.once('close', () => this.#links.delete(link))
     if (this.#fault === 'reset') return reset(link)
     if (this.#fault === 'half-open') return forget(link)
     await this.#leaveBlackHole()
+    if (this.#certificate) link.near = await acceptEncryption(raw, this.#certificate)
+    const { near } = link
+    near.on('error', () => {})
     if (near.destroyed || link.dead) return
     link.far = connect({ host: this.#target.hostname, port: Number(this.#target.port), noDelay: true })
-    // Also where nothing listens there: then it is the same for the service, a moment later.
-    link.far.once('error', () => link.dead || near.resetAndDestroy())
+    // Also if the database does not listen: for the service this is the same, a moment later.
+    link.far.once('error', () => link.dead || raw.resetAndDestroy())
     await Promise.all([this.#carry(link, near, link.far), this.#carry(link, link.far, near)])
   }
 
-  /** Passes on what one side sends, and that it has ended. */
+  /** Forwards what one side sends, and its end. */
   async #carry(link: Link, from: Socket, to: Socket): Promise<void> {
     try {
       for await (const chunk of from) await this.#pass(link, chunk, to)
     } catch {
-      // Reset, by a side or by us. The other side hears of it as of any end.
+      // Reset, by a side or by this proxy. The other side sees it as an end.
     }
     await this.#leaveBlackHole()
     if (!link.dead) to.end()
@@ -125,21 +138,25 @@ export class FaultProxy {
   }
 }
 
-function reset({ near, far }: Link): void {
-  near.resetAndDestroy()
+function reset({ raw, far }: Link): void {
+  raw.resetAndDestroy()
   far?.destroy()
 }
 
-/** The near side is left open, and what it sends is taken and lost. */
+/** Leaves the near side open, and discards what it sends. */
 function forget(link: Link): void {
   link.dead = true
   link.near.resume()
   link.far?.destroy()
 }
 
-/** A proxy to a database, closed with the test. */
-export async function startFaultProxy(t: Test, databaseUrl: string): Promise<FaultProxy> {
-  const proxy = new FaultProxy(databaseUrl)
+/** Starts a proxy to a database. It is closed with the test. */
+export async function startFaultProxy(
+  t: Test,
+  databaseUrl: string,
+  certificate?: Certificate
+): Promise<FaultProxy> {
+  const proxy = new FaultProxy(databaseUrl, certificate)
   await proxy.listen()
   t.teardown(() => proxy.close())
   return proxy

@@ -3,7 +3,7 @@ export type HistoryRow = { userId: string; slug: string; operation: string; date
 
 const header = 'user_id,segment_slug,operation,date\n'
 
-/** The rows of a history report. Throws where it is none, or not a whole one. */
+/** Parses the rows of a history report. Throws if the text is not a complete report. */
 export function parseHistory(csv: string): HistoryRow[] {
   if (!csv.startsWith(header) || !csv.endsWith('\n')) throw new Error(`not a history report: ${csv}`)
   const lines = csv.slice(header.length).split('\n').slice(0, -1)
@@ -16,9 +16,9 @@ export function parseHistory(csv: string): HistoryRow[] {
 }
 
 /**
- * Replays a history: the slugs the user is in at its end, sorted. Throws where two periods of one segment overlap.
+ * Replays a history, and returns the sorted slugs of the user at its end. Throws if two periods of one segment overlap.
  *
- * @param look is shown the slugs the user is in after each row.
+ * @param look receives the user's slugs after each row.
  */
 export function replay(rows: HistoryRow[], look: (active: ReadonlySet<string>) => void = () => {}): string[] {
   const active = new Set<string>()

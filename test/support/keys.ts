@@ -2,7 +2,7 @@ import { createApiKey, type Role } from '../../src/http/api-keys.ts'
 
 export type TestKey = { secret: string; setting: string; headers: { authorization: string } }
 
-/** A key with its part of `API_KEYS`, and the headers of a request that comes with it. */
+/** A key with its part of `API_KEYS`, and the headers of a request with it. */
 export function makeKey(name: string, role: Role): TestKey {
   const key = createApiKey(name, role)
   if (!key) throw new Error(`${name} is no name of a key`)

@@ -1,26 +1,28 @@
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import type { TestDatabase } from './service.ts'
+import { type TestDatabase, waitUntil } from './service.ts'
 
 /**
- * Keeps everyone else from a table, so that whatever needs it is in progress until the test lets go.
+ * Locks a table, so that statements that need it stay in progress until the test releases it.
  *
- * @returns a function that lets go.
+ * @param mode `share` prevents only writes.
+ * @returns a function that releases the lock.
  */
 export async function holdTable(
   t: Test,
   database: TestDatabase,
-  table: string
+  table: string,
+  mode: 'share' | 'access exclusive' = 'access exclusive'
 ): Promise<() => Promise<void>> {
   const sql = postgres(database.url, { max: 1 })
   t.teardown(() => sql.end({ timeout: 1 }))
-  await sql.unsafe(`begin; lock table ${table} in access exclusive mode`)
+  await sql.unsafe(`begin; lock table ${table} in ${mode} mode`)
   return async () => {
     await sql.unsafe('commit')
   }
 }
 
-/** How many of the service's connections wait for a lock now; of all, or of those of one name. */
+/** Counts the service's connections that wait for a lock, all or those with one name. */
 export async function countBlocked({ sql }: TestDatabase, name = 'user-segments%'): Promise<number> {
   const [row] = await sql<[{ count: number }]>`
     select count(*)::integer from pg_stat_activity
@@ -28,4 +30,33 @@ export async function countBlocked({ sql }: TestDatabase, name = 'user-segments%
       -- That of a report also has its order's id.
       and regexp_replace(application_name, '^(user-segments report) .*', '\\1') like ${name}`
   return row.count
+}
+
+/**
+ * Lets two writes collide: the first one waits for the locked table, and the second one for the first.
+ *
+ * @returns their results.
+ */
+export async function crossWrites<First, Second>(
+  t: Test,
+  database: TestDatabase,
+  table: string,
+  first: () => Promise<First>,
+  second: () => Promise<Second>
+): Promise<[First, Second]> {
+  const release = await holdTable(t, database, table, 'share')
+  const one = first()
+  await waitForBlocked(database, 1)
+  const other = second()
+  await waitForBlocked(database, 2)
+  await release()
+  return Promise.all([one, other])
+}
+
+/** Waits until that many connections of the service wait for a lock, of all or of those with one name. */
+export async function waitForBlocked(database: TestDatabase, count: number, name?: string): Promise<void> {
+  await waitUntil(
+    () => countBlocked(database, name),
+    (blocked) => blocked === count
+  )
 }

@@ -9,7 +9,7 @@ export type LogLine = {
   [field: string]: unknown
 }
 
-/** pino's numbers. */
+/** The numbers of pino's levels. */
 export const levels = { info: 30, warn: 40, error: 50 }
 
 /** The log of a service in a test. */
@@ -21,7 +21,7 @@ export class LogLines implements LogSink {
     this.lines.push(JSON.parse(line))
   }
 
-  /** The lines of one message. */
+  /** The lines with one message. */
   of(message: string): LogLine[] {
     return this.lines.filter(({ msg }) => msg === message)
   }
@@ -31,7 +31,7 @@ export class LogLines implements LogSink {
   }
 }
 
-/** Asserts that there are these lines and no others; `t.match` alone minds none that come after. */
+/** Asserts that there are these lines and no others; `t.match` alone would ignore additional ones. */
 export function matchLines(t: Test, lines: LogLine[], patterns: object[]): void {
   t.equal(lines.length, patterns.length, JSON.stringify(lines))
   t.match(lines, patterns)

@@ -1,6 +1,6 @@
 import type { TestService } from './service.ts'
 
-/** The samples of a scrape, by name and labels as they are written. */
+/** The samples of a scrape, by name and labels as in its text. */
 export class Scrape {
   readonly #samples: Map<string, number>
 
@@ -16,12 +16,12 @@ export class Scrape {
     )
   }
 
-  /** The value of a sample, such as `up` or `up{job="x"}`; undefined where there is none. */
+  /** The value of a sample, such as `up` or `up{job="x"}`; undefined if there is none. */
   value(sample: string): number | undefined {
     return this.#samples.get(sample)
   }
 
-  /** The samples whose name and labels begin so. */
+  /** The samples whose name and labels begin with this text. */
   startingWith(start: string): string[] {
     return [...this.#samples.keys()].filter((sample) => sample.startsWith(start))
   }
@@ -33,7 +33,7 @@ export async function scrape({ app }: TestService): Promise<Scrape> {
   return new Scrape(body)
 }
 
-/** The memory of a service that listens, in MB. */
+/** The memory of a listening service, in MB. */
 export async function residentMegabytes(address: string): Promise<number> {
   const metrics = new Scrape(await (await fetch(`${address}/metrics`)).text())
   return (metrics.value('process_resident_memory_bytes') ?? Number.NaN) / 2 ** 20

@@ -9,8 +9,8 @@ import { createFolder } from './service.ts'
 const DATABASE = 'segments'
 
 /**
- * A PostgreSQL of the test's own, for tests that end it. What it has acknowledged outlives its processes, which the
- * common one of the tests doesn't promise; only a crash of the machine would be too much.
+ * A PostgreSQL server for one test, which may crash it. Unlike the shared server of the tests, it keeps acknowledged
+ * writes when its processes crash, but not when the machine does.
  */
 export class OwnPostgres {
   readonly url: string
@@ -23,21 +23,21 @@ export class OwnPostgres {
     this.#port = Number(new URL(this.url).port)
   }
 
-  /** Ends it without a word to anybody, as `pg_ctl stop -m immediate` does. */
+  /** Ends the server like a crash, as `pg_ctl stop -m immediate` does. */
   async stopImmediately(): Promise<void> {
     const [pid] = (await readFile(join(this.#server.directory, 'data/postmaster.pid'), 'utf8')).split('\n')
     process.kill(Number(pid), 'SIGQUIT')
     await this.#server.stop()
   }
 
-  /** Resolves when it has recovered and takes connections, on the same port. */
+  /** Starts the server again on the same port. Resolves when it has recovered and accepts connections. */
   async start(): Promise<void> {
     this.#server = await launch(this.#server.directory, this.#port)
   }
 
   async remove(): Promise<void> {
     await this.#server.stop()
-    // Elsewhere than asked for, where PostgreSQL's user cannot enter the folder.
+    // The data may be in another folder, if PostgreSQL's user has no access to this one.
     await rm(this.#server.directory, { recursive: true, force: true })
   }
 }
@@ -47,10 +47,10 @@ function launch(directory: string, port?: number): Promise<EmbeddedPostgres> {
   return startEmbeddedPostgres({ directory, settings, ...(port === undefined ? {} : { port }) })
 }
 
-/** A running server with a migrated database. Ended and removed with the test. */
+/** Starts a server with a migrated database. It is ended and removed with the test. */
 export async function startOwnPostgres(t: Test): Promise<OwnPostgres> {
   const folder = await createFolder(t)
-  // As root, PostgreSQL runs as another user, who must get in.
+  // As root, PostgreSQL runs as another user, who needs access to the folder.
   await chmod(folder, 0o711)
   const server = await launch(join(folder, 'postgres'))
   const own = new OwnPostgres(server)

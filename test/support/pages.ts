@@ -1,10 +1,10 @@
 import type { TestService } from './service.ts'
 
 /**
- * Everything in a list, page by page.
+ * Reads a whole list, page by page.
  *
- * @param name under which the entries stand in an answer.
- * @param between is called after each page.
+ * @param name the field of the entries in a response.
+ * @param between called after each page.
  */
 export async function readPages<T>(
   service: TestService,

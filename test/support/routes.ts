@@ -5,13 +5,13 @@ import type { Test } from 'tap'
 type ExampleSchema = {
   properties?: Record<string, { examples?: unknown[] }>
   examples?: unknown[]
-  /** Where there are several media types. */
+  /** If there are several media types. */
   content?: Record<string, { schema: ExampleSchema }>
 }
 
 /**
- * Collects the routes of every app that is built from now on: whichever plugin registers them, and whatever it does
- * to those it knows of. HEAD twins are among them.
+ * Collects the routes of every app that is built from now on, from all plugins, including the HEAD routes that Fastify
+ * adds.
  */
 export function collectRoutes(t: Test): RouteOptions[] {
   const routes: RouteOptions[] = []
@@ -28,7 +28,7 @@ export function describeRoute({ method, url }: RouteOptions): string {
   return `${method} ${url}`
 }
 
-/** A request that the route takes, made of the examples in its schema. */
+/** A valid request to the route, made from the examples in its schema. */
 export function exampleRequest({ method, url, schema }: RouteOptions): InjectOptions {
   const {
     params,

@@ -2,12 +2,12 @@ import { once } from 'node:events'
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import { type TestDatabase, waitUntil } from './service.ts'
 
-/** So many that a client that takes nothing holds the stream up: 20 MB. */
-const MANY = 1_000_000
-/** Their ids end with the largest there is. */
+/** So many that a client that reads nothing stalls the stream: 12 MB, of which the system buffers 4 MB. */
+const MANY = 600_000
+/** Their ids end with the largest possible one. */
 export const FIRST_OF_MANY = 9223372036854775807n - BigInt(MANY - 1)
 
-/** The segment BIG, with users up to the largest id. */
+/** The segment BIG, with the users of the largest ids. */
 export async function insertMany({ sql }: TestDatabase): Promise<void> {
   await sql`insert into segments (slug) values ('BIG')`
   await sql`
@@ -17,15 +17,15 @@ export async function insertMany({ sql }: TestDatabase): Promise<void> {
   await sql`insert into users (id) values (10)`
 }
 
-/** What is sent of them. */
+/** The whole CSV of them. */
 export function expectedMany(): string {
   return `user_id\n${Array.from({ length: MANY }, (_, n) => `${FIRST_OF_MANY + BigInt(n)}\n`).join('')}`
 }
 
-/** An answer that has begun, and is read by nobody yet. */
+/** A response that has begun and is not read yet. */
 export type Client = { request: ClientRequest; response: IncomingMessage }
 
-/** Asks for the users of BIG, and takes nothing but the head of the answer until it is read. */
+/** Requests the users of BIG, and reads only the head of the response. The caller reads the rest. */
 export async function openUsers(address: string): Promise<Client> {
   const request = get(`${address}/api/v1/segment/BIG/users.csv`)
   request.on('error', () => {})
@@ -34,35 +34,45 @@ export async function openUsers(address: string): Promise<Client> {
   return { request, response }
 }
 
-/** How often what is asked for has to hold, one time after the other. */
+/** Counts the streams: they are the only transactions in progress on the pool for bulk work. */
+async function selectStreams({ sql }: TestDatabase): Promise<{ state: string }[]> {
+  return sql<{ state: string }[]>`
+    select state from pg_stat_activity
+    where datname = current_database()
+      and application_name = 'user-segments bulk'
+      and xact_start is not null`
+}
+
+/** How many consecutive checks must find the same. */
 const STEADY = 10
 
-/** Until so many streams wait for their clients, and go on doing so. */
-export async function waitForStalled({ sql }: TestDatabase, count: number): Promise<void> {
+/** Waits until that many streams steadily wait for their clients. */
+export async function waitForStalled(database: TestDatabase, count: number): Promise<void> {
   let looks = 0
   await waitUntil(
     async () => {
-      const waiting = await sql`
-        select from pg_stat_activity
-        where datname = current_database()
-          and application_name = 'user-segments members'
-          and wait_event = 'ClientRead'`
-      looks = waiting.length === count ? looks + 1 : 0
-      return { looks, waiting: waiting.length }
+      const streams = await selectStreams(database)
+      const waiting = streams.filter(({ state }) => state === 'idle in transaction').length
+      looks = waiting === count ? looks + 1 : 0
+      return { looks, waiting }
     },
     ({ looks }) => looks === STEADY
   )
 }
 
-/** Until so many connections of streams are left. */
-export async function waitForConnections({ sql }: TestDatabase, count: number): Promise<void> {
+/** Waits until that many streams are left. */
+export async function waitForStreams(database: TestDatabase, count: number): Promise<void> {
   await waitUntil(
-    async () =>
-      (
-        await sql`
-        select from pg_stat_activity
-        where datname = current_database() and application_name = 'user-segments members'`
-      ).length,
-    (connections) => connections === count
+    async () => (await selectStreams(database)).length,
+    (streams) => streams === count
   )
+}
+
+/** Terminates the connections of all streams. */
+export async function killStreams({ sql }: TestDatabase): Promise<void> {
+  await sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database()
+      and application_name = 'user-segments bulk'
+      and xact_start is not null`
 }

@@ -20,13 +20,13 @@ export class ServerProcess {
     })
   }
 
-  /** The exit code; null where a signal ended the process. */
+  /** The exit code; null if a signal ended the process. */
   async exitCode(): Promise<number | null> {
     if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'close')
     return this.process.exitCode
   }
 
-  /** Where the service listens, once it does. */
+  /** Resolves to the address of the service when it listens. */
   async address(): Promise<string> {
     for (;;) {
       const address = /Server listening at (http:[^"]+)/.exec(this.stdout)?.[1]
@@ -37,14 +37,17 @@ export class ServerProcess {
   }
 }
 
+/** The options of Node.js for a process with an IPC channel, so that it ends when this one does. */
+export const endWithParent = `--import=${new URL('end-with-parent.ts', import.meta.url)}`
+
 /** Starts the service as `npm start` does. It is ended with the test. */
 export function startServerProcess(t: Test, environment: NodeJS.ProcessEnv): ServerProcess {
   const server = new ServerProcess(
-    spawn(process.execPath, [fileURLToPath(new URL('../../src/server.ts', import.meta.url))], {
-      // Away from the developer's .env.
+    spawn(process.execPath, [endWithParent, fileURLToPath(new URL('../../src/server.ts', import.meta.url))], {
+      // Not in the project's folder, so that the developer's .env is not read.
       cwd: tmpdir(),
-      env: { PATH: process.env.PATH, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe']
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc']
     })
   )
   t.teardown(async () => {

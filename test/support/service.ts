@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyInstance, InjectOptions } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import type { Config } from '../../schemas/config.ts'
 import { buildApp, type Observation } from '../../src/app.ts'
+import { type Answer, TestClient } from './client.ts'
+import { injectInto } from './transports.ts'
 
 export type TestDatabase = { url: string; sql: postgres.Sql }
 
@@ -21,13 +23,13 @@ function databaseUrl(database: string): string {
   return url.href
 }
 
-/** A migrated database of the test's own, dropped after it. */
-export async function createDatabase(t: Test): Promise<TestDatabase> {
+/** Creates a database for one test. It is dropped after the test. */
+export async function createDatabase(t: Test, { isMigrated = true } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const server = postgres(databaseUrl('postgres'), { max: 1 })
-  // Two clones of one template at once are refused.
+  // PostgreSQL refuses concurrent clones of one template.
   await server`select pg_advisory_lock(1)`
-  await server.unsafe(`create database ${name} template template_segments`)
+  await server.unsafe(`create database ${name} template ${isMigrated ? 'template_segments' : 'template0'}`)
   await server`select pg_advisory_unlock(1)`
   const sql = postgres(databaseUrl(name), { max: 5, onnotice: () => {} })
   t.teardown(async () => {
@@ -38,132 +40,75 @@ export async function createDatabase(t: Test): Promise<TestDatabase> {
   return { url: databaseUrl(name), sql }
 }
 
-/** A folder of the test's own, removed after it. */
+/** Empties every table, as in a new database. Waits for writes in progress. */
+export async function emptyTables({ sql }: TestDatabase): Promise<void> {
+  const tables = await sql<{ name: string }[]>`
+    select quote_ident(tablename) as name from pg_tables
+    where schemaname = 'public' and tablename <> 'pgmigrations'`
+  // Times out before PostgreSQL would resolve a deadlock with a background job, which locks tables in another order.
+  const attempt = () =>
+    sql.begin(async (sql) => {
+      await sql`set local lock_timeout = '100ms'`
+      await sql.unsafe(`truncate ${tables.map(({ name }) => name).join()} restart identity`)
+      return true
+    })
+  await waitUntil(
+    () =>
+      attempt().catch((error: Error & { code?: string }) => {
+        if (error.code === '55P03') return false
+        throw error
+      }),
+    (isEmpty) => isEmpty
+  )
+}
+
+/** Creates a folder for one test. It is removed after the test. */
 export async function createFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'reports-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** An answer that can be compared whole: the body is parsed where it is JSON, and text otherwise. */
-export type Answer = { status: number; body: unknown }
-
-export class TestService {
+/** A service in this process, with its database and folder. */
+export class TestService extends TestClient {
   readonly app: FastifyInstance
   readonly sql: postgres.Sql
   readonly database: TestDatabase
   readonly reportsDirectory: string
 
   constructor(app: FastifyInstance, database: TestDatabase, reportsDirectory: string) {
+    super(injectInto(app))
     this.app = app
     this.sql = database.sql
     this.database = database
     this.reportsDirectory = reportsDirectory
   }
 
-  async request(options: InjectOptions): Promise<Answer> {
-    const { statusCode, body, headers } = await this.app.inject(options)
-    this.#checkStatus(String(options.method), String(options.url), statusCode)
-    const isJson = headers['content-type']?.toString().startsWith('application/json')
-    return { status: statusCode, body: isJson ? JSON.parse(body) : body }
-  }
-
-  /** Throws where the OpenAPI document does not say that the operation can answer with the status. */
-  #checkStatus(method: string, url: string, status: number): void {
-    const pathname = url.split('?')[0] ?? ''
-    const paths = Object.entries(this.app.swagger().paths ?? {})
-    const matching = paths.filter(([path]) =>
-      new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}/?$`).test(pathname)
-    )
-    // A fixed path comes before one with parameters.
-    const [, operations] = matching.toSorted(([a], [b]) => a.split('{').length - b.split('{').length)[0] ?? []
-    const operation = operations?.[method.toLowerCase() as 'get']
-    if (operation && !(String(status) in (operation.responses ?? {}))) {
-      throw new Error(`${method} ${url} answered ${status}, which its documentation does not name`)
-    }
-  }
-
-  /** Sends a body of any shape as JSON. */
-  post(url: string, body: unknown): Promise<Answer> {
-    const headers = { 'content-type': 'application/json' }
-    return this.request({ method: 'POST', url, headers, body: JSON.stringify(body) })
-  }
-
-  get(url: string): Promise<Answer> {
-    return this.request({ method: 'GET', url })
-  }
-
-  createSegment(slug: string, selection?: number): Promise<Answer> {
-    return this.post('/api/v1/segment', { slug, selection })
-  }
-
-  getSegment(slug: string): Promise<Answer> {
-    return this.request({ method: 'GET', url: `/api/v1/segment/${slug}` })
-  }
-
-  /** Changes a segment's properties. */
-  patchSegment(slug: string, change: object): Promise<Answer> {
-    const headers = { 'content-type': 'application/json' }
-    const url = `/api/v1/segment/${slug}`
-    return this.request({ method: 'PATCH', url, headers, body: JSON.stringify(change) })
-  }
-
-  deleteSegment(slug: string): Promise<Answer> {
-    return this.request({ method: 'DELETE', url: `/api/v1/segment/${slug}` })
-  }
-
-  getSegments(userId: number | string): Promise<Answer> {
-    return this.request({ method: 'GET', url: `/api/v1/segments/user/${userId}` })
-  }
-
-  changeSegments(userId: number | string, add?: string[], remove?: string[]): Promise<Answer> {
-    const body = { segments_to_add: add, segments_to_delete: remove }
-    return this.post(`/api/v1/segments/user/${userId}`, body)
-  }
-
-  orderReport(userId: number | string, from: string, to: string): Promise<Answer> {
-    return this.request({ method: 'GET', url: `/api/v1/segments/user/${userId}/csv?from=${from}&to=${to}` })
-  }
-
-  getReport(filename: string): Promise<Answer> {
-    return this.request({ method: 'GET', url: `/api/v1/segments/user/history/${filename}` })
-  }
-
-  getReportStatus(filename: string): Promise<Answer> {
-    return this.request({ method: 'GET', url: `/api/v1/segments/user/history/${filename}/status` })
-  }
-
-  /** Orders a report of all users, of one segment where the body names it. */
-  orderReportOfAll(body: { from: string; to: string; segment?: string }): Promise<Answer> {
-    return this.post('/api/v1/reports', body)
-  }
-
-  /** Orders a report and waits until it is there, but not for the pauses between its attempts. */
+  /** Orders a report and waits until it is ready. Skips the pauses between its attempts. */
   async makeReport(userId: number | string, from: string, to: string): Promise<Answer> {
     return this.#awaitReport(await this.orderReport(userId, from, to))
   }
 
-  /** As `makeReport`, of all users. */
+  /** Like `makeReport`, for all users. */
   async makeReportOfAll(body: { from: string; to: string; segment?: string }): Promise<Answer> {
     return this.#awaitReport(await this.orderReportOfAll(body))
   }
 
   async #awaitReport(order: Answer): Promise<Answer> {
     if (order.status !== 202) return order
-    const { pathname } = new URL((order.body as { link: string }).link)
     return waitUntil(
       async () => {
         await this.sql`update reports set run_at = now() where status = 'queued' and run_at > now()`
-        return this.request({ method: 'GET', url: pathname.slice(pathname.indexOf('/api/')) })
+        return this.fetchReport(order)
       },
-      ({ body }) => (body as { code?: string }).code !== 'REPORT_PENDING'
+      ({ code }) => code !== 'REPORT_PENDING'
     )
   }
 
-  /** The user's whole history up to now, as the service reports it: an array a row, without the header. */
+  /** The user's whole history up to now, from a report: one array per row, without the header. */
   async history(userId: number | string): Promise<string[][]> {
-    const { body } = await this.makeReport(userId, '1970-01-01', dayFromNow(1))
-    return String(body)
+    const { text } = await this.makeReport(userId, '1970-01-01', dayFromNow(1))
+    return text
       .trim()
       .split('\n')
       .slice(1)
@@ -171,7 +116,7 @@ export class TestService {
   }
 }
 
-/** The service as production runs it, on a database and a folder of the test's own. */
+/** Starts the service as in production, with its own database and folder. */
 export async function startService(
   t: Test,
   config: Partial<Config> = {},
@@ -181,7 +126,44 @@ export async function startService(
   return startServiceOn(t, database, config, observation)
 }
 
-/** One more instance of the service, on a database that is there already. */
+/** Removes the files of all reports. */
+export async function removeReports({ reportsDirectory }: TestService): Promise<void> {
+  for (const name of await readdir(reportsDirectory)) await rm(join(reportsDirectory, name), { force: true })
+}
+
+/**
+ * One service for many tests of a file, which is faster than one per test. Each test gets it with empty tables:
+ *
+ *     const emptyService = await shareService(t)
+ *     t.test('…', async (t) => {
+ *       const service = await emptyService()
+ *
+ * A test that changes the schema, ends the service or depends on the history of the process starts its own service.
+ */
+export async function shareService(
+  t: Test,
+  config: Partial<Config> = {}
+): Promise<() => Promise<TestService>> {
+  const service = await startService(t, config)
+  return async () => {
+    await emptyTables(service.database)
+    await removeReports(service)
+    return service
+  }
+}
+
+/** One database for many services of a file. Each test starts its service with empty tables. */
+export async function shareDatabase(
+  t: Test
+): Promise<(t: Test, config?: Partial<Config>, observation?: Observation) => Promise<TestService>> {
+  const database = await createDatabase(t)
+  return async (t, config, observation) => {
+    await emptyTables(database)
+    return startServiceOn(t, database, config, observation)
+  }
+}
+
+/** Starts another instance of the service on an existing database. */
 export async function startServiceOn(
   t: Test,
   database: TestDatabase,
@@ -211,7 +193,7 @@ export function dayFromNow(days: number): string {
   return new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
 }
 
-/** Tries until the result is the wanted one, half a minute at the most. */
+/** Repeats a call until its result is the wanted one, for at most half a minute. */
 export async function waitUntil<T>(attempt: () => Promise<T>, isWanted: (result: T) => boolean): Promise<T> {
   const deadline = performance.now() + 30_000
   for (;;) {
@@ -221,4 +203,12 @@ export async function waitUntil<T>(attempt: () => Promise<T>, isWanted: (result:
       throw new Error(`Waited in vain; the last result: ${JSON.stringify(result)}`)
     await setTimeout(20)
   }
+}
+
+/**
+ * Repeats a request while the service refuses it because of its load. Such a request has had no effect, and a test does
+ * not know how busy the machine is.
+ */
+export function untilTaken(send: () => Promise<Answer>): Promise<Answer> {
+  return waitUntil(send, ({ status, code = '' }) => status !== 503 || !/^(OVERLOADED|TOO_MANY_)/.test(code))
 }

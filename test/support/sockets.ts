@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** The sockets that this process connects from now on, as they come. */
+/** Collects the sockets that this process connects from now on. */
 export function collectSockets(t: Test): Socket[] {
   const sockets: Socket[] = []
   const collect = (message: unknown) => sockets.push((message as { socket: Socket }).socket)

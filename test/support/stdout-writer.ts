@@ -1,6 +1,6 @@
 /**
- * Writes to the log. `suddenly`: a line, and ends in the same moment. Otherwise more than may wait for its reader, then,
- * once told to, one line more.
+ * Writes to the log. With `suddenly`, it writes one line and exits at once. Otherwise it writes more lines than the
+ * buffer holds, and one more when the parent sends a message.
  */
 import { stdoutLog } from '../../src/telemetry/stdout-log.ts'
 

@@ -12,7 +12,7 @@ export type ReceivedSpan = {
   attributes: Record<string, string>
 }
 
-/** What OTLP over HTTP is sent to: it keeps the spans. */
+/** A collector for OTLP over HTTP, which keeps the spans. */
 export async function startTraceCollector(
   t: Test
 ): Promise<{ url: string; spans: ReceivedSpan[]; paths: string[] }> {
@@ -28,7 +28,7 @@ export async function startTraceCollector(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, spans, paths }
 }
 
-/** The fields of a Protocol Buffers message that hold bytes: text, or messages. The others are passed over. */
+/** Reads the fields of a Protocol Buffers message that contain bytes: text or messages. Others are skipped. */
 function readFields(message: Buffer): Map<number, Buffer[]> {
   const fields = new Map<number, Buffer[]>()
   let at = 0

@@ -2,7 +2,8 @@ import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { LineConsumer, UploadReader } from '../../src/imports/lines.ts'
 import { readPieces } from '../../src/imports/pieces.ts'
-import { type Answer, type TestService, waitUntil } from './service.ts'
+import type { Answer } from './client.ts'
+import { type TestService, waitUntil } from './service.ts'
 
 export const CSV = 'text/csv'
 export const NDJSON = 'application/x-ndjson'
@@ -10,7 +11,7 @@ export const JSON_ARRAY = 'application/json'
 
 export type Upload = { query?: string; type?: string; method?: 'POST' | 'DELETE' }
 
-/** Sends an upload to a path below `/api/v1`; CSV by default. */
+/** Sends an upload to a path below `/api/v1`, by default as CSV. */
 export function upload(
   service: TestService,
   path: string,
@@ -25,7 +26,7 @@ export function upload(
   })
 }
 
-/** An upload that is sent by hand, over a socket of its own. */
+/** An upload that is sent part by part, over its own socket. */
 export class SlowUpload {
   readonly socket: Socket
   answer = ''
@@ -60,12 +61,12 @@ export class SlowUpload {
 /** The service does not shut down. */
 export const never = new AbortController().signal
 
-/** What became of a line: who it names, and until when, or why it was rejected. */
+/** The result of a line: the user and the expiry, or why it was rejected. */
 export type Judgement = { line: number; userId?: string; expiresAt?: string | undefined; reason?: string }
 
 type Reader = new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader
 
-/** What a reader makes of an upload that comes in these parts. */
+/** The result of reading an upload in these pieces. */
 export async function judgeUpload(Reader: Reader, parts: Iterable<Buffer>): Promise<Judgement[]> {
   const judgements: Judgement[] = []
   const reader = new Reader(

@@ -8,7 +8,7 @@ import { startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, waitUntil } from '../support/service.ts'
 
 const json = { 'content-type': 'application/json' }
-/** In bodies and elsewhere where nobody should find it again. */
+/** A secret that occurs in bodies and elsewhere, and must not appear in the log. */
 const marker = 'MARKER7f3a'
 
 t.test('no secret, no database URL and no body reaches the log, at its finest level', async (t) => {
@@ -42,7 +42,7 @@ t.test('no secret, no database URL and no body reaches the log, at its finest le
   t.equal(await send(`${user}?api_key=${keys.reader.secret}`, {}), 401)
   t.equal(await send(`${address}/health/live?token=${marker}`, { cookie: marker }), 400)
 
-  // With a fault that is ours, and one of the database, both of which are logged with their cause.
+  // Causes an internal error and a database fault; both are logged with their cause.
   await database.sql`alter table users rename to gone`
   t.equal(await send(user, { ...headers, ...json }, `{"segments_to_add":["${marker}"]}`), 500)
   await database.sql`alter table gone rename to users`
@@ -62,7 +62,7 @@ t.test('no secret, no database URL and no body reaches the log, at its finest le
   t.equal(await server.exitCode(), 0)
 
   const log = server.stdout + server.stderr
-  t.match(log, '"key":"marketing"', 'who sent a request is named')
+  t.match(log, '"key":"marketing"', 'the name of the key is logged')
   t.match(log, '"key":"analyst"')
   t.match(log, 'request failed')
   t.match(log, 'DATABASE_UNAVAILABLE')
@@ -73,7 +73,7 @@ t.test('no secret, no database URL and no body reaches the log, at its finest le
   for (const hidden of [marker, password, database.url, 'Bearer']) t.notMatch(log, hidden)
 })
 
-t.test('a database URL that is wrong shows nothing of itself, whichever command it is given', async (t) => {
+t.test('no command prints any part of an invalid database URL', async (t) => {
   const REPORTS_DIR = await createFolder(t)
   for (const script of ['server.ts', 'database/migrate.ts', 'dev/dev.ts']) {
     for (const url of ['mysql://u:sesame@host/db', 'postgres://u:sesame@host:port/db']) {

@@ -5,17 +5,19 @@ import { join } from 'node:path'
 import t from 'tap'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { LogLines, levels, matchLines } from '../support/log-lines.ts'
-import { createDatabase, startService, startServiceOn, waitUntil } from '../support/service.ts'
+import { createDatabase, shareDatabase, startService, startServiceOn, waitUntil } from '../support/service.ts'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const info = { LOG_LEVEL: 'info' }
 
+const startEmptyService = await shareDatabase(t)
+
 t.test('the id of a request', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   const send = (url: string, headers: Record<string, string> = {}) => service.app.inject({ url, headers })
 
-  t.test('is the caller’s, in every answer and in the log', async (t) => {
+  t.test('is the client’s, in every response and in the log', async (t) => {
     for (const [url, status] of [
       ['/health/live', 200],
       ['/api/v1/segments/user/1', 404],
@@ -37,7 +39,7 @@ t.test('the id of a request', async (t) => {
     t.equal((await send('/', { 'x-request-id': longest })).headers['x-request-id'], longest)
   })
 
-  t.test('is made where the caller has none, or none that may stand in a log', async (t) => {
+  t.test('is generated if the client sends none, or one that must not be logged', async (t) => {
     const seen = new Set<string>()
     for (const given of [undefined, '', 'x'.repeat(129), 'a b', 'a"b', 'a,b', 'é', '{"a":1}']) {
       log.clear()
@@ -47,13 +49,13 @@ t.test('the id of a request', async (t) => {
       matchLines(t, log.lines, [{ request_id: id }])
       seen.add(id)
     }
-    t.equal(seen.size, 8, 'a new one each time')
+    t.equal(seen.size, 8, 'a new id each time')
   })
 })
 
-t.test('a request is one line, with what failed where it failed', async (t) => {
+t.test('a request is one line, with the error if it failed', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   await service.changeSegments(1)
   await service.getSegments(1)
   await service.getSegments(404)
@@ -78,14 +80,14 @@ t.test('a failure is logged once, with its cause and the request’s id', async 
   const service = await startService(t, info, { log })
   await service.sql`alter table users rename to gone`
   const { headers, body } = await service.app.inject('/api/v1/segments/user/1')
-  t.notMatch(body, 'relation', 'the caller sees nothing of it')
+  t.notMatch(body, 'relation', 'the client sees nothing of it')
   const id = headers['x-request-id']
   matchLines(t, log.lines, [
     {
       level: levels.error,
       msg: 'request failed',
       request_id: id,
-      err: { code: '42P01', message: 'relation "users" does not exist', stack: /selectActiveSegments/ }
+      err: { code: '42P01', message: 'relation "users" does not exist', stack: /PostgresError/ }
     },
     {
       level: levels.warn,
@@ -98,9 +100,9 @@ t.test('a failure is logged once, with its cause and the request’s id', async 
   ])
 })
 
-t.test('what an error was caused by is in its line', async (t) => {
+t.test('the line of an error contains its causes', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   const innermost = new Error('the disk is full')
   const err = new Error('outer', { cause: new Error('inner', { cause: innermost }) })
   service.app.log.error({ err }, 'failed')
@@ -109,29 +111,32 @@ t.test('what an error was caused by is in its line', async (t) => {
   ])
 })
 
-t.test('an outage of the database is one stack, and a line for each refused request', async (t) => {
-  const log = new LogLines()
-  const database = await createDatabase(t)
-  const elsewhere = { ...database, url: 'postgres://postgres@127.0.0.1:1/none' }
-  const service = await startServiceOn(t, elsewhere, info, { log })
-  const answers = await Promise.all(Array.from({ length: 50 }, (_, user) => service.getSegments(1 + user)))
-  t.ok(answers.every(({ status }) => status === 503))
-  matchLines(t, log.of('requests are refused'), [{ level: levels.error, err: { code: 'ECONNREFUSED' } }])
-  const requests = log.of('request')
-  t.equal(requests.length, 50)
-  for (const line of requests) {
-    t.match(line, { level: levels.warn, status: 503, code: 'DATABASE_UNAVAILABLE', cause: 'ECONNREFUSED' })
-    t.notOk(line.err)
+t.test(
+  'an outage of the database is logged with one stack, and one line for each refused request',
+  async (t) => {
+    const log = new LogLines()
+    const database = await createDatabase(t)
+    const elsewhere = { ...database, url: 'postgres://postgres@127.0.0.1:1/none' }
+    const service = await startServiceOn(t, elsewhere, info, { log })
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, user) => service.getSegments(1 + user)))
+    t.ok(answers.every(({ status }) => status === 503))
+    matchLines(t, log.of('requests are refused'), [{ level: levels.error, err: { code: 'ECONNREFUSED' } }])
+    const requests = log.of('request')
+    t.equal(requests.length, 50)
+    for (const line of requests) {
+      t.match(line, { level: levels.warn, status: 503, code: 'DATABASE_UNAVAILABLE', cause: 'ECONNREFUSED' })
+      t.notOk(line.err)
+    }
+    t.equal(log.lines.length, 51)
+
+    const other = new LogLines()
+    const second = await startServiceOn(t, elsewhere, info, { log: other })
+    await second.getSegments(1)
+    t.equal(other.of('requests are refused').length, 1, 'another service logs it too')
   }
-  t.equal(log.lines.length, 51)
+)
 
-  const other = new LogLines()
-  const second = await startServiceOn(t, elsewhere, info, { log: other })
-  await second.getSegments(1)
-  t.equal(other.of('requests are refused').length, 1, 'another service logs it too')
-})
-
-t.test('each kind of fault of the database is logged for itself', async (t) => {
+t.test('each kind of database fault is logged once', async (t) => {
   const log = new LogLines()
   const database = await createDatabase(t)
   const url = new URL(database.url)
@@ -150,9 +155,9 @@ t.test('each kind of fault of the database is logged for itself', async (t) => {
   t.same(codes(), ['3D000', '28000'], 'no such user')
 })
 
-t.test('a request whose client goes away has its line', async (t) => {
+t.test('a request whose client disconnects has one line', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   const { port } = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
   const release = await holdTable(t, service.database, 'memberships')
   const socket = connect(Number(port), '127.0.0.1')
@@ -163,24 +168,24 @@ t.test('a request whose client goes away has its line', async (t) => {
   )
   socket.resetAndDestroy()
   await waitUntil(
-    async () => log.of('request broken off').length,
+    async () => log.of('request aborted').length,
     (count) => count === 1
   )
   await release()
   await service.app.close()
-  matchLines(t, log.of('request broken off'), [{ level: levels.info, request_id: 'gone', status: 499 }])
+  matchLines(t, log.of('request aborted'), [{ level: levels.info, request_id: 'gone', status: 499 }])
   t.equal(log.lines.filter(({ request_id }) => request_id === 'gone').length, 1, 'and no other')
 })
 
-t.test('a report whose client goes away half-way has one line', async (t) => {
+t.test('a report whose client disconnects half-way has one line', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   const { port } = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
   await service.changeSegments(1)
   await service.makeReport(1, '2023-08-01', '2023-08-31')
   const filename = 'user-1_2023-08-01_2023-08-31.csv'
   const [stored] = await readdir(service.reportsDirectory)
-  // More than the system keeps for a reader.
+  // More than the system buffers for a reader.
   await truncate(join(service.reportsDirectory, String(stored)), 50_000_000)
   const socket = connect(Number(port), '127.0.0.1')
   socket.write(
@@ -189,20 +194,20 @@ t.test('a report whose client goes away half-way has one line', async (t) => {
   await once(socket, 'data')
   socket.resetAndDestroy()
   await waitUntil(
-    async () => log.of('request broken off').length,
+    async () => log.of('request aborted').length,
     (count) => count === 1
   )
   await service.app.close()
   matchLines(
     t,
     log.lines.filter(({ request_id }) => request_id === 'gone'),
-    [{ level: levels.info, msg: 'request broken off', status: 499 }]
+    [{ level: levels.info, msg: 'request aborted', status: 499 }]
   )
 })
 
-t.test('what is not HTTP is answered with an id, and has its line', async (t) => {
+t.test('a malformed request is answered with an id, and has one line', async (t) => {
   const log = new LogLines()
-  const service = await startService(t, info, { log })
+  const service = await startEmptyService(t, info, { log })
   await service.app.listen({ host: '127.0.0.1', port: 0 })
   const socket = connect((service.app.server.address() as AddressInfo).port, '127.0.0.1')
   let answer = ''
@@ -216,7 +221,7 @@ t.test('what is not HTTP is answered with an id, and has its line', async (t) =>
   ])
 })
 
-t.test('the lines of a report, and its connection, have the id of its order', async (t) => {
+t.test('the log lines and the connection of a report have the id of its order', async (t) => {
   const log = new LogLines()
   const service = await startService(t, info, { log })
   await service.changeSegments(1)

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, waitUntil } from '../support/service.ts'
 
-/** The service in a process of its own, whose log nobody reads any more. */
+/** A process of the service whose log is no longer read. */
 async function startUnread(t: Test) {
   const server = startServerProcess(t, {
     DATABASE_URL: (await createDatabase(t)).url,
@@ -20,9 +20,9 @@ async function startUnread(t: Test) {
   return { server, address }
 }
 
-t.test('a log that nobody reads holds no request up, and is whole when it is read again', async (t) => {
+t.test('a log that is not read delays no request, and is complete when it is read again', async (t) => {
   const { server, address } = await startUnread(t)
-  // Far more than the system keeps for a reader.
+  // Far more than the system buffers for a reader.
   const padding = 'x'.repeat(8_000)
   for (let request = 0; request < 300; request += 1) {
     const answer = await fetch(`${address}/health/live?${padding}`, {
@@ -44,10 +44,10 @@ t.test('a log that nobody reads holds no request up, and is whole when it is rea
     Array.from({ length: 300 }, (_, request) => request),
     'each line once, in order'
   )
-  t.ok(server.stdout.endsWith('}\n'), 'up to the last one')
+  t.ok(server.stdout.endsWith('}\n'), 'including the last one')
 })
 
-t.test('a log that is never read again does not keep the process', async (t) => {
+t.test('a log that is never read again does not keep the process alive', async (t) => {
   const { server, address } = await startUnread(t)
   const padding = 'x'.repeat(8_000)
   for (let request = 0; request < 300; request += 1) {
@@ -60,7 +60,7 @@ t.test('a log that is never read again does not keep the process', async (t) => 
   server.process.stdout?.destroy()
 })
 
-t.test('a log whose reader has gone does not end the process', async (t) => {
+t.test('a log whose reader has ended does not end the process', async (t) => {
   const { server, address } = await startUnread(t)
   server.process.stdout?.destroy()
   for (let request = 0; request < 10; request += 1) {
@@ -81,12 +81,12 @@ function startWriter(t: Test, ...parameters: string[]): { writer: ChildProcess; 
   return { writer, stdout: writer.stdout }
 }
 
-t.test('a line that is written in the last moment of a process is read', async (t) => {
+t.test('a line that a process writes just before it exits is read', async (t) => {
   const { stdout } = startWriter(t, 'suddenly')
   t.equal(await text(stdout), '{"line":0}\n')
 })
 
-t.test('lines past what may wait are lost, counted and told of; all others are read', async (t) => {
+t.test('lines beyond the buffer are dropped, counted and reported; all others are read', async (t) => {
   const { writer, stdout } = startWriter(t)
   const [{ written, lost }] = await once(writer, 'message')
   t.ok(lost > 0 && lost < written)

@@ -14,7 +14,7 @@ async function startTraced(t: Test, environment: NodeJS.ProcessEnv) {
   return { server, address: await server.address() }
 }
 
-t.test('a request is a span of its caller’s trace, sent before the process ends', async (t) => {
+t.test('a request is a span of its client’s trace, sent before the process ends', async (t) => {
   const collector = await startTraceCollector(t)
   const { server, address } = await startTraced(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
   const traceId = '0af7651916cd43dd8448eb211c80319c'
@@ -28,7 +28,7 @@ t.test('a request is a span of its caller’s trace, sent before the process end
   t.equal(await server.exitCode(), 0)
 
   t.same(new Set(collector.paths), new Set(['POST /v1/traces application/x-protobuf']))
-  t.equal(collector.spans.length, 2, 'one a request, none for those who watch')
+  t.equal(collector.spans.length, 2, 'one per request, and none for probes and scrapes')
   const [read, unknown] = collector.spans.toSorted((a, b) => b.name.length - a.name.length)
   t.match(read, {
     service: 'user-segments',
@@ -38,7 +38,7 @@ t.test('a request is a span of its caller’s trace, sent before the process end
     attributes: { request_id: 'traced', 'http.route': '/api/v1/segments/user/:user_id' }
   })
   t.match(unknown, { name: 'GET', parentId: '' })
-  t.not(unknown?.traceId, traceId, 'a caller without a trace begins one')
+  t.not(unknown?.traceId, traceId, 'a request without a trace begins one')
 })
 
 t.test('the standard variables name the service and the address', async (t) => {
@@ -57,7 +57,7 @@ t.test('the standard variables name the service and the address', async (t) => {
   )
 })
 
-t.test('a collector that is gone is told of, and holds up neither requests nor the end', async (t) => {
+t.test('an unreachable collector is logged, and delays neither requests nor the shutdown', async (t) => {
   const { server, address } = await startTraced(t, {
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
     OTEL_EXPORTER_OTLP_TIMEOUT: '100',
@@ -75,7 +75,7 @@ t.test('a collector that is gone is told of, and holds up neither requests nor t
   t.notMatch(server.stdout, 'killed by timeout')
 })
 
-t.test('without the variables nothing of it is loaded', async (t) => {
+t.test('without the variables no tracing module is loaded', async (t) => {
   const service = await startService(t)
   await service.getSegments(1)
   const loaded = Object.keys(createRequire(import.meta.url).cache)

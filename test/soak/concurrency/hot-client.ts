@@ -1,30 +1,30 @@
+import type { Answer, TestClient } from '../../support/client.ts'
 import { parseHistory, replay } from '../../support/history.ts'
-import { type HttpAnswer, type HttpClient, untilTaken } from '../../support/http-client.ts'
-import { dayFromNow } from '../../support/service.ts'
+import { dayFromNow, untilTaken } from '../../support/service.ts'
 import { pick, randomFrom, seed } from '../form.ts'
 import type { Journal } from './journal.ts'
 
 export const HOT_USERS = 50
 const HOTTEST_USERS = 4
-/** What everybody changes. */
+/** The segments that all clients change. */
 export const sharedSlugs = ['SHARED_1', 'SHARED_2', 'SHARED_3', 'SHARED_4'] as const
-/** Never both, and from the first change on always one. */
+/** A user is never in both of them, and after the first change always in one. */
 const crossing = ['CROSS_A', 'CROSS_B'] as const
 export const commonSlugs = [...sharedSlugs, ...crossing]
 
-type Instances = readonly [HttpClient, ...HttpClient[]]
+type Instances = readonly [TestClient, ...TestClient[]]
 
-/** How often the client's own segment was acknowledged as added to and taken from a user. */
+/** How often the addition of a user to the client's own segment, and the removal, were acknowledged. */
 type OwnCounts = { adds: number; deletes: number }
 
-/** Whether the slugs of a user are what those who cross them leave behind. */
+/** Whether a user is in exactly one of the two exclusive segments. */
 export function isExclusive(slugs: Iterable<string>): boolean {
   return new Set(crossing).difference(new Set(slugs)).size > 0
 }
 
 /**
- * One of many who do everything at once with the same few users. One segment of each user is the client's own, so that
- * it knows exactly what must be there of its own changes, whatever the others do.
+ * One of many clients that call every operation concurrently for the same few users. Each client has a segment of its
+ * own, so it knows exactly which of its changes must be there, whatever the others do.
  */
 export class HotClient {
   readonly ownSlug: string
@@ -39,12 +39,12 @@ export class HotClient {
     this.#instances = instances
     this.#journal = journal
     this.#random = randomFrom(seed + index)
-    // Of its own, so that nobody else orders the same report.
+    // A separate user, so that no other client orders the same report.
     this.#firstDay = new Date(index * 86_400_000).toISOString().slice(0, 10)
     for (let user = 1; user <= HOT_USERS; user += 1) this.own.set(user, { adds: 0, deletes: 0 })
   }
 
-  /** One operation after the other, until all clients together have done so many. */
+  /** Calls one operation after the other, until all clients together have reached the total. */
   async run(operations: number): Promise<void> {
     while (this.#journal.operations < operations) {
       this.#journal.operations += 1
@@ -64,7 +64,7 @@ export class HotClient {
     return this.#report()
   }
 
-  /** Its own segment for certain; the two that exclude each other, what is shared and what comes and goes by chance. */
+  /** Changes its own segment, and at random shared, exclusive, or just created and deleted ones. */
   async #change(): Promise<void> {
     const user = this.#hotUser()
     const counts = this.#counts(user)
@@ -97,10 +97,10 @@ export class HotClient {
     if (isCrossing) this.#journal.crossed.add(user)
     for (const [slugs, operation] of [[add, 'add'] as const, [remove, 'delete'] as const])
       for (const slug of slugs)
-        if (slug !== this.ownSlug) this.#journal.wishes.push({ userId: user, slug, operation, begun, ended })
+        if (slug !== this.ownSlug) this.#journal.changes.push({ userId: user, slug, operation, begun, ended })
   }
 
-  /** One way and the other, at the same moment, on all instances. */
+  /** Sends opposite changes at the same moment, to all instances. */
   async #cross(): Promise<void> {
     const user = this.#hotUser()
     const [one, other] = crossing
@@ -131,7 +131,7 @@ export class HotClient {
     for (const user of users) this.#check(user, segments[user] ?? [], crossed.has(user))
   }
 
-  /** A segment of a new slug, or of one that somebody else is just creating. */
+  /** Creates a segment with a new slug, or with one that another client is just creating. */
   async #create(): Promise<void> {
     const { creations, shares } = this.#journal
     const known = [...creations.keys()]
@@ -147,7 +147,7 @@ export class HotClient {
     if (share !== undefined) shares.set(slug, { share, later })
   }
 
-  /** While users enter the segment. */
+  /** Deletes a segment while users join it. */
   async #delete(): Promise<void> {
     const { deletions } = this.#journal
     const slug = this.#briefSlug()
@@ -164,7 +164,7 @@ export class HotClient {
     await this.#send('get segment', [200], (http) => http.getSegment(this.ownSlug))
   }
 
-  /** The user's history as it is at its order. */
+  /** Orders a report, and compares it with the user's history at the time of the order. */
   async #report(): Promise<void> {
     const user = this.#hotUser()
     const { adds, deletes } = this.#counts(user)
@@ -173,7 +173,7 @@ export class HotClient {
       http.orderReport(user, this.#firstDay, dayFromNow(1))
     )
     if (order.status !== 202) return
-    let report: HttpAnswer
+    let report: Answer
     do report = await this.#send('report', [200, 404], () => http.fetchReport(order))
     while (report.code === 'REPORT_PENDING')
     if (report.status !== 200) return this.#journal.complain(`report: ${report.text}`)
@@ -192,7 +192,7 @@ export class HotClient {
     }
   }
 
-  /** What was acknowledged before a read began is in it. */
+  /** A read contains every change that was acknowledged before it began. */
   #check(user: number, slugs: string[], isCrossed: boolean): void {
     const { adds, deletes } = this.#counts(user)
     if (slugs.includes(this.ownSlug) !== adds > deletes)
@@ -204,19 +204,19 @@ export class HotClient {
       this.#journal.complain(`${user} was read as in neither: ${slugs}`)
   }
 
-  /** Sends it to any instance. */
+  /** Sends a request to a random instance. */
   async #send(
     what: string,
     expected: number[],
-    send: (http: HttpClient) => Promise<HttpAnswer>
-  ): Promise<HttpAnswer> {
+    send: (http: TestClient) => Promise<Answer>
+  ): Promise<Answer> {
     const answer = await untilTaken(() => send(pick(this.#random, this.#instances)))
     if (!expected.includes(answer.status)) this.#journal.complain(`${what}: ${answer.status} ${answer.text}`)
     this.#journal.longest = Math.max(this.#journal.longest, answer.milliseconds)
     return answer
   }
 
-  /** Half the time one of a few, so that many change the same one at the same moment. */
+  /** In half of the cases one of a few users, so that many clients change the same one at the same moment. */
   #hotUser(): number {
     const users = this.#random() < 0.5 ? HOTTEST_USERS : HOT_USERS
     return 1 + Math.floor(this.#random() * users)
@@ -226,7 +226,7 @@ export class HotClient {
     return this.own.get(user) ?? { adds: 0, deletes: 0 }
   }
 
-  /** One of the latest segments that come and go. */
+  /** One of the latest temporary segments. */
   #briefSlug(): string | undefined {
     const latest = [...this.#journal.creations.keys()].slice(-2)
     return latest[Math.floor(this.#random() * latest.length)]

@@ -1,62 +1,68 @@
 import type { Sql } from '../../../src/database/connect.ts'
 
-/** An acknowledged wish for a user and a segment that others change too, and the milliseconds it was in work. */
-type Wish = { userId: number; slug: string; operation: 'add' | 'delete'; begun: number; ended: number }
+/** An acknowledged change of a user in a shared segment, and when its request began and ended, in milliseconds. */
+type AcknowledgedChange = {
+  userId: number
+  slug: string
+  operation: 'add' | 'delete'
+  begun: number
+  ended: number
+}
 
-/** What was acknowledged to all clients together. */
+/** The acknowledged changes of all clients. */
 export class Journal {
-  /** What must not have happened; the first ones. */
+  /** The first violations. */
   readonly violations: string[] = []
   operations = 0
-  /** Milliseconds. */
+  /** The longest response time, in milliseconds. */
   longest = 0
-  /** Users in one of the two segments that exclude each other, for ever. */
+  /** When a user was first in one of the two exclusive segments. */
   readonly crossed = new Set<number>()
-  /** How often the creation and the deletion of a segment were acknowledged, by slug. */
+  /** The acknowledged creations and deletions of each segment, by slug. */
   readonly creations = new Map<string, number>()
   readonly deletions = new Map<string, number>()
-  /** The share that a segment was created with, by slug, where it was, and whether its users were put in later. */
+  /** The share of each segment that was created with one, by slug, and whether it was filled in the background. */
   readonly shares = new Map<string, { share: number; later: boolean }>()
-  readonly wishes: Wish[] = []
+  readonly changes: AcknowledgedChange[] = []
 
   complain(violation: string): void {
     if (this.violations.length < 10) this.violations.push(violation)
   }
 }
 
-/** The acknowledged wishes that no moment of the time in which they were in work fulfils. */
-export async function findUnfulfilledWishes(sql: Sql, wishes: readonly Wish[]) {
+/** The acknowledged changes that did not hold at any moment during their requests. */
+export async function findLostChanges(sql: Sql, changes: readonly AcknowledgedChange[]) {
   return await sql`
-    with wishes as (
+    with changes as (
       select *
       from unnest(
-        ${wishes.map(({ userId }) => userId)}::bigint[],
-        ${wishes.map(({ slug }) => slug)}::text[],
-        ${wishes.map(({ operation }) => operation)}::text[],
-        ${wishes.map(({ begun }) => new Date(begun).toISOString())}::timestamptz[],
-        ${wishes.map(({ ended }) => new Date(ended).toISOString())}::timestamptz[]
-      ) as wish (user_id, slug, operation, begun, ended)
+        ${changes.map(({ userId }) => userId)}::bigint[],
+        ${changes.map(({ slug }) => slug)}::text[],
+        ${changes.map(({ operation }) => operation)}::text[],
+        ${changes.map(({ begun }) => new Date(begun).toISOString())}::timestamptz[],
+        ${changes.map(({ ended }) => new Date(ended).toISOString())}::timestamptz[]
+      ) as change (user_id, slug, operation, begun, ended)
     )
     select *
-    from wishes w
+    from changes c
     where operation = 'add' and not exists (
       select from periods p
-      where p.user_id = w.user_id
-        and p.slug = w.slug
-        and p.added_at <= w.ended
-        and (p.ended_at is null or p.ended_at >= w.begun)
+      where p.user_id = c.user_id
+        and p.slug = c.slug
+        and p.added_at <= c.ended
+        and (p.ended_at is null or p.ended_at >= c.begun)
     )
     or operation = 'delete' and exists (
       select from periods p
-      where p.user_id = w.user_id
-        and p.slug = w.slug
-        and p.added_at <= w.begun
-        and (p.ended_at is null or p.ended_at > w.ended)
+      where p.user_id = c.user_id
+        and p.slug = c.slug
+        and p.added_at <= c.begun
+        and (p.ended_at is null or p.ended_at > c.ended)
     )
     limit 5`
 }
 
-/** Periods of one user and segment that lie on another. */
+/** Overlapping periods of one user in one segment. */
 export async function findOverlaps(sql: Sql) {
   return await sql`
     select user_id, slug, added_at, previous_end
@@ -72,7 +78,7 @@ export async function findOverlaps(sql: Sql) {
     limit 5`
 }
 
-/** Periods of deleted segments that go on, or end or even begin after the deletion. */
+/** Periods in deleted segments that have no end, or that begin or end after the deletion. */
 export async function findSurvivors(sql: Sql) {
   return await sql`
     select p.user_id, p.slug, p.added_at, p.ended_at, s.deleted_at
@@ -83,7 +89,7 @@ export async function findSurvivors(sql: Sql) {
     limit 5`
 }
 
-/** How many there are of each segment, as it was acknowledged, and as it is. */
+/** The acknowledged and the actual number of segments of each slug. */
 export async function compareSegments(sql: Sql, { creations, deletions }: Journal): Promise<string[]> {
   const rows = await sql<{ slug: string; deleted: number }[]>`
     select slug, (deleted_at is not null)::integer as deleted from segments where slug like 'BRIEF%'`
@@ -98,7 +104,7 @@ export async function compareSegments(sql: Sql, { creations, deletions }: Journa
   })
 }
 
-/** Segments whose share of the users is not the exact one, or was not put in whole. */
+/** Segments whose number of sampled users is not exact, or that were not filled completely. */
 export async function findWrongShares(sql: Sql, { shares }: Journal, users: number) {
   const asked = [...shares.values()]
   return await sql`

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import type { Answer, TestClient } from '../../support/client.ts'
 import { dayFromNow, waitUntil } from '../../support/service.ts'
 
 /** Milliseconds between two attempts. */
 const PAUSE_MS = 50
 
-/** A slug that nobody has used: the outcome of an earlier attempt may be unknown. */
+/** An unused slug, because the outcome of an earlier attempt may be unknown. */
 const freshSlug = () => `PROBE_${randomBytes(8).toString('hex')}`
 
-async function makeReport(http: HttpClient): Promise<HttpAnswer> {
+async function makeReport(http: TestClient): Promise<Answer> {
   const order = await http.orderReport(1, dayFromNow(0), dayFromNow(1))
   if (order.status !== 202) return order
   for (;;) {
@@ -19,27 +19,24 @@ async function makeReport(http: HttpClient): Promise<HttpAnswer> {
   }
 }
 
-function upload(http: HttpClient, method: 'POST' | 'DELETE', path: string): Promise<HttpAnswer> {
-  return http.send({
+function upload(http: TestClient, method: 'POST' | 'DELETE', path: string): Promise<Answer> {
+  return http.request({
     method,
-    path: `/api/v1/${path}`,
+    url: `/api/v1/${path}`,
     headers: { 'content-type': 'text/csv' },
     body: '1\n2\n'
   })
 }
 
-/** Does something to a segment that has just been created. */
-async function withSegment(
-  http: HttpClient,
-  use: (slug: string) => Promise<HttpAnswer>
-): Promise<HttpAnswer> {
+/** Calls an operation on a segment that has just been created. */
+async function withSegment(http: TestClient, use: (slug: string) => Promise<Answer>): Promise<Answer> {
   const slug = freshSlug()
   const created = await http.createSegment(slug)
   return created.status === 200 ? use(slug) : created
 }
 
-/** Each thing the service does, of the user 1 and the segment S0, which are there. Answers 200 or 202 if it is done. */
-const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
+/** Every operation, for the existing user 1 and segment S0. Returns the status: 200 or 202 on success. */
+const endpoints: Record<string, (http: TestClient) => Promise<Answer>> = {
   readiness: (http) => http.get('/health/ready'),
   read: (http) => http.getSegments(1),
   'read many': (http) => http.querySegments([1, 2, 3]),
@@ -49,8 +46,7 @@ const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
   'create segment with a share': (http) => http.createSegment(freshSlug(), 0.01),
   'create segment later': (http) => http.createSegment(freshSlug(), 0.01, { prefer: 'respond-async' }),
   'delete segment': (http) => withSegment(http, (slug) => http.deleteSegment(slug)),
-  'change segment': (http) =>
-    withSegment(http, (slug) => http.patch(`/api/v1/segment/${slug}`, { selection: 0.01 })),
+  'change segment': (http) => withSegment(http, (slug) => http.patchSegment(slug, { selection: 0.01 })),
   'list segments': (http) => http.get('/api/v1/segments?limit=10'),
   'list users': (http) => http.get('/api/v1/segment/S0/users?limit=10'),
   'stream users': (http) => http.get('/api/v1/segment/S0/users.csv'),
@@ -63,13 +59,13 @@ const endpoints: Record<string, (http: HttpClient) => Promise<HttpAnswer>> = {
   report: makeReport
 }
 
-const isDone = ({ status }: HttpAnswer) => status === 200 || status === 202
+const isDone = ({ status }: Answer) => status === 200 || status === 202
 
 /**
- * Calls everything a few times at once, so that all connections there may be are made. How long a process that has just
- * started takes for that is for the machine to say, so it may refuse.
+ * Calls every operation several times concurrently, so that all connections are established. A process that has just
+ * started may be slow on a busy machine, so requests may be refused.
  */
-export async function useEverything(http: HttpClient): Promise<void> {
+export async function useEverything(http: TestClient): Promise<void> {
   const calls = Object.values(endpoints).flatMap((call) =>
     Array.from({ length: 6 }, () =>
       waitUntil(
@@ -83,12 +79,12 @@ export async function useEverything(http: HttpClient): Promise<void> {
 }
 
 /**
- * Tries everything until it is done once, and begins nothing anew after so many milliseconds. What was accepted may take
- * as long as it does: a report is made by threads that a busy machine starts slowly.
+ * Tries each endpoint until it succeeds once. No attempt begins later than the given number of milliseconds. An
+ * accepted request may take longer: a busy machine is slow to start the threads that generate reports.
  *
- * @returns what is not done, and how it was answered last.
+ * @returns the endpoints that did not succeed, with their last responses.
  */
-export async function findWhatFails(http: HttpClient, limit: number): Promise<string[]> {
+export async function findWhatFails(http: TestClient, limit: number): Promise<string[]> {
   const failing: string[] = []
   const since = performance.now()
   const tries = Object.entries(endpoints).map(async ([name, call]) => {

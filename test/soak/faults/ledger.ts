@@ -1,17 +1,17 @@
 import type { Sql } from '../../../src/database/connect.ts'
 
-/** What a user's rows come to: the active segments, sorted, and how many periods there ever were. */
+/** The state of a user: the active segments, sorted, and the number of all periods. */
 type State = { active: string[]; periods: number }
 
 /**
- * A user whom one client alone changes. Once the outcome of a change is unknown the user is left alone: until it is
- * looked up, and maybe later, both states are right.
+ * A user whom only one client changes. After a change with an unknown outcome the user is not changed again: both
+ * states are right.
  */
 export class LedgerUser {
   readonly userId: number
   state: State = { active: [], periods: 0 }
   isKnown = false
-  /** What it is if the change whose outcome is unknown was done. */
+  /** The state if the change with the unknown outcome took effect. */
   doubt: State | undefined
 
   constructor(userId: number) {
@@ -24,18 +24,18 @@ export class LedgerUser {
   }
 }
 
-/** A segment that one client alone creates and deletes. */
+/** A segment that only one client creates and deletes. */
 export type LedgerSegment = {
   slug: string
   state: 'asked for' | 'created' | 'asked to be deleted' | 'deleted'
 }
 
-/** Every write that was asked for, and what is known of it. */
+/** Every requested write, and its known outcome. */
 export class Ledger {
   readonly users: LedgerUser[] = []
   readonly segments: LedgerSegment[] = []
 
-  /** What the database has lost of it, or has of what was never asked for: nothing, if all is well. */
+  /** Lists acknowledged writes that are lost, and data that was never requested. Empty if all is well. */
   async findLosses(sql: Sql): Promise<string[]> {
     return [...(await this.#compareUsers(sql)), ...(await this.#compareSegments(sql))]
   }

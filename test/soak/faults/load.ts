@@ -1,52 +1,52 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type HttpAnswer, HttpClient } from '../../support/http-client.ts'
+import { type Answer, connectClient, type TestClient } from '../../support/client.ts'
 import { waitUntil } from '../../support/service.ts'
 import { randomFrom, seed } from '../form.ts'
 import { Ledger, type LedgerSegment, LedgerUser } from './ledger.ts'
 
-/** Milliseconds in which the service promises an answer, and what a busy machine may take besides to hand it over. */
+/** The deadline of a response in milliseconds, with a margin for a busy machine. */
 const DEADLINE_MS = 10_000
 const GRACE_MS = 2_000
-/** Milliseconds a client waits after a refusal; less than it is told, so that the load stays one. */
+/** Milliseconds that a client waits after a refusal; less than `Retry-After`, to keep the load up. */
 const REFUSAL_PAUSE_MS = 50
-/** Accepted requests in a row by which each client is well again. */
+/** After this many consecutive successes a client counts as recovered. */
 const WELL = 5
 
-/** Those below are looked at by others. */
+/** Smaller user ids belong to other checks. */
 const FIRST_USER = 1_001
 export const commonSlugs = ['S0', 'S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7'] as const
 
 export type LoadOptions = {
   clients: number
-  /** Whether segments are created and deleted too: their creation has ten minutes, whatever the database does. */
+  /** Whether segments are created and deleted too. Creating one may take ten minutes if the database is slow. */
   segments: boolean
 }
 
 type Client = { random: () => number; users: LedgerUser[]; segments: LedgerSegment[]; streak: number }
 
 /**
- * Clients that read and write, each as soon as it has its last answer. Every answer is judged: 200 in time, or 503 with
- * `Retry-After` in time. Every acknowledged write is remembered.
+ * Clients that read and write, each as soon as it has its last response. Every response is checked: 200 in time, or 503
+ * with `Retry-After` in time. Every acknowledged write is recorded.
  */
 export class Load {
   readonly ledger = new Ledger()
-  /** What must not have happened; the first ones. */
+  /** The first violations. */
   readonly violations: string[] = []
   acknowledged = 0
   refused = 0
-  /** Milliseconds. */
+  /** The longest response time, in milliseconds. */
   longest = 0
-  readonly #http: HttpClient
+  readonly #http: TestClient
   readonly #options: LoadOptions
   readonly #clients: Client[]
   #running: Promise<unknown> = Promise.resolve()
   #stopping = false
-  /** Requests that began before are not looked at when it is said whether a client is well. */
+  /** Requests that began before this time do not count for the recovery of a client. */
   #observedSince = 0
   #lastRefusal = 0
 
   constructor(address: string, options: LoadOptions) {
-    this.#http = new HttpClient(address)
+    this.#http = connectClient(address)
     this.#options = options
     this.#clients = Array.from({ length: options.clients }, (_, n) => ({
       random: randomFrom(seed + n),
@@ -56,17 +56,17 @@ export class Load {
     }))
   }
 
-  /** Resolves when everything has been going on for a while. */
+  /** Resolves when all clients have been running for a while. */
   async start(): Promise<void> {
     this.#running = Promise.all(this.#clients.map((client) => this.#run(client)))
     await this.#everyClientIsWell()
   }
 
   /**
-   * Resolves when each client has been answered well, several times in a row.
+   * Resolves when each client has had several consecutive successes.
    *
-   * @returns milliseconds from now to the answer of the last refused request that began after now; infinite where it
-   * takes too long for anybody to wait.
+   * @returns milliseconds from now to the response to the last refused request that began after now; infinite if the
+   * recovery takes too long.
    */
   async recover(): Promise<number> {
     const since = performance.now()
@@ -169,12 +169,8 @@ export class Load {
       this.#complain(`user ${userId} was read as in ${common}, and is in ${expected}`)
   }
 
-  /** The answer, if the request was accepted. */
-  async #send(
-    client: Client,
-    what: string,
-    send: () => Promise<HttpAnswer>
-  ): Promise<HttpAnswer | undefined> {
+  /** Sends a request. Returns the response if the request was accepted. */
+  async #send(client: Client, what: string, send: () => Promise<Answer>): Promise<Answer | undefined> {
     const begun = performance.now()
     const answer = await send().catch((error: Error) => {
       this.#complain(`${what} was not answered: ${error.message}`)
@@ -200,8 +196,8 @@ export class Load {
   }
 }
 
-/** 503 in the one form there is, with the seconds after which to try again. */
-export function isRefusal({ status, headers, text }: HttpAnswer): boolean {
+/** Whether the response is 503 in the usual form, with `Retry-After`. */
+export function isRefusal({ status, headers, text }: Answer): boolean {
   return (
     status === 503 &&
     /^[1-9]\d*$/.test(headers['retry-after'] ?? '') &&

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { HttpClient } from '../../support/http-client.ts'
+import { connectClient, type TestClient } from '../../support/client.ts'
 import { type ServerProcess, startServerProcess } from '../../support/server-process.ts'
 import { createFolder, type TestDatabase } from '../../support/service.ts'
 import { sized, summarize } from '../form.ts'
@@ -9,23 +9,23 @@ import { commonSlugs, Load, type LoadOptions } from './load.ts'
 /** Milliseconds after a fault's end within which everything works again. */
 const RECOVERY_MS = 10_000
 
-/** Pino's number of that level. */
+/** The number of the level in pino. */
 const ERROR = 50
 
 export type Survival = {
   database: TestDatabase
-  /** How the service gets at the database; straight by default. */
+  /** The URL by which the service reaches the database; by default the direct one. */
   databaseUrl?: string
-  /** How many clients, and what they do; by default all there is. */
+  /** The number of clients and what they do; by default every operation. */
   load?: Partial<LoadOptions>
-  /** Does what is wrong and takes it back. */
-  fault: (service: { http: HttpClient; load: Load }) => Promise<void>
+  /** Causes the fault and ends it. */
+  fault: (service: { http: TestClient; load: Load }) => Promise<void>
 }
 
 /**
- * Runs a process of the service under load, lets the fault happen, and asserts what is promised whatever happens: the
- * process lives and ends cleanly, each request has its answer in time, everything works again soon after, and
- * whatever was acknowledged is in the database.
+ * Runs a process of the service under load, causes the fault, and asserts the guarantees: the process lives and ends
+ * cleanly, each request is answered in time, everything works again soon after, and every acknowledged write is in the
+ * database.
  */
 export async function survive(
   t: Test,
@@ -40,7 +40,7 @@ export async function survive(
     REPORTS_DIR: await createFolder(t)
   })
   const address = await server.address()
-  const http = new HttpClient(address)
+  const http = connectClient(address)
   t.teardown(() => http.close())
   await useEverything(http)
 
@@ -53,7 +53,7 @@ export async function survive(
   t.same(load.violations, [], 'each request is answered in time, with 200 or a refusal')
   t.same(failing, [], 'everything works again within 10 s')
   t.ok(recovery <= RECOVERY_MS, `no request that began after it is refused later than 10 s (${recovery} ms)`)
-  t.same((await load.ledger.findLosses(sql)).slice(0, 5), [], 'nothing that was acknowledged is lost')
+  t.same((await load.ledger.findLosses(sql)).slice(0, 5), [], 'no acknowledged write is lost')
   await endsCleanly(t, server)
   summarize(t, {
     operations: load.acknowledged + load.refused,

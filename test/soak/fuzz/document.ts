@@ -1,10 +1,10 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormatsModule from 'ajv-formats'
+import { dereference } from '../../support/dereference.ts'
 
-/** JSON Schema, as far as inputs are made from it. */
+/** The part of JSON Schema from which inputs are generated. */
 export type Schema = {
-  $ref?: string
-  type?: string
+  type?: string | string[]
   format?: string
   pattern?: string
   minLength?: number
@@ -37,34 +37,35 @@ type OperationObject = {
 
 export type OpenApi = { paths: Record<string, Record<string, OperationObject>> }
 
-/** One method of one path, with all that the document says of it. */
+/** One method of one path, with everything that the document says about it. */
 export type Operation = {
   id: string
   method: string
   /** With its parameters in braces. */
   path: string
   parameters: Parameter[]
-  /** What its body may be as JSON. */
+  /** The schema of a JSON body. */
   body: Media | undefined
-  /** What its body may be besides: an example each, by media type. */
+  /** Examples of other bodies, by media type. */
   uploads: Map<string, string>
   responses: Record<string, Response>
 }
 
 const JSON_TYPE = 'application/json'
 
-/** What the OpenAPI document promises: which operations there are, and what fits them. */
+/** The operations of the OpenAPI document, and validation by its schemas. */
 export class Document {
   readonly operations: Operation[]
   readonly #ajv = new Ajv2020({ strict: false })
   readonly #compiled = new Map<Schema, ValidateFunction>()
 
   constructor(openApi: OpenApi) {
+    const { paths } = dereference(openApi)
     const addFormats = addFormatsModule.default
     addFormats(this.#ajv)
     this.#ajv.addFormat('user-id', (text: string) => /^\d+$/.test(text) && BigInt(text) < 2n ** 63n)
-    this.#ajv.addSchema(openApi, 'openapi')
-    this.operations = Object.entries(openApi.paths).flatMap(([path, methods]) =>
+    this.#ajv.addFormat('day-or-time', isDayOrTime)
+    this.operations = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, operation]) => ({
         id: operation.operationId,
         method: method.toUpperCase(),
@@ -81,7 +82,7 @@ export class Document {
     )
   }
 
-  /** The operation that a request's path leads to, whatever was meant. */
+  /** The operation that a request's path actually leads to. */
   find(method: string, rawPath: string): Operation | undefined {
     const [pathname = ''] = rawPath.split(/[?#]/, 1)
     const leading = this.operations.filter(
@@ -91,7 +92,7 @@ export class Document {
     return leading.toSorted((a, b) => a.path.split('{').length - b.path.split('{').length)[0]
   }
 
-  /** Why a value does not fit a schema of the document; undefined where it does. */
+  /** Why a value does not match a schema of the document; undefined if it does. */
   explainMisfit(schema: Schema, value: unknown): string | undefined {
     const validate = this.#compile(schema)
     return validate(value) ? undefined : this.#ajv.errorsText(validate.errors)
@@ -100,11 +101,15 @@ export class Document {
   #compile(schema: Schema): ValidateFunction {
     const known = this.#compiled.get(schema)
     if (known) return known
-    const text = JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"openapi#/')
-    const validate = this.#ajv.compile(JSON.parse(text))
+    const validate = this.#ajv.compile(schema)
     this.#compiled.set(schema, validate)
     return validate
   }
+}
+
+/** Checks only the form of a day; the service checks whether the day exists. */
+function isDayOrTime(text: string): boolean {
+  return /^\d{4}-\d{2}-\d{2}(T.*)?$/.test(text)
 }
 
 function pathPattern(path: string): RegExp {

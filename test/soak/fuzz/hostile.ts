@@ -1,7 +1,7 @@
-/** Inputs that have broken services, by hand. */
+/** A hand-written list of inputs that have broken services. */
 import * as fc from 'fast-check'
 
-/** What no field wants, as JSON text: wrong types, and values on the edges of JavaScript, PostgreSQL and Unicode. */
+/** Hostile values as JSON text: wrong types, and edge cases of JavaScript, PostgreSQL and Unicode. */
 export const hostileJson: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom(
     'null',
@@ -60,7 +60,7 @@ export const hostileJson: fc.Arbitrary<string> = fc.oneof(
   fc.double().map(String)
 )
 
-/** Text that no parameter wants, as it is written into a path or a query: encoded, wrongly encoded, or not at all. */
+/** Hostile text for a path or a query: encoded, wrongly encoded, or not encoded. */
 export const hostileText: fc.Arbitrary<string> = fc.oneof(
   fc
     .constantFrom(
@@ -127,7 +127,7 @@ export const hostileText: fc.Arbitrary<string> = fc.oneof(
     .map((text) => text.replace(/[^\x21-\x7e]/g, encodeWhole))
 )
 
-/** Percent-encoded, lone surrogates too, which `encodeURIComponent` refuses. */
+/** Percent-encodes text, including lone surrogates, which `encodeURIComponent` refuses. */
 export function encodeWhole(text: string): string {
   return encodeURIComponent(text.toWellFormed())
 }
@@ -154,7 +154,7 @@ export const contentTypes: fc.Arbitrary<string | undefined> = fc.constantFrom(
   'a'.repeat(2_000)
 )
 
-/** Headers that no operation names, of which none may matter. */
+/** Headers that no operation defines. None of them may matter. */
 export const strangeHeaders: fc.Arbitrary<Record<string, string>> = fc.constantFrom<Record<string, string>>(
   { host: 'evil.example' },
   { host: 'a b' },

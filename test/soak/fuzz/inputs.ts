@@ -1,4 +1,4 @@
-/** Requests made from what the document says of an operation: some that fit, most that nearly do. */
+/** Generates requests from the document: some are valid, most are nearly valid. */
 import * as fc from 'fast-check'
 import type { Operation, Parameter, Schema } from './document.ts'
 import { contentTypes, encodeWhole, hostileJson, hostileText, strangeHeaders } from './hostile.ts'
@@ -7,20 +7,20 @@ const MIB = 2 ** 20
 
 export class FuzzRequest {
   readonly method: string
-  readonly path: string
+  readonly url: string
   readonly headers: Record<string, string>
   readonly body: string | undefined
 
-  constructor(method: string, path: string, headers: Record<string, string>, body: string | undefined) {
+  constructor(method: string, url: string, headers: Record<string, string>, body: string | undefined) {
     this.method = method
-    this.path = path
+    this.url = url
     this.headers = headers
     this.body = body
   }
 
   toString(): string {
     const body = this.body === undefined ? '' : ` ${this.body.length} bytes: ${shorten(this.body)}`
-    return `${this.method} ${shorten(this.path)} ${shorten(JSON.stringify(this.headers))}${body}`
+    return `${this.method} ${shorten(this.url)} ${shorten(JSON.stringify(this.headers))}${body}`
   }
 }
 
@@ -28,12 +28,12 @@ function shorten(text: string): string {
   return text.length > 500 ? `${text.slice(0, 500)}…` : text
 }
 
-/** Mostly the one, now and then the other. */
+/** Mostly the first, sometimes the second. */
 function mostly<T>(usual: fc.Arbitrary<T>, strange: fc.Arbitrary<T>, weight = 8): fc.Arbitrary<T> {
   return fc.oneof({ weight, arbitrary: usual }, { weight: 1, arbitrary: strange })
 }
 
-/** Strings that fit a schema, as far as one can be made. */
+/** Strings that match a schema, as far as possible. */
 function textOf(
   { anyOf, format, pattern, examples = [], minLength, maxLength }: Schema,
   example?: unknown
@@ -43,6 +43,8 @@ function textOf(
   const fitting: fc.Arbitrary<string>[] = known.map((text) => fc.constant(text))
   if (format === 'date') fitting.push(fc.integer({ min: -200, max: 21_000 }).map(dayAfterEpoch))
   else if (format === 'date-time') fitting.push(times)
+  else if (format === 'day-or-time')
+    fitting.push(times, fc.integer({ min: -200, max: 21_000 }).map(dayAfterEpoch))
   else if (pattern && !pattern.includes('(?')) {
     const length = { minLength: minLength ?? 0, maxLength: maxLength ?? 100 }
     const matching = fc.stringMatching(new RegExp(pattern), { maxLength: length.maxLength })
@@ -58,7 +60,7 @@ function dayAfterEpoch(days: number): string {
 const digits = (length: number, max: number) =>
   fc.integer({ min: 0, max }).map((value) => String(value).padStart(length, '0'))
 
-/** From the first moment to beyond the last, with any offset. */
+/** Times from the earliest to beyond the latest possible one, with any offset. */
 const times = fc
   .tuple(
     fc.oneof(digits(4, 9999), fc.constantFrom('0001', '1969', '2100', '9999')),
@@ -78,7 +80,7 @@ const times = fc
   )
   .map((parts) => parts.join(''))
 
-/** JSON text of values that nearly fit a schema: any part of them may be something else. */
+/** JSON text of values that nearly match a schema: any part may be replaced. */
 function jsonOf(schema: Schema): fc.Arbitrary<string> {
   return mostly(fittingJson(schema), hostileJson, 15)
 }
@@ -87,7 +89,11 @@ function fittingJson(schema: Schema): fc.Arbitrary<string> {
   const constants = schema.enum ?? (schema.const === undefined ? undefined : [schema.const])
   if (constants) return fc.constantFrom(...constants.map((value) => JSON.stringify(value)))
   if (schema.anyOf) return fc.oneof(...schema.anyOf.map(jsonOf))
+  if (Array.isArray(schema.type))
+    return fc.oneof(...schema.type.map((type) => fittingJson({ ...schema, type })))
   switch (schema.type) {
+    case 'null':
+      return fc.constant('null')
     case 'string':
       return textOf(schema).map((text) => JSON.stringify(text))
     case 'integer':
@@ -135,7 +141,7 @@ function objectJson({ properties = {}, required = [] }: Schema): fc.Arbitrary<st
     .map((parts) => `{${parts.flat().join()}}`)
 }
 
-/** What becomes of a body on its way. */
+/** Corruptions of a body. */
 const spoilings: ((json: string) => string)[] = [
   () => '',
   () => ' ',
@@ -158,7 +164,7 @@ const spoilings: ((json: string) => string)[] = [
 
 type Content = { type: string | undefined; body: string | undefined }
 
-/** What is sent as a type: mostly as that, at times as another one, spoilt, or not at all. */
+/** The content type: mostly the right one, sometimes another one, a corrupt one, or none. */
 function contentOf(type: string, body: fc.Arbitrary<string>): fc.Arbitrary<Content> {
   const spoilt = fc.tuple(body, fc.constantFrom(...spoilings)).map(([text, spoil]) => spoil(text))
   return fc.record({
@@ -167,7 +173,7 @@ function contentOf(type: string, body: fc.Arbitrary<string>): fc.Arbitrary<Conte
   })
 }
 
-/** Lines that nearly are such as the example has. */
+/** Lines that are nearly like those of the example. */
 function linesLike(example: string): fc.Arbitrary<string> {
   const [first = '', ...lines] = example.split('\n')
   const line = mostly(
@@ -192,7 +198,7 @@ function bodyOf({ body, uploads }: Operation): fc.Arbitrary<Content> {
   return fc.oneof(contentOf('application/json', json), ...contents)
 }
 
-/** The value of a parameter, as it is written into the address. */
+/** The value of a parameter, as written into the URL. */
 function parameterText({ schema, example }: Parameter): fc.Arbitrary<string> {
   const fitting = schema.type === 'string' ? textOf(schema, example) : fittingJson(schema)
   return mostly(fitting.map(encodeWhole), hostileText, 5)
@@ -247,7 +253,7 @@ export function requestOf(operation: Operation): fc.Arbitrary<FuzzRequest> {
   const query = queryOf(operation.parameters.filter((parameter) => parameter.in === 'query'))
   const method = mostly(
     fc.constant(operation.method),
-    // Not DELETE: what the examples name would be gone for all that comes after.
+    // Not for DELETE: it would delete the examples, which later requests need.
     fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'OPTIONS', 'QUERY'),
     40
   )

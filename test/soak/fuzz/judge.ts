@@ -1,8 +1,8 @@
-import type { HttpAnswer } from '../../support/http-client.ts'
+import type { Answer } from '../../support/client.ts'
 import type { Document, Operation } from './document.ts'
 import type { FuzzRequest } from './inputs.ts'
 
-/** What a request may be answered before it is any operation's, by status. */
+/** Responses to requests that reach no operation, by status. */
 const beforeRouting: Record<number, string[]> = {
   400: ['INVALID_URL', 'MALFORMED_REQUEST'],
   404: ['ROUTE_NOT_FOUND'],
@@ -12,11 +12,11 @@ const beforeRouting: Record<number, string[]> = {
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
-/** What is wrong with an answer, by the document; undefined where nothing is. */
-export function findFault(document: Document, request: FuzzRequest, answer: HttpAnswer): string | undefined {
+/** What is wrong with a response, by the document; undefined if nothing is. */
+export function findFault(document: Document, request: FuzzRequest, answer: Answer): string | undefined {
   const { status } = answer
   if (status >= 500) return 'a failure of the service'
-  const operation = document.find(request.method, request.path)
+  const operation = document.find(request.method, request.url)
   const wrongForm = status >= 400 ? findWrongError(answer) : undefined
   if (wrongForm) return wrongForm
   if (beforeRouting[status]?.includes(answer.code ?? '')) return undefined
@@ -26,13 +26,13 @@ export function findFault(document: Document, request: FuzzRequest, answer: Http
   )
 }
 
-/** A failed request is answered in the one form there is, which shows nothing of the inside. */
-function findWrongError({ headers, text }: HttpAnswer): string | undefined {
+/** Checks that an error response has the usual form and shows no internals. */
+function findWrongError({ headers, text }: Answer): string | undefined {
   if (headers['content-type'] !== JSON_TYPE) return `an error of the type ${headers['content-type']}`
   const error: unknown = JSON.parse(text)
   if (typeof error !== 'object' || error === null) return 'an error that is no object'
   const { message, code, ...details } = error as Record<string, unknown>
-  // The account of the lines goes with them, in the form that the operation names.
+  // An error about lines includes the account, in the form that the operation defines.
   if (Object.keys(details).length > 0 && code !== 'LINES_REJECTED') return 'an error of another form'
   if (typeof code !== 'string' || !/^[A-Z_]+$/.test(code)) return 'an error without a code'
   if (typeof message !== 'string' || message === '') return 'an error without a message'
@@ -43,7 +43,7 @@ function findWrongError({ headers, text }: HttpAnswer): string | undefined {
 function findUndocumented(
   document: Document,
   { id, responses }: Operation,
-  answer: HttpAnswer
+  answer: Answer
 ): string | undefined {
   const response = responses[answer.status]
   if (!response) return `${id} does not name the status`
@@ -57,15 +57,15 @@ function findUndocumented(
   return misfit && `it does not fit the schema: ${misfit}`
 }
 
-/** What the document does not allow must not look like success. */
+/** Checks that an invalid request does not succeed. */
 function findWronglyAccepted(
   document: Document,
   operation: Operation,
   request: FuzzRequest,
-  { status, text }: HttpAnswer
+  { status, text }: Answer
 ): string | undefined {
   if (status >= 400) return undefined
-  const [, query = ''] = request.path.split('#', 1)[0]?.split('?') ?? []
+  const [, query = ''] = request.url.split('#', 1)[0]?.split('?') ?? []
   const named = new Set(
     operation.parameters.filter(({ in: place }) => place === 'query').map(({ name }) => name)
   )
@@ -74,9 +74,9 @@ function findWronglyAccepted(
   if (!operation.body || request.body === undefined) return undefined
   const [type = ''] = request.headers['content-type']?.split(';') ?? []
   if (operation.uploads.has(type.trim().toLowerCase())) return undefined
-  // Of an upload, elements may be passed over that don't fit.
+  // An upload may skip elements that are not valid.
   if (operation.uploads.size > 0 && JSON.parse(text).rejected.count > 0) return undefined
-  // A byte order mark may be passed over (RFC 8259, 8.1).
+  // A byte order mark may be ignored (RFC 8259, 8.1).
   const body: unknown = JSON.parse(request.body.replace(/^\ufeff/, ''))
   const misfit = document.explainMisfit(operation.body.schema, body)
   return misfit && `a body was accepted that does not fit: ${misfit}`

@@ -1,4 +1,4 @@
-/** Bytes that are nearly HTTP. */
+/** Nearly valid HTTP. */
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import * as fc from 'fast-check'
@@ -31,7 +31,7 @@ const insertions = [
   '\x16\x03\x01\x02\x00'
 ]
 
-/** What is done to a request at a place of it: some bytes are cut out, and others put in. */
+/** A corruption of a request: some bytes are removed at a position, and others inserted. */
 type Edit = { at: number; cut: number; insertion: string }
 
 const edit: fc.Arbitrary<Edit> = fc.record({
@@ -40,7 +40,7 @@ const edit: fc.Arbitrary<Edit> = fc.record({
   insertion: fc.oneof(fc.constantFrom('', ...insertions), fc.string({ unit: 'binary-ascii', maxLength: 3 }))
 })
 
-/** Requests as they come over the wire, one character a byte. */
+/** Requests as sent over the wire, one character per byte. */
 export const rawRequest: fc.Arbitrary<string> = fc
   .tuple(fc.constantFrom(...requests), fc.array(edit, { minLength: 1, maxLength: 3 }))
   .map(([request, edits]) =>
@@ -50,7 +50,7 @@ export const rawRequest: fc.Arbitrary<string> = fc
     )
   )
 
-/** All that comes back until the connection is closed; nothing where it is reset. */
+/** Everything that is received until the connection is closed; nothing if it is reset. */
 export async function exchange(address: string, request: string): Promise<string> {
   const { hostname, port } = new URL(address)
   const socket = connect(Number(port), hostname)
@@ -61,7 +61,7 @@ export async function exchange(address: string, request: string): Promise<string
   )
 }
 
-/** What is wrong with what came back; undefined where nothing is. No answer at all is none to what is no request. */
+/** What is wrong with a response; undefined if nothing is. Bytes that are no request need no response. */
 export function findRawFault(answer: string): string | undefined {
   if (answer === '') return undefined
   const [head = '', body = ''] = answer.split('\r\n\r\n', 2)

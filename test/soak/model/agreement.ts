@@ -1,15 +1,16 @@
-/** Each function throws where the service and the model disagree. What they agree on, they agree on for ever. */
+/** Each function throws if the service and the model disagree, and records in the model what the service has shown. */
 import assert from 'node:assert/strict'
 import { type HistoryRow, parseHistory, replay } from '../../support/history.ts'
 import { readPages } from '../../support/pages.ts'
 import { dayFromNow } from '../../support/service.ts'
+import { assertAnswer } from './command.ts'
 import type { UserId } from './filling.ts'
 import { agreeOnLists, agreeOnReportsOfAll, PAGE_SIZE } from './lists-agreement.ts'
 import type { ActiveSegments, Model } from './model.ts'
 import { dayAfter, parseTime } from './moment.ts'
 import { userIds, type World } from './world.ts'
 
-/** The slugs are what the user is in, but for those of which it is not known yet. */
+/** Compares the slugs with the user's segments, except for segments where the membership is not known yet. */
 function checkActive(active: ActiveSegments | undefined, slugs: unknown): void {
   assert.ok(Array.isArray(slugs), `${slugs} are no slugs`)
   assert.deepEqual(
@@ -28,12 +29,12 @@ export async function agreeOnActiveSegments({ service, model }: World): Promise<
       checkActive(active, answer.body)
     } else {
       const message = `user with id (${userId}) not found`
-      assert.deepEqual(answer, { status: 404, body: { message, code: 'USER_NOT_FOUND' } })
+      assertAnswer(answer, { status: 404, body: { message, code: 'USER_NOT_FOUND' } })
     }
   }
 }
 
-/** @param asked users, of whom some may stand there more than once. */
+/** @param asked users, some of whom may appear more than once. */
 export async function agreeOnUsers({ service, model }: World, asked: UserId[]): Promise<void> {
   const { status, body } = await service.post('/api/v1/segments/users/query', { user_ids: asked })
   assert.equal(status, 200, JSON.stringify(body))
@@ -73,7 +74,7 @@ export async function agreeOnSegment({ service, model }: World, slug: string): P
   assert.deepEqual(assignment, segment.assignment)
 }
 
-/** The user's whole history; undefined where the user is unknown. */
+/** The user's whole history; undefined if the user is unknown. */
 export async function agreeOnHistory(
   { service, model }: World,
   userId: UserId
@@ -93,7 +94,7 @@ export async function agreeOnHistory(
   return rows
 }
 
-/** Oldest first; at one moment what ends before what begins, and those in the order of the segments' creation. */
+/** Oldest first; at one moment removals before additions, and both in the order of the segments' creation. */
 function checkOrder(model: Model, rows: HistoryRow[]): void {
   const slugs = [...model.segments.keys()]
   const place = ({ date, operation, slug }: HistoryRow) =>
@@ -101,7 +102,7 @@ function checkOrder(model: Model, rows: HistoryRow[]): void {
   assert.deepEqual(rows.map(place), rows.map(place).sort())
 }
 
-/** Each segment's rows are the user's periods in it, and were when they can have been. */
+/** Compares each segment's rows with the user's periods in it, and their times with the possible ones. */
 function checkRows(model: Model, userId: UserId, rows: HistoryRow[]): void {
   const periods = model.users.get(userId) ?? []
   for (const slug of new Set([...model.segments.keys(), ...rows.map((row) => row.slug)])) {
@@ -130,7 +131,7 @@ type Entry = {
   expires_at: string | null
 }
 
-/** The timeline is the history, with causes and expiries, and leads to what the user was in at each of its moments. */
+/** Compares the timeline with the history, with causes and expiries, and with the segments at each of its moments. */
 async function agreeOnTimeline(
   { service, model }: World,
   userId: UserId,
@@ -170,12 +171,12 @@ async function agreeOnTimeline(
   }
 }
 
-/** A report of an interval is that part of the whole history, to the microsecond. */
+/** Compares a report of an interval with that part of the whole history, to the microsecond. */
 export async function agreeOnInterval(world: World, userId: UserId, from: string, to: string): Promise<void> {
   const all = await agreeOnHistory(world, userId)
   if (all) return agreeOnPart(world, all, userId, from, to)
   const message = `user with id (${userId}) not found`
-  assert.deepEqual(await world.service.orderReport(userId, from, to), {
+  assertAnswer(await world.service.orderReport(userId, from, to), {
     status: 404,
     body: { message, code: 'USER_NOT_FOUND' }
   })
@@ -198,7 +199,7 @@ async function agreeOnPart(
   )
 }
 
-/** Everything that can be asked of the service. */
+/** Compares everything that the service can return. */
 export async function agreeOnEverything(world: World): Promise<void> {
   await agreeOnActiveSegments(world)
   await agreeOnUsers(world, [...userIds])
@@ -212,7 +213,7 @@ export async function agreeOnEverything(world: World): Promise<void> {
     await agreeOnTimeline(world, userId, all)
     const last = all.at(-1)?.date.slice(0, 10)
     if (!last) return
-    // What lies at midnight belongs to the day that begins.
+    // Midnight belongs to the day that begins.
     await agreeOnPart(world, all, userId, '1970-01-01', last)
     await agreeOnPart(world, all, userId, last, dayAfter(last))
   })

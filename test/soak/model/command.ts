@@ -1,11 +1,11 @@
-/** What commands are made of, and what they have in common. */
+/** The parts that all commands share. */
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import type { Answer } from '../../support/service.ts'
+import type { Answer } from '../../support/client.ts'
 import type { Moment } from './moment.ts'
 import { userIds, type World } from './world.ts'
 
-/** A command with its input. Printed as it would be written, where a sequence fails. */
+/** A command with its input. A failing sequence prints it as a call. */
 export type Step = { run: (world: World) => Promise<void>; toString: () => string }
 
 export type Command<T> = {
@@ -27,12 +27,12 @@ export function command<T>(
   return { of, any: input.map(of) }
 }
 
-/** As they are printed best. */
+/** Generates inputs as plain objects, which are printed best. */
 export function inputs<T>(fields: { [name in keyof T]: fc.Arbitrary<T[name]> }) {
   return fc.record(fields, { noNullPrototype: true })
 }
 
-/** Few, so that they are used again and again, in either case. */
+/** Few slugs, so that they are often reused, in upper and lower case. */
 export const slug = fc
   .tuple(fc.constantFrom('A', 'B-1', 'C.C', 'D_', '5E'), fc.boolean())
   .map(([name, isLower]) => (isLower ? name.toLowerCase() : name))
@@ -42,13 +42,19 @@ export const slugs = fc.oneof(
 )
 export const userId = fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...userIds))
 
-export const refused = (status: number, code: string, message: string): Answer => ({
+type Expected = { status: number; body: unknown }
+
+export const refused = (status: number, code: string, message: string): Expected => ({
   status,
   body: { message, code }
 })
-export const done: Answer = { status: 200, body: '' }
+export const done: Expected = { status: 200, body: '' }
 
-/** Takes over for which segments the user was drawn who has just become known. */
+export function assertAnswer({ status, body }: Answer, expected: Expected, message?: string): void {
+  assert.deepEqual({ status, body }, expected, message)
+}
+
+/** Records which segments have enrolled a user who has just become known. */
 export async function findEnrollments(
   { service, model }: World,
   userId: string,

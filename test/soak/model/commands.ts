@@ -1,12 +1,22 @@
 /**
- * What can be done to the service and its model. A further feature is a further command here, and what it changes a
- * further method of the model. Commands have no conditions: each may come at any time, and the model knows what the
- * service has to answer then.
+ * The commands for the service and its model. A new feature needs a new command here, and a method of the model for its
+ * effect. Commands have no preconditions: each may come at any time, and the model knows the right response.
  */
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
-import { command, done, findEnrollments, inputs, refused, type Step, slug, slugs, userId } from './command.ts'
+import {
+  assertAnswer,
+  command,
+  done,
+  findEnrollments,
+  inputs,
+  refused,
+  type Step,
+  slug,
+  slugs,
+  userId
+} from './command.ts'
 import { addUsers, importMembers, removeMembers } from './imports.ts'
 import { settleFilled, settleFillings } from './settle.ts'
 import { letTimePass } from './time.ts'
@@ -14,7 +24,7 @@ import { userIds, type World } from './world.ts'
 
 const thousandths = fc.oneof(fc.integer({ min: 0, max: 1000 }), fc.constantFrom(0, 500, 1000))
 
-/** The known users who are in a segment, as the service tells. */
+/** The known users who are in a segment, read from the service. */
 async function readMembers({ service, model }: World, slug: string): Promise<string[]> {
   const members: string[] = []
   for (const userId of model.users.keys()) {
@@ -37,28 +47,27 @@ const createSegment = command(
     const selection = thousandths === null ? null : thousandths / 1000
     const name = slug.toUpperCase()
     const [answer, at] = await world.during(() =>
-      service.request({
-        method: 'POST',
-        url: '/api/v1/segment',
-        headers: later ? { prefer: 'respond-async' } : {},
-        body: selection === null ? { slug } : { slug, selection, enroll_new_users: enrolls }
-      })
+      service.post(
+        '/api/v1/segment',
+        selection === null ? { slug } : { slug, selection, enroll_new_users: enrolls },
+        later ? { prefer: 'respond-async' } : {}
+      )
     )
     if (!model.createSegment(name, selection, enrolls && selection !== null, at)) {
       const message = `segment with slug (${name}) already exists`
-      assert.deepEqual(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message))
+      assertAnswer(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message))
       return
     }
-    assert.deepEqual(answer, { status: later ? 202 : 200, body: '' })
+    assertAnswer(answer, { status: later ? 202 : 200, body: '' })
     if (thousandths === null) return
     const target = model.shareOfUsers(thousandths)
     if (later) {
       model.beginFilling(name, target)
       return
     }
-    const drawn = await readMembers(world, name)
-    assert.equal(drawn.length, target, `drawn into ${name}`)
-    for (const userId of drawn) model.putIn(userId, name, at)
+    const sampled = await readMembers(world, name)
+    assert.equal(sampled.length, target, `sampled into ${name}`)
+    for (const userId of sampled) model.addMember(userId, name, at)
     model.segment(name).assignment = { status: 'done', assigned: target, target }
   }
 )
@@ -80,27 +89,27 @@ const patchSegment = command(
     if (thousandths === null && enrolls === null) {
       assert.equal(answer.status, 400)
     } else if (!segment || segment.deleted) {
-      assert.deepEqual(answer, refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) not found`))
+      assertAnswer(answer, refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) not found`))
     } else if (enrolls && thousandths === null && segment.selection === null) {
       const message = 'body field (enroll_new_users) needs a selection'
-      assert.deepEqual(answer, refused(400, 'INVALID_REQUEST', message))
+      assertAnswer(answer, refused(400, 'INVALID_REQUEST', message))
     } else if (thousandths !== null && segment.filling) {
-      const message = `users are still being put into segment with slug (${name})`
-      assert.deepEqual(answer, refused(409, 'SEGMENT_BEING_FILLED', message))
+      const message = `segment with slug (${name}) is still being filled`
+      assertAnswer(answer, refused(409, 'SEGMENT_BEING_FILLED', message))
     } else {
       segment.enrolls = enrolls ?? segment.enrolls
-      const before = model.lots(name)
-      const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.drawn.length
+      const before = model.samples(name)
+      const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.sampled.length
       const added = Math.min(Math.max(missing, 0), before.candidates.length)
       const isLowered = thousandths !== null && thousandths / 1000 < (segment.selection ?? 0)
       const removed = isLowered ? Math.max(-missing, 0) : 0
-      assert.deepEqual(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
+      assertAnswer(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
       if (thousandths === null) return
       segment.selection = thousandths / 1000
       const members = new Set(await readMembers(world, name))
-      for (const userId of before.candidates) if (members.has(userId)) model.putIn(userId, name, at)
-      for (const userId of before.drawn) if (!members.has(userId)) model.takeOut(userId, name, at)
-      assert.equal(model.lots(name).drawn.length, before.drawn.length + added - removed)
+      for (const userId of before.candidates) if (members.has(userId)) model.addMember(userId, name, at)
+      for (const userId of before.sampled) if (!members.has(userId)) model.dropMember(userId, name, at)
+      assert.equal(model.samples(name).sampled.length, before.sampled.length + added - removed)
     }
   }
 )
@@ -112,7 +121,7 @@ const deleteSegment = command('deleteSegment', slug, async (world, slug) => {
   const expected = model.deleteSegment(name, at)
     ? done
     : refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) is not found for delete`)
-  assert.deepEqual(answer, expected)
+  assertAnswer(answer, expected)
 })
 
 const changeSegments = command(
@@ -140,13 +149,13 @@ const changeSegments = command(
     const all = [...toAdd, ...toRemove]
     const twice = all.find((name, index) => all.indexOf(name) < index)
     if (twice) {
-      const message = `segment with slug (${twice}) stands more than once in the request`
-      assert.deepEqual(answer, refused(400, 'DUPLICATE_SLUG', message))
+      const message = `segment with slug (${twice}) appears more than once in the request`
+      assertAnswer(answer, refused(400, 'DUPLICATE_SLUG', message))
     } else if (model.changeSegments(userId, toAdd, toRemove, at, expires)) {
-      assert.deepEqual(answer, done)
+      assertAnswer(answer, done)
       if (isNew) await findEnrollments(world, userId, all, at)
     } else {
-      assert.deepEqual(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found'))
+      assertAnswer(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found'))
     }
   }
 )
@@ -173,7 +182,7 @@ const orderReport = command(
       from < to
         ? `query parameter (to) must be tomorrow at the latest: ${last} is later`
         : `query parameter (from) must be before (to): ${first} is not before ${last}`
-    assert.deepEqual(answer, refused(400, 'INVALID_REQUEST', message))
+    assertAnswer(answer, refused(400, 'INVALID_REQUEST', message))
   }
 )
 
@@ -209,7 +218,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: settle.any }
 )
 
-/** Some segments and users there may be from the beginning: among few, most commands would be refused. */
+/** Some initial segments and users: if there are few, most commands are refused. */
 const beginning = fc.subarray([
   ...['A', 'B-1'].map((slug) => createSegment.of({ slug, thousandths: null, later: false, enrolls: false })),
   ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [], hours: null }))

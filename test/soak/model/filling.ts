@@ -11,18 +11,18 @@ export type Cause =
   | 'segment_deleted'
   | 'selection_lowered'
 
-/** A user's stay in a segment. */
+/** A period of a user in a segment. */
 export type Period = {
   slug: string
   added: Moment
   cause: Cause
-  /** When it ends by itself. */
+  /** When it expires. */
   expires?: Moment | undefined
   ended?: Moment
   endCause?: Cause
 }
 
-/** What is added once more goes on until then; by an upload that names no time, for as long as before. */
+/** The expiry of a membership that is added again; an upload without an expiry keeps the previous one. */
 export function renewPeriod(period: Period, cause: Cause, expires: Moment | undefined): void {
   if (expires || cause !== 'import') period.expires = expires
 }
@@ -32,15 +32,15 @@ export function endPeriod(period: Period, at: Moment, cause: Cause): void {
   period.endCause = cause
 }
 
-/** What a request, or the drawing at a user's first one, makes of a membership. */
+/** The effect of a request, or of enrollment, on a membership. */
 export type Decision = { at: Moment } & (
   | { operation: 'add'; cause: 'request' | 'enrollment' | 'import'; expires?: Moment | undefined }
   | { operation: 'delete'; cause: 'request' | 'import' }
 )
 
 /**
- * What is known of a segment while it is being filled: how many are to be drawn of whom, and what requests have
- * decided meanwhile, which stands.
+ * What is known about a segment while it is being filled: how many users are sampled from whom, and the explicit
+ * changes meanwhile, which take precedence.
  */
 export class Filling {
   readonly since: Moment
@@ -58,35 +58,35 @@ export class Filling {
     this.#decisions.set(userId, [...(this.#decisions.get(userId) ?? []), decision])
   }
 
-  /** Whether the user is in it, if that is known. */
+  /** Whether the user is in the segment, if that is known. */
   stateOf(userId: UserId): boolean | 'open' {
     const last = this.#decisions.get(userId)?.at(-1)
     if (last) return last.operation === 'add'
     return this.#candidates.includes(userId) ? 'open' : false
   }
 
-  /** Those whom a request put in or took out. */
+  /** The users whom a request added or removed. */
   decided(): UserId[] {
     return [...this.#decisions.keys()]
   }
 
-  /** How many of those who may have been drawn were decided on by request. */
+  /** How many of the users who may have been sampled were added or removed by request. */
   countDecided(): number {
     return this.#candidates.filter((userId) => this.#decisions.has(userId)).length
   }
 
-  /** What a user's periods in it may be, now that it is over: without and with having been put in. */
+  /** A user's possible periods after the filling: without and with having been added by it. */
   possiblePeriods(slug: string, userId: UserId, deleted: Moment | undefined, now: Microseconds): Period[][] {
     const decisions = this.#decisions.get(userId) ?? []
     const without = follow([], slug, decisions, deleted)
     if (!this.#candidates.includes(userId)) return [without]
     const latest = (decisions[0]?.at ?? deleted)?.latest ?? now
-    const putIn: Period = { slug, added: new Moment(this.since.earliest, latest), cause: 'selection' }
-    return [without, follow([putIn], slug, decisions, deleted)]
+    const sampled: Period = { slug, added: new Moment(this.since.earliest, latest), cause: 'selection' }
+    return [without, follow([sampled], slug, decisions, deleted)]
   }
 }
 
-/** What becomes of a user's periods in a segment by what is decided on the user, and by the segment's end. */
+/** The effect of explicit changes, and of the segment's deletion, on a user's periods. */
 function follow(
   before: Period[],
   slug: string,

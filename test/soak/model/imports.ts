@@ -1,8 +1,8 @@
-/** What is done to many users by one upload. */
+/** Commands that change many users by one upload. */
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import { CSV, JSON_ARRAY, NDJSON, upload } from '../../support/uploads.ts'
-import { command, findEnrollments, inputs, refused, slug, userId } from './command.ts'
+import { assertAnswer, command, findEnrollments, inputs, refused, slug, userId } from './command.ts'
 import type { UserId } from './filling.ts'
 import { MICROSECONDS_OF_AN_HOUR, type Microseconds, Moment, writeTime } from './moment.ts'
 import type { World } from './world.ts'
@@ -11,7 +11,7 @@ type Line = { userId: string; hours: number | null }
 
 const NO_ID = 'ten'
 
-/** Lines with an expiry so many hours ahead. */
+/** Lines with an expiry that many hours ahead. */
 const lines = (hours: fc.Arbitrary<number | null>): fc.Arbitrary<Line[]> =>
   fc.array(
     inputs({
@@ -31,7 +31,7 @@ const how = {
 }
 type How = { form: string; dryRun: boolean; skip: boolean }
 
-/** The lines as they are written in one of the forms. */
+/** The lines in one of the formats. */
 function write(form: string, lines: Line[], now: Microseconds): string {
   const expiryOf = ({ hours }: Line) =>
     hours === null ? undefined : writeTime(now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR)
@@ -57,10 +57,10 @@ function isGood({ userId, hours }: Line): boolean {
 type Account = Record<string, unknown> & { rejected: { count: number; first: { line: number }[] } }
 
 /**
- * Sends the lines, and checks what the service says of them.
+ * Sends the lines, and checks the account of the service.
  *
- * @param accountFor what became of the good lines; names a count that may be any number from the first to the second.
- * @returns when they took effect, and when the upload was written; undefined where they took none.
+ * @param accountFor the expected counts of the valid lines; a pair allows any number from the first to the second.
+ * @returns when they took effect, and when the upload was generated; undefined if they had no effect.
  */
 async function send(
   world: World,
@@ -97,14 +97,14 @@ async function send(
   return isRefused || dryRun ? undefined : { at, now, good }
 }
 
-/** The good lines' users, each once, with the last expiry that was given. */
+/** The users of the valid lines, each once, with the last expiry. */
 function usersOf(good: Line[]): Map<UserId, number | null> {
   const users = new Map<UserId, number | null>()
   for (const { userId, hours } of good) users.set(userId, hours ?? users.get(userId) ?? null)
   return users
 }
 
-/** How many of them are in the segment, at the least and at the most: while it is being filled not all are known. */
+/** The smallest and the largest possible number of members among them: during a filling, some are unknown. */
 function countIn({ model }: World, slug: string, users: UserId[]): [least: number, most: number] {
   const states = users.map((userId) => model.stateOf(userId, slug))
   const certain = states.filter((state) => state === true).length
@@ -116,13 +116,13 @@ function countUnknown({ model }: World, users: UserId[]): [least: number, most: 
   return [count, count]
 }
 
-/** Users who were not known are now, and have joined what they were drawn for. */
+/** Makes new users known, with the segments that have enrolled them. */
 async function becomeKnown(world: World, users: UserId[], named: string[], at: Moment): Promise<void> {
   for (const userId of users)
     if (world.model.makeKnown(userId)) await findEnrollments(world, userId, named, at)
 }
 
-/** As the others of a segment: refused where there is none. */
+/** Like the other uploads to a segment, refused if the segment does not exist. */
 async function refusedWithout(
   { service, model }: World,
   slug: string,
@@ -131,7 +131,7 @@ async function refusedWithout(
   const segment = model.segments.get(slug)
   if (segment && !segment.deleted) return false
   const message = `segment with slug (${slug}) not found`
-  assert.deepEqual(
+  assertAnswer(
     await upload(service, `segment/${slug}/users`, '1', { method }),
     refused(404, 'SEGMENT_NOT_FOUND', message)
   )

@@ -1,4 +1,4 @@
-/** As in agreement.ts, of all users and segments at once. */
+/** As in agreement.ts, for all users and segments at once. */
 import assert from 'node:assert/strict'
 import { type HistoryRow, parseHistory } from '../../support/history.ts'
 import { readPages } from '../../support/pages.ts'
@@ -6,10 +6,10 @@ import { dayFromNow } from '../../support/service.ts'
 import type { UserId } from './filling.ts'
 import type { World } from './world.ts'
 
-/** Entries of a page: few, so that there are several pages. */
+/** Entries on a page: few, so that there are several pages. */
 export const PAGE_SIZE = 3
 
-/** The lists hold the segments, deleted ones too, and each one's users, who are also the lines of its stream. */
+/** Compares the lists of segments, deleted ones included, and of their users, and the downloads. */
 export async function agreeOnLists({ service, model }: World): Promise<void> {
   const segments = await readPages<{ slug: string }>(
     service,
@@ -39,7 +39,7 @@ export async function agreeOnLists({ service, model }: World): Promise<void> {
   }
 }
 
-/** The report of all users is their histories, oldest first, and that of a segment its part of it. */
+/** Compares the report of all users with their histories, and that of a segment with its part. */
 export async function agreeOnReportsOfAll(
   { service, model }: World,
   histories: ReadonlyMap<UserId, HistoryRow[]>

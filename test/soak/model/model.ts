@@ -6,21 +6,21 @@ export type Assignment = { status: string; assigned: number; target: number | nu
 export type ModelSegment = {
   slug: string
   selection: number | null
-  /** Whether users who are first seen join by the selection. */
+  /** Whether new users join with the probability of the selection. */
   enrolls: boolean
   created: Moment
   deleted?: Moment
   assignment: Assignment | null
-  /** While it is not known yet who was drawn. */
+  /** Set while it is not known yet who was sampled. */
   filling?: Filling
-  /** Who was taken out while it was being filled, and was never in. */
-  keptOut: Set<UserId>
+  /** Users who were removed during the filling and were never members. */
+  excluded: Set<UserId>
 }
 
-/** Slugs the user is in for certain, and those of which it is not known yet. Both in the order of creation. */
+/** The slugs that the user is certainly in, and those that are not known yet, both in the order of creation. */
 export type ActiveSegments = { certain: string[]; open: string[] }
 
-/** What the service should know, in memory: the simplest thing that could be right. */
+/** The expected state of the service, in memory, as simple as possible. */
 export class Model {
   /** In the order of creation. */
   readonly segments = new Map<string, ModelSegment>()
@@ -28,79 +28,79 @@ export class Model {
   readonly users = new Map<UserId, Period[]>()
   readonly #moments = new Set<Moment>()
 
-  /** @returns false where the slug is taken. */
+  /** @returns false if the slug is taken. */
   createSegment(slug: string, selection: number | null, enrolls: boolean, at: Moment): boolean {
     if (this.segments.has(slug)) return false
-    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null, keptOut: new Set() })
+    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null, excluded: new Set() })
     this.#moments.add(at)
     return true
   }
 
-  /** Exactly ceil(share of the known users), in whole thousandths so that nothing is rounded. */
+  /** Exactly ceil(share of the known users). The share is in thousandths, so that nothing is rounded. */
   shareOfUsers(thousandths: number): number {
     return Math.ceil((thousandths * this.users.size) / 1000)
   }
 
-  /** From now on the segment is being filled with some of the users who are known now. */
+  /** Starts to fill the segment with some of the currently known users. */
   beginFilling(slug: string, target: number): void {
     const segment = this.segment(slug)
     segment.filling = new Filling(segment.created, target, [...this.users.keys()])
   }
 
-  /** The filling is over, and who was drawn is known. */
+  /** Ends the filling, when it is known who was sampled. */
   endFilling(slug: string, assignment: Assignment, periods: Map<UserId, Period[]>): void {
     const segment = this.segment(slug)
-    segment.keptOut = new Set(segment.filling?.decided().filter((userId) => !periods.get(userId)?.length))
+    segment.excluded = new Set(segment.filling?.decided().filter((userId) => !periods.get(userId)?.length))
     delete segment.filling
     segment.assignment = assignment
     for (const [userId, added] of periods) for (const period of added) this.#begin(userId, period)
   }
 
-  putIn(userId: UserId, slug: string, at: Moment): void {
+  addMember(userId: UserId, slug: string, at: Moment): void {
     this.#begin(userId, { slug, added: at, cause: 'selection' })
   }
 
-  /** The user was drawn for leaving. */
-  takeOut(userId: UserId, slug: string, at: Moment): void {
+  /** The user was removed because the share was lowered. */
+  dropMember(userId: UserId, slug: string, at: Moment): void {
     this.#moments.add(at)
     this.#end(this.users.get(userId) ?? [], slug, at, 'selection_lowered')
   }
 
-  /** The user, who has just become known, was drawn for the segment. */
+  /** The user, who has just become known, was enrolled into the segment. */
   enroll(userId: UserId, slug: string, at: Moment): void {
     const { filling } = this.segment(slug)
     if (filling) filling.decide(userId, { operation: 'add', cause: 'enrollment', at })
     else this.#begin(userId, { slug, added: at, cause: 'enrollment' })
   }
 
-  /** The live segments that users who are first seen may join. */
+  /** The segments that enroll new users. */
   enrollingSegments(): ModelSegment[] {
     return [...this.segments.values()].filter(({ enrolls, deleted }) => enrolls && !deleted)
   }
 
-  /** The known users who are in the segment by chance, and those who may come in by chance. */
-  lots(slug: string): { drawn: UserId[]; candidates: UserId[] } {
-    const { keptOut } = this.segment(slug)
-    const drawn: UserId[] = []
+  /** The sampled members of the segment, and the known users who may still be sampled. */
+  samples(slug: string): { sampled: UserId[]; candidates: UserId[] } {
+    const { excluded } = this.segment(slug)
+    const sampled: UserId[] = []
     const candidates: UserId[] = []
     for (const [userId, periods] of this.users) {
       const own = periods.filter((period) => period.slug === slug)
       const open = own.find(({ ended }) => !ended)
-      if (open && (open.cause === 'selection' || open.cause === 'enrollment')) drawn.push(userId)
+      if (open && (open.cause === 'selection' || open.cause === 'enrollment')) sampled.push(userId)
       const wasTakenOut = own.some(({ endCause }) => endCause === 'request' || endCause === 'import')
-      if (!open && !wasTakenOut && !keptOut.has(userId)) candidates.push(userId)
+      if (!open && !wasTakenOut && !excluded.has(userId)) candidates.push(userId)
     }
-    return { drawn, candidates }
+    return { sampled, candidates }
   }
 
-  /** What was to end by now has ended then. */
+  /** Ends the expired periods at their expiries. */
   expire(now: Microseconds): void {
     for (const period of [...this.users.values()].flat())
       if (!period.ended && period.expires && period.expires.latest <= now)
         endPeriod(period, period.expires, 'expiry')
   }
 
-  /** @returns false where there is no such segment. */
+  /** @returns false if the segment does not exist. */
   deleteSegment(slug: string, at: Moment): boolean {
     const segment = this.#live(slug)
     if (!segment) return false
@@ -110,7 +110,7 @@ export class Model {
     return true
   }
 
-  /** @returns false where a slug names no segment. */
+  /** @returns false if a slug names no segment. */
   changeSegments(userId: UserId, add: string[], remove: string[], at: Moment, expires?: Moment): boolean {
     if (![...add, ...remove].every((slug) => this.#live(slug))) return false
     this.#moments.add(at)
@@ -121,28 +121,28 @@ export class Model {
     return true
   }
 
-  /** @returns false where the user was known already. */
+  /** @returns false if the user was already known. */
   makeKnown(userId: UserId): boolean {
     if (this.users.has(userId)) return false
     this.users.set(userId, [])
     return true
   }
 
-  /** A known user was put into a segment by an upload. */
+  /** An upload has added a known user to a segment. */
   importMember(userId: UserId, slug: string, at: Moment, expires?: Moment): void {
     this.#moments.add(at)
     if (expires) this.#moments.add(expires)
     this.#add(userId, slug, at, 'import', expires)
   }
 
-  /** A user was taken out of a segment, by name. */
+  /** A request or an upload has removed a user from a segment. */
   removeMember(userId: UserId, slug: string, at: Moment, cause: 'request' | 'import'): void {
     this.#moments.add(at)
     this.segment(slug).filling?.decide(userId, { operation: 'delete', cause, at })
     this.#end(this.users.get(userId) ?? [], slug, at, cause)
   }
 
-  /** Undefined where the user is unknown. */
+  /** Undefined if the user is unknown. */
   activeSegments(userId: UserId): ActiveSegments | undefined {
     const periods = this.users.get(userId)
     if (!periods) return undefined
@@ -156,13 +156,13 @@ export class Model {
     return active
   }
 
-  /** Whether the user is in a live segment, if that is known. */
+  /** Whether the user is in a segment that is not deleted, if that is known. */
   stateOf(userId: UserId, slug: string): boolean | 'open' {
     const periods = this.users.get(userId) ?? []
     return this.segment(slug).filling?.stateOf(userId) ?? periods.some((p) => p.slug === slug && !p.ended)
   }
 
-  /** How many are in the segment; undefined while it is being filled. */
+  /** The number of members; undefined while the segment is being filled. */
   countMembers(slug: string): number | undefined {
     if (this.segment(slug).filling) return undefined
     return [...this.users.values()].flat().filter((period) => period.slug === slug && !period.ended).length
@@ -174,7 +174,7 @@ export class Model {
     return segment
   }
 
-  /** All that has happened was that much earlier. */
+  /** Moves everything that has happened into the past. */
   moveBack(by: bigint): void {
     for (const moment of this.#moments) moment.moveBack(by)
   }

@@ -1,4 +1,4 @@
-/** Microseconds since 1970: what a Date is too coarse for. */
+/** Microseconds since 1970, which a Date can't represent. */
 export type Microseconds = bigint
 
 export const MICROSECONDS_OF_AN_HOUR = 3_600_000_000n
@@ -10,7 +10,7 @@ export function parseTime(text: string): Microseconds {
   return BigInt(Date.parse(`${text.slice(0, 23)}Z`)) * 1000n + BigInt(text.slice(23, 26))
 }
 
-/** As {@link parseTime} reads it. */
+/** The inverse of {@link parseTime}. */
 export function writeTime(time: Microseconds): string {
   const milliseconds = new Date(Number(time / 1000n)).toISOString().slice(0, -1)
   return `${milliseconds}${String(time % 1000n).padStart(3, '0')}Z`
@@ -21,14 +21,14 @@ export function dayOf(time: Microseconds): string {
   return new Date(Number(time / 1000n)).toISOString().slice(0, 10)
 }
 
-/** The next day, of one as YYYY-MM-DD. */
+/** The day after a day, both as YYYY-MM-DD. */
 export function dayAfter(day: string): string {
   return dayOf(parseTime(`${day}T00:00:00.000000Z`) + MICROSECONDS_OF_A_DAY)
 }
 
 /**
- * When something took effect: between the beginning and the end of the call that caused it. From the first time the
- * service has named, it is that time, in all that happened at that moment, and for ever.
+ * When a change took effect: between the beginning and the end of the call that caused it. Once the service has shown
+ * the exact time, it must be the same everywhere and always.
  */
 export class Moment {
   earliest: Microseconds
@@ -43,7 +43,7 @@ export class Moment {
     return this.earliest <= time && time <= this.latest
   }
 
-  /** @throws {Error} where it cannot have been then. */
+  /** @throws {Error} if the change cannot have taken effect at that time. */
   see(text: string, what: string): void {
     const time = parseTime(text)
     if (!this.allows(time))
@@ -52,12 +52,12 @@ export class Moment {
     this.latest = time
   }
 
-  /** So much later, as far as it is known. */
+  /** Later by the given time, as far as the moment is known. */
   after(time: Microseconds): Moment {
     return new Moment(this.earliest + time, this.latest + time)
   }
 
-  /** Moves it back, along with all else. */
+  /** Moves the moment into the past, like everything else. */
   moveBack(by: Microseconds): void {
     this.earliest -= by
     this.latest -= by

@@ -5,18 +5,18 @@ import type { Assignment, ModelSegment } from './model.ts'
 import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, parseTime } from './moment.ts'
 import type { World } from './world.ts'
 
-/** Users who are put in at once. */
+/** Users to add in one step. */
 const CHUNK_SIZE = 2
 
 type SlugRow = { operation: string; date: string }
 
-/** Fills every segment that is being filled, and takes over who was drawn. */
+/** Finishes every filling, and records who was sampled. */
 export async function settleFillings(world: World): Promise<void> {
   while (await world.fill(CHUNK_SIZE));
   await settleFilled(world)
 }
 
-/** Takes over who was drawn for the segments whose filling is over. */
+/** Records who was sampled for the segments whose filling has ended. */
 export async function settleFilled(world: World): Promise<void> {
   for (const segment of world.model.segments.values()) if (segment.filling) await settle(world, segment)
 }
@@ -27,25 +27,25 @@ async function settle(world: World, { slug, filling, deleted }: ModelSegment): P
   const { assignment } = body as { assignment: Assignment }
   const { status, assigned, target } = assignment
   if (status === 'queued' || status === 'running') return
-  // One that was deleted before its users were drawn never had a number of them.
+  // If the segment was deleted before the sampling, there is no target.
   assert.ok(target === filling.target || (status === 'cancelled' && target === null), JSON.stringify(body))
   assert.ok(status === 'done' ? assigned === target : deleted, JSON.stringify(body))
 
   const now = await world.now()
   const periods = new Map<UserId, Period[]>()
-  let putIn = 0
+  let added = 0
   for (const userId of world.model.users.keys()) {
     const rows = await readRows(world, userId, slug, now)
     const possible = filling.possiblePeriods(slug, userId, deleted, now)
     const actual = possible.findIndex((candidate) => isHistory(candidate, rows))
     assert.notEqual(actual, -1, `history of user ${userId} in ${slug} cannot be: ${JSON.stringify(rows)}`)
-    putIn += actual
+    added += actual
     periods.set(userId, possible[actual] ?? [])
   }
-  assert.ok(putIn <= filling.target, `${putIn} instead of ${filling.target} were put into ${slug}`)
-  // Those who were decided on may have been passed over.
+  assert.ok(added <= filling.target, `${added} instead of ${filling.target} were added to ${slug}`)
+  // Users with explicit changes may have been skipped.
   if (status === 'done')
-    assert.ok(putIn >= filling.target - filling.countDecided(), `${putIn} were put into ${slug}`)
+    assert.ok(added >= filling.target - filling.countDecided(), `${added} were added to ${slug}`)
   world.model.endFilling(slug, assignment, periods)
 }
 

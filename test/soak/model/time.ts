@@ -2,9 +2,9 @@ import { settleFillings } from './settle.ts'
 import type { World } from './world.ts'
 
 /**
- * Lets days pass: all that has happened so far has happened that much earlier.
+ * Lets days pass: moves everything that has happened so far into the past.
  *
- * @param toMidnight so much more that the last change of a membership was at midnight, to the microsecond.
+ * @param toMidnight moves it further, so that the last change of a membership was at midnight, to the microsecond.
  */
 export async function letTimePass(
   world: World,
@@ -25,7 +25,7 @@ export async function letTimePass(
       where table_schema = 'public'
         and table_type = 'BASE TABLE'
         and data_type = 'timestamp with time zone'`
-    // Far back and forth again: on the direct way a period could come to lie on another, which a key forbids.
+    // In two moves, far back and forth again: with one move, a period could collide with another one's unique key.
     for (const by of [
       `- interval '24000 hours' - interval '1 microsecond' * ${microseconds}`,
       `+ interval '24000 hours'`

@@ -1,17 +1,16 @@
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { TransactionSql } from 'postgres'
 import { formatTime } from '../../../src/database/connect.ts'
-import { type ClosingPosition, closePeriods, continueAssignment } from '../../../src/segments/queries.ts'
-import type { TestService } from '../../support/service.ts'
+import { type ClosingPosition, closePeriods } from '../../../src/segments/deletion-queries.ts'
+import { continueAssignment } from '../../../src/segments/filling-queries.ts'
+import { emptyTables, removeReports, type TestService } from '../../support/service.ts'
 import type { UserId } from './filling.ts'
 import { Model } from './model.ts'
 import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, Moment, parseTime } from './moment.ts'
 
-/** Few, so that they meet often; two of them past JavaScript's exact integers. */
+/** Few users, so that commands often meet; two ids exceed JavaScript's exact integers. */
 export const userIds: readonly UserId[] = ['1', '2', '3', '9007199254740993', '9223372036854775807']
 
-/** The service and the model of it, to which the same is done. */
+/** The service and its model, which get the same commands. */
 export class World {
   readonly service: TestService
   readonly model = new Model()
@@ -21,7 +20,7 @@ export class World {
     this.service = service
   }
 
-  /** The database's clock, by which everything is dated. */
+  /** The database's clock, which dates everything. */
   async now(): Promise<Microseconds> {
     const { sql } = this.service
     const [row] = await sql<[{ now: string }]>`
@@ -29,47 +28,41 @@ export class World {
     return parseTime(row.now)
   }
 
-  /** A day so many days after today, in UTC. */
+  /** The day that many days after today, in UTC. */
   async day(days: number): Promise<string> {
     return dayOf((await this.now()) + BigInt(days) * MICROSECONDS_OF_A_DAY)
   }
 
-  /** What a call answers, and when what it did took effect. */
+  /** Calls the service. Returns the result and the moment at which it took effect. */
   async during<T>(call: () => Promise<T>): Promise<[T, Moment]> {
     const earliest = await this.now()
     const answer = await call()
     return [answer, new Moment(earliest, await this.now())]
   }
 
-  /** Takes a step of a filling, as the job of any instance does. Answers whether there was one to take. */
+  /** Takes a step of a filling, like the background job. Returns whether there was one. */
   async fill(chunkSize: number): Promise<boolean> {
-    return (await continueAssignment(this.service.sql, chunkSize)) !== undefined
+    return (await continueAssignment(this.service.app.bulk, chunkSize)) !== undefined
   }
 
-  /** Writes their end into some periods of deleted segments, as the job of any instance does. */
+  /** Closes some periods of deleted segments, like the background job. */
   async close(periods: number): Promise<void> {
-    this.#closing = await closePeriods(this.service.sql, this.#closing, periods)
+    this.#closing = await closePeriods(this.service.app.bulk, this.#closing, periods)
   }
 
-  /** Changes the tables behind the service's back, of which its reports know nothing. */
+  /** Changes the tables directly, and removes finished reports, which do not include the change. */
   async rewrite<T>(change: (sql: TransactionSql) => Promise<T>): Promise<T> {
     const result = await this.service.sql.begin(change)
-    const { reportsDirectory } = this.service
-    for (const name of await readdir(reportsDirectory))
-      await rm(join(reportsDirectory, name), { force: true })
+    await removeReports(this.service)
     return result as T
   }
 }
 
-/** A world in which nothing has happened yet. The service's jobs rest: commands take their steps. */
+/** An empty world. The background jobs are off: commands take their steps. */
 export async function createWorld(service: TestService): Promise<World> {
   const { assignments, closing } = service.app.backgroundJobs
   await Promise.all([assignments.stop(), closing.stop()])
-  const world = new World(service)
-  await world.rewrite(async (sql) => {
-    const tables = await sql<{ name: string }[]>`
-      select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'pgmigrations'`
-    await sql.unsafe(`truncate ${tables.map(({ name }) => name).join()}`)
-  })
-  return world
+  await emptyTables(service.database)
+  await removeReports(service)
+  return new World(service)
 }

@@ -4,14 +4,14 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Piscina } from 'piscina'
 import type { Histogram } from 'prom-client'
 import type { Sql } from '../database/connect.ts'
-import { isDatabaseUnavailable } from '../database/faults.ts'
-import { retry } from '../database/retry.ts'
+import { retryUntilDone } from '../database/retry.ts'
+import { MAX_REPORT_THREADS, REPORT_THREAD_IDLE_TIMEOUT_MS, REPORT_TIMEOUT_MS } from '../limits.ts'
 import { ReportFailure, toReportFailure } from './failure.ts'
 import {
   claimReport,
   failReport,
   finishReport,
-  type MadeReport,
+  type GeneratedReport,
   type ReportJob,
   releaseReport,
   renewReport
@@ -19,7 +19,7 @@ import {
 import { type ReportRequest, SETTLING_TIME_MS } from './queries.ts'
 import { type ReportStorage, storedName } from './storage.ts'
 
-type ReportMakerOptions = {
+type ReportGeneratorOptions = {
   /** For statements that answer in milliseconds. */
   sql: Sql
   databaseUrl: string
@@ -27,75 +27,71 @@ type ReportMakerOptions = {
   directory: string
   /** Seconds for which a report is kept. */
   timeToLive: number
-  /** Seconds for which a report stays with an instance that gives no sign of life. */
+  /** Seconds after which another instance may take over a report whose attempt has not renewed its lease. */
   lease: number
-  /** Seconds from an order to its end; the outcome is `made` or `failed`. */
+  /** Observes the seconds from an order to its outcome, `made` or `failed`. */
   durations: Histogram<'outcome'>
   log: FastifyBaseLogger
 }
 
-/** What a worker thread is given: plain data. */
+/** The task of a worker thread. It is plain data, because it is copied to the thread. */
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
   directory: string
-  /** Of the order, so that PostgreSQL's views and logs show whose report a connection is reading. */
+  /** The id of the request that ordered the report. PostgreSQL's views and logs show it for the connection. */
   requestId: string
-  /** What the report is stored as. */
+  /** The name of the file in the storage. */
   name: string
-  /** Holds the number of rows made so far. */
+  /** Holds the number of rows written so far. */
   progress: SharedArrayBuffer
 }
 
-/** Why an attempt was ended from outside. */
+/** Why an attempt was aborted. */
 type End = 'lease lost' | 'overdue' | 'closing'
 
-/** Worker threads, and so reports made at once by one instance. */
-export const MAX_THREADS = 2
-/** A thread that has had nothing to do for so many milliseconds ends. */
-const IDLE_TIMEOUT_MS = 10_000
 /**
- * A thread's heap, as rows live for a moment only: while reports of two million rows are made, one after the other,
- * the process takes 190 MB at the most, and 330 MB without these limits.
+ * Limits the heap of a thread. Rows are short-lived, so a small heap is enough: while reports of two million rows are
+ * generated one after the other, the process takes at most 190 MB, instead of 330 MB without these limits.
  */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
-/** A report that takes longer has lost its database without a word: its thread is ended. */
-const REPORT_TIMEOUT_MS = 1_800_000
 
 function secondsSince(time: Date): number {
   return Math.max(0, (Date.now() - time.getTime()) / 1000)
 }
 
 /**
- * Makes the reports that are queued, in worker threads. Each attempt has a token, under which it holds a lease and
- * stores what it makes: one that was held up for longer than its lease writes nothing that anybody reads.
+ * Generates queued reports in worker threads. Each attempt has a token; it holds a lease and writes its file under this
+ * token. If an attempt stalls for longer than its lease, another one takes over, and nobody reads what the stalled one
+ * writes.
  */
-export class ReportMaker {
-  readonly #options: ReportMakerOptions
-  readonly #pool: Piscina<HistoryReportTask, MadeReport>
+export class ReportGenerator {
+  readonly #options: ReportGeneratorOptions
+  readonly #pool: Piscina<HistoryReportTask, GeneratedReport>
   readonly #closing = new AbortController()
 
-  constructor(options: ReportMakerOptions) {
+  constructor(options: ReportGeneratorOptions) {
     this.#options = options
     this.#pool = new Piscina({
       filename: new URL('../../workers/history-report.ts', import.meta.url).href,
       minThreads: 0,
-      maxThreads: MAX_THREADS,
-      idleTimeout: IDLE_TIMEOUT_MS,
+      maxThreads: MAX_REPORT_THREADS,
+      idleTimeout: REPORT_THREAD_IDLE_TIMEOUT_MS,
       resourceLimits: THREAD_LIMITS,
-      // A thread between two tasks must go on serving its sockets and timers.
+      // By default Piscina blocks an idle thread; its sockets and timers must still be served.
       atomics: 'disabled'
     })
     this.#pool.on('error', (error) => options.log.error({ err: error }, 'report worker failed'))
   }
 
   /**
-   * Makes the report that has waited longest.
+   * Generates the report that has waited longest.
    *
-   * @param ofUser whether it has to be one user's.
-   * @returns false where none is queued.
-   * @throws {Error} where the database can't be told of the outcome: the report is made again when its lease is over.
+   * @param ofUser whether to take only reports of one user.
+   * @returns false if none is queued.
+   * @throws {Error} if the outcome can't be written to the database. The report is generated again when its lease
+   * expires.
    */
-  async makeNext(ofUser: boolean): Promise<boolean> {
+  async generateNext(ofUser: boolean): Promise<boolean> {
     const job = await claimReport(this.#options.sql, randomUUID(), this.#options.lease * 1000, ofUser)
     if (!job) return false
     const end = new AbortController()
@@ -103,15 +99,15 @@ export class ReportMaker {
     this.#closing.signal.addEventListener('abort', close)
     if (this.#closing.signal.aborted) close()
     try {
-      await this.#make(job, end)
+      await this.#generate(job, end)
     } finally {
       this.#closing.signal.removeEventListener('abort', close)
     }
     return true
   }
 
-  /** Hands the reports in hand back: each `makeNext` resolves soon. */
-  handBack(): void {
+  /** Returns the reports in progress to the queue. Each pending `generateNext` resolves soon after. */
+  returnToQueue(): void {
     this.#closing.abort()
   }
 
@@ -120,7 +116,7 @@ export class ReportMaker {
     await this.#pool.destroy()
   }
 
-  async #make(job: ReportJob, end: AbortController): Promise<void> {
+  async #generate(job: ReportJob, end: AbortController): Promise<void> {
     const { filename, token, attempt, request_id } = job
     const { sql, log: parentLog } = this.#options
     const log = parentLog.child({ report: filename, attempt, request_id })
@@ -131,14 +127,15 @@ export class ReportMaker {
     const started = performance.now()
     try {
       if (job.lost_token) await this.#removeStored(filename, job.lost_token)
-      const made = await this.#run(job, progress, end.signal).catch((error) =>
+      const made = await this.#runInThread(job, progress, end.signal).catch((error) =>
         this.#giveUp(job, end.signal, error, log)
       )
       if (!made) return
-      // The outcome of a lost statement is not known, but it may be sent again: its token is only this attempt's.
-      const status = await retry(
+      // After a lost connection the outcome is unknown, but repeating the statement is safe: only this attempt has the
+      // token.
+      const status = await retryUntilDone(
         () => finishReport(sql, token, made, SETTLING_TIME_MS, this.#options.timeToLive),
-        (error) => isDatabaseUnavailable(error) && !end.signal.aborted
+        end.signal
       )
       const seconds = (performance.now() - started) / 1000
       if (status === 'ready')
@@ -153,7 +150,11 @@ export class ReportMaker {
     }
   }
 
-  async #run(job: ReportJob, progress: SharedArrayBuffer, signal: AbortSignal): Promise<MadeReport> {
+  async #runInThread(
+    job: ReportJob,
+    progress: SharedArrayBuffer,
+    signal: AbortSignal
+  ): Promise<GeneratedReport> {
     const { databaseUrl, directory } = this.#options
     const task = {
       userId: job.user_id,
@@ -193,12 +194,12 @@ export class ReportMaker {
     }
   }
 
-  /** What can't be removed now is swept up later. */
+  /** Removes the file of an attempt. If this fails, a later sweep removes it. */
   async #removeStored(filename: string, token: string): Promise<void> {
     await this.#options.storage.remove(storedName(filename, token)).catch(() => {})
   }
 
-  /** Keeps the lease until `done`; ends the attempt when it is lost, or could not be renewed for as long as it is. */
+  /** Renews the lease until `done`. Aborts the attempt if the lease is lost or could not be renewed in time. */
   async #renew(
     token: string,
     progress: SharedArrayBuffer,

@@ -1,0 +1,128 @@
+-- Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
+--
+-- Slugs are in upper case, and each appears once. Added memberships expire at p_expires_at, or p_ttl seconds after they
+-- begin, or never. If the user is already in a segment to add, only the expiry changes.
+--
+-- Returns true if the change took effect. Otherwise nothing has changed: false means that a slug names no segment or a
+-- deleted one, null that p_expires_at is not in the future.
+--
+-- A new user joins each segment that enrolls new users, with the probability `selection` of that segment, unless the
+-- request names the segment. Imports do the same (src/imports/queries.ts).
+--
+-- This is a function because it is the most frequent write: its eight statements take several times as long in a
+-- transaction of the service. The locks and their order are described in src/database/locks.ts. Each statement sees
+-- what was committed before that statement began, so what a lock protects is read after the lock is taken. Segments
+-- that are created after the locks are taken are ignored.
+create or replace function change_user_segments(
+  p_user_id bigint,
+  p_add text[],
+  p_delete text[],
+  p_expires_at timestamptz default null,
+  p_ttl integer default null,
+  p_actor text default null
+)
+returns boolean
+language plpgsql
+as $$
+declare
+  is_new boolean := not exists (select from users where id = p_user_id);
+  named_ids integer[];
+  enrolling_ids integer[];
+  add_ids integer[];
+  delete_ids integer[];
+  filling_ids integer[];
+  last_change timestamptz;
+  changed_at timestamptz;
+  expiry timestamptz;
+begin
+  if is_new then
+    perform pg_advisory_xact_lock_shared(3, 0);
+
+    select array_agg(id)
+    into enrolling_ids
+    from segments
+    where enroll_new_users
+      and deleted_at is null;
+  end if;
+
+  select array_agg(id)
+  into named_ids
+  from segments
+  where slug = any(p_add || p_delete);
+
+  perform pg_advisory_xact_lock_shared(1, id)
+  from (select distinct id from unnest(named_ids || enrolling_ids) as id order by id) s;
+
+  select
+    array_agg(id) filter (where slug = any(p_add)),
+    array_agg(id) filter (where slug = any(p_delete)),
+    array_agg(id) filter (where status in ('queued', 'running'))
+  into add_ids, delete_ids, filling_ids
+  from segments
+  left join assignments on segment_id = id
+  where id = any(named_ids)
+    and deleted_at is null;
+
+  if coalesce(cardinality(add_ids), 0) < cardinality(p_add)
+    or coalesce(cardinality(delete_ids), 0) < cardinality(p_delete)
+  then
+    return false;
+  end if;
+
+  perform pg_advisory_xact_lock(p_user_id);
+
+  -- The time is read after the lock is taken. It is later than every earlier change of the user in these segments, even
+  -- if the server's clock has gone back, for example after a failover to a server whose clock is behind.
+  select max(greatest(added_at, removed_at))
+  into last_change
+  from memberships
+  where user_id = p_user_id
+    and segment_id = any(named_ids);
+
+  changed_at := greatest(clock_timestamp(), last_change + interval '1 microsecond');
+  expiry := coalesce(p_expires_at, changed_at + make_interval(secs => p_ttl));
+  if expiry <= changed_at then
+    return null;
+  end if;
+
+  insert into users (id, created_at) values (p_user_id, changed_at) on conflict do nothing;
+
+  if found then
+    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+    select p_user_id, id, changed_at, 'enrollment', p_actor
+    from segments
+    where id = any(enrolling_ids)
+      and id <> all(coalesce(named_ids, '{}'))
+      and enroll_new_users
+      and deleted_at is null
+      and random() < selection::double precision;
+  end if;
+
+  -- Ends the memberships to remove, and expired ones that are added again below. Sets the expiry of the others.
+  update memberships
+  set removed_at = case
+      when segment_id = any(delete_ids) or expires_at <= changed_at
+        then greatest(added_at, least(changed_at, expires_at))
+    end,
+    removed_by = case when segment_id = any(delete_ids) then p_actor end,
+    expires_at = case
+      when segment_id = any(delete_ids) or expires_at <= changed_at then expires_at
+      else expiry
+    end
+  where user_id = p_user_id
+    and removed_at is null
+    and (segment_id = any(delete_ids) or (segment_id = any(add_ids) and expires_at is distinct from expiry));
+
+  insert into memberships (user_id, segment_id, added_at, expires_at, added_by)
+  select p_user_id, unnest(add_ids), changed_at, expiry, p_actor
+  on conflict (user_id, segment_id) where removed_at is null do nothing;
+
+  if filling_ids is not null then
+    insert into assignment_exceptions (segment_id, user_id)
+    select unnest(filling_ids), p_user_id
+    on conflict do nothing;
+  end if;
+
+  return true;
+end;
+$$;

@@ -1,0 +1,68 @@
+/**
+ * The locks that writes take: PostgreSQL advisory locks, held until the transaction ends.
+ * `migrations/functions/change_user_segments.sql` takes the same locks.
+ *
+ * A transaction takes its locks in the order below, and the locks of several segments in the order of their ids. This
+ * order prevents deadlocks.
+ *
+ * A statement sees what was committed before the statement began, not what was committed while it waited for a lock. So
+ * one statement takes the lock, and a later statement reads what the lock protects.
+ *
+ * 1. Population, (3, 0). Shared: users become known. Exclusive: a segment starts to enroll new users. Each user is
+ *    therefore either known, and may be sampled for the segment's share, or enrolled when first seen; never both or
+ *    neither.
+ * 2. Segment, (1, id). Shared: single memberships in the segment change. Exclusive: the segment is deleted, or many of
+ *    its memberships change.
+ * 3. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
+ *    segment's lock exclusively.
+ *
+ * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
+ * segments.
+ */
+import type { Sql } from './connect.ts'
+
+/** Takes the population lock exclusively: no user becomes known until the transaction ends. */
+export async function lockPopulation(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock(3, 0)`
+}
+
+/** Takes the population lock shared: no segment starts to enroll new users until the transaction ends. */
+export async function sharePopulation(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock_shared(3, 0)`
+}
+
+/** Takes the segment's lock exclusively: nobody else changes its memberships until the transaction ends. */
+export async function lockSegment(sql: Sql, segmentId: number): Promise<void> {
+  await sql`select pg_advisory_xact_lock(1, ${segmentId})`
+}
+
+/**
+ * Takes the locks of segments shared: nobody deletes these segments or changes many of their memberships until the
+ * transaction ends.
+ *
+ * @param exclusiveId a further segment, which is locked exclusively. All locks are taken in the order of the ids.
+ */
+export async function shareSegments(
+  sql: Sql,
+  segmentIds: number[],
+  exclusiveId: number | null
+): Promise<void> {
+  await sql`
+    select
+      case
+        when id = ${exclusiveId}::bigint then pg_advisory_xact_lock(1, id::integer)
+        else pg_advisory_xact_lock_shared(1, id::integer)
+      end
+    from (
+      select id
+      from unnest(${segmentIds}::bigint[] || ${exclusiveId}::bigint) as id
+      where id is not null
+      order by id
+    ) ordered`
+}
+
+/** Takes the closing lock. @returns false if another instance holds it; this function never waits. */
+export async function tryLockClosing(sql: Sql): Promise<boolean> {
+  const [row] = await sql<[{ locked: boolean }]>`select pg_try_advisory_xact_lock(2, 0) as locked`
+  return row.locked
+}

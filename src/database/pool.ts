@@ -1,0 +1,204 @@
+import { CONNECTION_LIFETIME_MS } from '../limits.ts'
+import { Connection, type ConnectionOptions } from './driver/connection.ts'
+import { ConnectionError } from './driver/connection-error.ts'
+import { createSql, createStatement, type Sql, type Statement } from './driver/statement.ts'
+
+export type { Sql } from './driver/statement.ts'
+
+/** Called when a statement is submitted. The returned function is called when the statement has ended. */
+export type StatementObserver = () => () => void
+
+export type PoolOptions = ConnectionOptions & {
+  /** The maximum number of connections. */
+  connections: number
+  /** Milliseconds after which an idle connection is closed. Default: never. */
+  idleTimeout?: number
+  observer?: StatementObserver
+}
+
+/** A pool of connections to PostgreSQL. Each statement of the tag runs on any connection. */
+export type Pool = Sql & {
+  /** Runs a statement, and reserves its connection for the caller until the session ends. */
+  openSession(text: string): Promise<Session>
+  /** Closes the pool. New statements fail; those in progress have `timeout` seconds to end. */
+  end(options: { timeout: number }): Promise<void>
+}
+
+/** A connection that is reserved for one caller. */
+export type Session = {
+  /** Runs statements on this connection, one after the other. */
+  sql: Sql
+  /** Runs a last statement and releases the connection. Resolves to the command tag of that statement. */
+  end(text: string): Promise<string>
+  /** Returns the error of the first failed statement; undefined if none has failed. */
+  failure(): unknown
+}
+
+type Receiver = (connection: Connection | undefined) => void
+
+/** Creates a pool. It connects on first use, and replaces lost connections. */
+export function createPool(options: PoolOptions): Pool {
+  const connections = new Connections(options)
+  return createSql((statement) => connections.run(statement), {
+    openSession: (text: string) => connections.openSession(text),
+    end: ({ timeout }: { timeout: number }) => connections.end(timeout)
+  })
+}
+
+/**
+ * The most recently used connection is acquired first, because the processor's caches still hold the data of its
+ * PostgreSQL process. A single read is a sixth faster than with ten connections in turn, as in a pool of postgres.js.
+ */
+class Connections {
+  readonly #options: PoolOptions
+  readonly #observe: StatementObserver
+  readonly #open = new Set<Connection>()
+  /** The most recently used connection is the last one. */
+  readonly #idle: { connection: Connection; since: number }[] = []
+  readonly #waiting: Receiver[] = []
+  readonly #sweeper: NodeJS.Timeout | undefined
+  #ended: PromiseWithResolvers<void> | undefined
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#observe = options.observer ?? (() => () => {})
+    const { idleTimeout } = options
+    if (idleTimeout) this.#sweeper = setInterval(() => this.#sweep(idleTimeout), idleTimeout / 2).unref()
+  }
+
+  run(statement: Statement): void {
+    this.#send(statement, (connection, error) => {
+      this.#release(connection)
+      return error
+    })
+  }
+
+  async openSession(text: string): Promise<Session> {
+    const begin = createStatement(text)
+    const acquired = Promise.withResolvers<Connection>()
+    begin.handler = (statement) =>
+      this.#send(statement, (connection, error) => {
+        if (error === undefined) acquired.resolve(connection)
+        else connection.close()
+        return withoutEffect(error)
+      })
+    await begin
+    return this.#createSession(await acquired.promise)
+  }
+
+  async end(timeout: number): Promise<void> {
+    if (!this.#ended) {
+      this.#ended = Promise.withResolvers()
+      clearInterval(this.#sweeper)
+      for (const receive of this.#waiting.splice(0)) receive(undefined)
+      for (const { connection } of this.#idle.splice(0)) connection.close()
+      if (this.#open.size === 0) this.#ended.resolve()
+    }
+    const overdue = setTimeout(() => {
+      for (const connection of this.#open) connection.close()
+    }, timeout * 1000)
+    await this.#ended.promise
+    clearTimeout(overdue)
+  }
+
+  #createSession(connection: Connection): Session {
+    let isOver = false
+    let failure: unknown
+    const sql = createSql((statement) => {
+      if (isOver) {
+        statement.reject(new Error('the session has ended'))
+        return
+      }
+      // A failed statement that nobody awaits must not end the process. Its failure shows when the transaction ends.
+      statement.catch(() => {})
+      const observed = this.#observe()
+      connection.send(statement, (error) => {
+        observed()
+        failure ??= withoutEffect(error)
+        return withoutEffect(error)
+      })
+    }, {})
+    const end = async (text: string) => {
+      isOver = true
+      const last = createStatement(text)
+      last.handler = (statement) => {
+        const observed = this.#observe()
+        connection.send(statement, (error) => {
+          observed()
+          if (error !== undefined) connection.close()
+          this.#release(connection)
+          return error
+        })
+      }
+      return (await last).command
+    }
+    return { sql, end, failure: () => failure }
+  }
+
+  #send(statement: Statement, settled: (connection: Connection, error?: unknown) => unknown): void {
+    const observed = this.#observe()
+    this.#acquire((connection) => {
+      if (!connection) {
+        observed()
+        statement.reject(
+          new ConnectionError('the pool has been closed', { code: 'CONNECTION_ENDED', mayHaveEffect: false })
+        )
+        return
+      }
+      connection.send(statement, (error) => {
+        observed()
+        return settled(connection, error)
+      })
+    })
+  }
+
+  #acquire(receive: Receiver): void {
+    if (this.#ended) {
+      receive(undefined)
+      return
+    }
+    const connection = this.#idle.pop()?.connection
+    if (connection) receive(connection)
+    else if (this.#open.size < this.#options.connections) receive(this.#add())
+    else this.#waiting.push(receive)
+  }
+
+  #add(): Connection {
+    const connection = new Connection(this.#options, (lost) => this.#remove(lost))
+    this.#open.add(connection)
+    return connection
+  }
+
+  #release(connection: Connection): void {
+    if (connection.isLost) return
+    const age = performance.now() - connection.createdAt
+    if (this.#ended || age > CONNECTION_LIFETIME_MS * (1 + Math.random())) {
+      connection.close()
+      return
+    }
+    const receive = this.#waiting.shift()
+    if (receive) receive(connection)
+    else this.#idle.push({ connection, since: performance.now() })
+  }
+
+  #remove(lost: Connection): void {
+    this.#open.delete(lost)
+    const index = this.#idle.findIndex(({ connection }) => connection === lost)
+    if (index >= 0) this.#idle.splice(index, 1)
+    const receive = this.#waiting.shift()
+    if (receive) receive(this.#add())
+    if (this.#open.size === 0) this.#ended?.resolve()
+  }
+
+  #sweep(idleTimeout: number): void {
+    const now = performance.now()
+    while (this.#idle[0] && now - this.#idle[0].since >= idleTimeout) this.#idle.shift()?.connection.close()
+  }
+}
+
+/** If a connection is lost before its transaction commits, PostgreSQL rolls the transaction back. */
+function withoutEffect(error: unknown): unknown {
+  if (!(error instanceof ConnectionError)) return error
+  const { message, code, cause } = error
+  return new ConnectionError(message, { code, mayHaveEffect: false, cause })
+}

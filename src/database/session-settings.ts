@@ -1,0 +1,18 @@
+/**
+ * Settings of each connection that the service's SQL relies on. A server, database or role may have other defaults.
+ * With another DateStyle a report would have the wrong days; with another isolation level, users would be lost.
+ */
+export const SESSION_SETTINGS = {
+  client_encoding: 'UTF8',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  // Connections of a pool may be idle for any time.
+  idle_session_timeout: '0'
+}

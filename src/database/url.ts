@@ -1,0 +1,180 @@
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import { ConfigError } from '../config.ts'
+
+export type Host = {
+  /** A name, an IP address, or the folder of a Unix socket. */
+  host: string
+  port: number
+}
+
+/** The contents of DATABASE_URL: where the database is and how to log in. */
+export type DatabaseTarget = {
+  /** Tried in this order. */
+  hosts: Host[]
+  user: string
+  password: string
+  database: string
+  encryption: Encryption
+  /** Startup parameters of each connection. */
+  settings: Record<string, string>
+  /** Which of several hosts is used; any by default. */
+  sessionAttributes?: SessionAttributes
+}
+
+const sessionAttributes = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const
+type SessionAttributes = (typeof sessionAttributes)[number]
+
+export type Encryption =
+  | { mode: 'none' }
+  /** `preferred`: encrypted if the server supports it. */
+  | { mode: 'preferred' | 'required'; options: TlsOptions }
+
+const DEFAULT_PORT = 5432
+const urlPattern = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#@]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/
+const hostPattern = /^(\[[0-9a-fA-F:.%]+\]|[^:[\]]*)(?::(\d*))?$/
+
+/** The parameters with a fixed set of values. */
+const choices: Record<string, string[]> = {
+  ssl: ['true', 'false'],
+  sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+  target_session_attrs: ['any', ...sessionAttributes]
+}
+/** The parameters with any text as value. */
+const texts = [
+  'host',
+  'port',
+  'user',
+  'password',
+  'dbname',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'application_name',
+  'options',
+  'search_path',
+  'schema'
+]
+
+/** @param reason must not contain any part of the URL, because that could be the password. */
+function invalid(reason: string, cause?: unknown): ConfigError {
+  return new ConfigError(`DATABASE_URL is not valid: ${reason}`, { cause })
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (error) {
+    throw invalid('its parts must be URL-encoded', error)
+  }
+}
+
+function readParameters(text: string): Map<string, string> {
+  const parameters = new Map<string, string>()
+  for (const pair of text.split('&').filter(Boolean)) {
+    const [name = '', ...rest] = pair.split('=')
+    const value = decode(rest.join('='))
+    const allowed = choices[name]
+    if (!allowed && !texts.includes(name))
+      throw invalid(
+        `it has an unknown parameter; known are ${[...Object.keys(choices), ...texts].join(', ')}`
+      )
+    if (allowed && !allowed.includes(value)) throw invalid(`${name} must be one of ${allowed.join(', ')}`)
+    parameters.set(name, value)
+  }
+  return parameters
+}
+
+function readPort(text: string): number {
+  const port = Number(text || DEFAULT_PORT)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw invalid('a port must be a number up to 65535')
+  return port
+}
+
+function readHosts(
+  authority: string,
+  parameters: Map<string, string>,
+  environment: NodeJS.ProcessEnv
+): Host[] {
+  const names = parameters.get('host')?.split(',')
+  const ports = (parameters.get('port') ?? environment.PGPORT ?? '').split(',')
+  const inAuthority = authority.split(',').map((text) => {
+    const match = hostPattern.exec(text)
+    if (!match) throw invalid('a host must be name:port, and an IPv6 address in brackets')
+    const [, host = '', port = ''] = match
+    return { host: decode(host.replace(/^\[|\]$/g, '')), port }
+  })
+  const hosts = names?.map((host) => ({ host, port: '' })) ?? inAuthority
+  return hosts.map(({ host, port }, index) => ({
+    host: host || environment.PGHOST || 'localhost',
+    port: readPort(port || (ports[index] ?? ports[0] ?? ''))
+  }))
+}
+
+function readFile(path: string, parameter: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw invalid(`the file of ${parameter} cannot be read`, error)
+  }
+}
+
+/** The modes have the same meaning as in libpq. */
+function readEncryption(parameters: Map<string, string>): Encryption {
+  const ssl = parameters.get('ssl')
+  const mode = parameters.get('sslmode') ?? (ssl === 'true' ? 'verify-full' : 'disable')
+  if (mode === 'disable') return { mode: 'none' }
+  const rootCertificate = parameters.get('sslrootcert')
+  const options: TlsOptions = {}
+  if (rootCertificate && rootCertificate !== 'system') options.ca = readFile(rootCertificate, 'sslrootcert')
+  for (const [parameter, option] of [
+    ['sslcert', 'cert'],
+    ['sslkey', 'key']
+  ] as const) {
+    const path = parameters.get(parameter)
+    if (path) options[option] = readFile(path, parameter)
+  }
+  // Without a root certificate, `require` encrypts but does not verify the server.
+  if (mode !== 'verify-full' && (mode !== 'require' || rootCertificate !== 'system')) {
+    if (mode !== 'verify-ca' && !rootCertificate) options.rejectUnauthorized = false
+    else options.checkServerIdentity = () => undefined
+  }
+  return { mode: mode === 'allow' || mode === 'prefer' ? 'preferred' : 'required', options }
+}
+
+/**
+ * Parses DATABASE_URL like {@link https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING libpq}:
+ * `postgres://user:password@host:port,host:port/database?parameter=value`. Missing parts come from PGHOST, PGPORT,
+ * PGUSER, PGPASSWORD and PGDATABASE.
+ *
+ * @throws {ConfigError} with a message of one line that contains no part of the URL.
+ */
+export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = process.env): DatabaseTarget {
+  const match = urlPattern.exec(url)
+  if (!match)
+    throw invalid('it must be such as postgres://user:password@host:5432/database, its parts URL-encoded')
+  const [, login = '', authority = '', path = '', query = ''] = match
+  const parameters = readParameters(query)
+  const [user = '', ...password] = login.split(':')
+  const name = parameters.get('user') || decode(user) || environment.PGUSER || userInfo().username
+  const settings: Record<string, string> = {}
+  for (const parameter of ['application_name', 'options', 'search_path']) {
+    const value = parameters.get(parameter)
+    if (value) settings[parameter] = value
+  }
+  const schema = parameters.get('schema')
+  if (schema) settings.search_path = `"${schema.replaceAll('"', '""')}"`
+  const wanted = parameters.get('target_session_attrs')
+  const attributes = sessionAttributes.find((name) => name === wanted)
+  return {
+    hosts: readHosts(authority, parameters, environment),
+    user: name,
+    password: parameters.get('password') ?? (decode(password.join(':')) || environment.PGPASSWORD || ''),
+    database: parameters.get('dbname') || decode(path) || environment.PGDATABASE || name,
+    encryption: readEncryption(parameters),
+    settings,
+    ...(attributes ? { sessionAttributes: attributes } : {})
+  }
+}

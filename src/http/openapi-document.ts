@@ -1,0 +1,174 @@
+/** Improves the OpenAPI document that @fastify/swagger generates, for readers and for client generators. */
+
+type Node = Record<string, unknown>
+
+/** The order in which a newcomer tries the operations: each uses what earlier operations have created. */
+const pathOrder = [
+  '/api/v1/segment',
+  '/api/v1/segments',
+  '/api/v1/segments/user/{user_id}',
+  '/api/v1/segments/users/query',
+  '/api/v1/segments/user/{user_id}/history',
+  '/api/v1/users',
+  '/api/v1/segment/{slug}/users.csv',
+  '/api/v1/segment/{slug}/users',
+  '/api/v1/segment/{slug}',
+  '/api/v1/segments/user/{user_id}/csv',
+  '/api/v1/segments/user/history/{filename}/status',
+  '/api/v1/segments/user/history/{filename}',
+  '/api/v1/reports',
+  '/api/v1/reports/{filename}/status',
+  '/api/v1/reports/{filename}',
+  '/health/live',
+  '/health/ready',
+  '/metrics',
+  '/openapi.json'
+]
+const methodOrder = ['post', 'get', 'put', 'patch', 'delete']
+
+/** Keywords that do not affect which values a schema accepts. */
+const annotations = ['description', 'examples']
+/** Keywords whose values are not schemas. */
+const valueKeywords = ['default', 'enum', 'example', 'examples']
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function nodesIn(value: unknown): Node[] {
+  return isNode(value) ? Object.values(value).filter(isNode) : []
+}
+
+function sortedEntries(node: Node, order: readonly string[]): [string, unknown][] {
+  return Object.entries(node).toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
+}
+
+function describesSame(schema: Node, other: Node): boolean {
+  const [rules, otherRules] = [schema, other].map((each) =>
+    JSON.stringify(Object.entries(each).filter(([keyword]) => !annotations.includes(keyword)))
+  )
+  return rules === otherRules
+}
+
+/**
+ * Collects the schemas that have a title, and replaces them with references. `x-expected`, which holds the wording of
+ * error messages, is dropped.
+ */
+class NamedSchemas {
+  readonly #schemas = new Map<string, Node>()
+
+  /** @throws {Error} if two different schemas have the same title. */
+  replace(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map((element) => this.replace(element))
+    if (!isNode(value)) return value
+    const copy: Node = {}
+    for (const [key, child] of Object.entries(value))
+      if (key !== 'x-expected') copy[key] = valueKeywords.includes(key) ? child : this.replace(child)
+    const { title, ...schema } = copy
+    if (typeof title !== 'string') return copy
+    const known = this.#schemas.get(title)
+    if (known && !describesSame(known, schema)) throw new Error(`two schemas have the title ${title}`)
+    // @fastify/swagger moves the description of a parameter out of its schema.
+    if (known?.['description'] === undefined) this.#schemas.set(title, schema)
+    return { $ref: `#/components/schemas/${title}` }
+  }
+
+  toObject(): Node {
+    return sortByName([...this.#schemas])
+  }
+}
+
+/** A part of the document, and a function that replaces it with a reference. */
+type Place = { part: Node; replace: (reference: Node) => void }
+
+/**
+ * Replaces parts that appear more than once with references. If different parts have the same name, only the first one
+ * that repeats is shared.
+ *
+ * @returns the shared parts by name.
+ */
+function shareParts(section: string, places: Place[], nameOf: (part: Node) => string | undefined): Node {
+  const seen = new Set<string>()
+  const shared = new Map<string, { text: string; part: Node }>()
+  const named = places.flatMap(({ part, replace }) => {
+    const name = nameOf(part)
+    return name === undefined ? [] : [{ name, part, replace, text: JSON.stringify(part) }]
+  })
+  for (const { name, part, text } of named) {
+    if (seen.has(text) && !shared.has(name)) shared.set(name, { text, part })
+    seen.add(text)
+  }
+  for (const { name, replace, text } of named)
+    if (shared.get(name)?.text === text) replace({ $ref: `#/components/${section}/${name}` })
+  return sortByName([...shared].map(([name, { part }]) => [name, part]))
+}
+
+function sortByName(entries: [string, unknown][]): Node {
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function placesIn(container: unknown): Place[] {
+  if (Array.isArray(container))
+    return container.filter(isNode).map((part, index) => ({
+      part,
+      replace: (reference) => {
+        container[index] = reference
+      }
+    }))
+  if (!isNode(container)) return []
+  return Object.entries(container).flatMap(([key, part]) =>
+    isNode(part)
+      ? [{ part, replace: (reference: Node) => Object.assign(container, { [key]: reference }) }]
+      : []
+  )
+}
+
+/** The name of a failure: the name of its schema, without `Error`. */
+function failureName({ content }: Node): string | undefined {
+  return /"#\/components\/schemas\/(\w+)Error"/.exec(JSON.stringify(content ?? null))?.[1]
+}
+
+/** `UserId` for `user_id`. */
+function parameterName({ name }: Node): string {
+  return String(name).replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/**
+ * Moves the example of an optional parameter to its schema. Swagger UI fills in the example of a parameter, but not those
+ * of its schema, so optional parameters stay empty.
+ */
+function tidyParameter(parameter: Node): void {
+  const { schema, example } = parameter
+  if (!isNode(schema)) return
+  // A parameter with a default is always present for the handler, but callers may omit it.
+  const isRequired = parameter['required'] === true && !('default' in schema)
+  if (isRequired) return
+  delete parameter['required']
+  delete parameter['example']
+  schema['examples'] = [example]
+}
+
+/** Changes the document in place. */
+export function tidyDocument(document: { paths?: object; components?: object }): void {
+  const schemas = new NamedSchemas()
+  const paths: Node = {}
+  for (const [path, methods] of sortedEntries({ ...document.paths }, pathOrder)) {
+    if (!isNode(methods)) continue
+    paths[path] = Object.fromEntries(
+      sortedEntries(methods, methodOrder).map(([method, operation]) => [method, schemas.replace(operation)])
+    )
+  }
+  const operations = nodesIn(paths).flatMap(nodesIn)
+  const parameters = operations.flatMap((operation) => placesIn(operation['parameters']))
+  for (const { part } of parameters) tidyParameter(part)
+  const responses = operations.flatMap((operation) => placesIn(operation['responses']))
+  Object.assign(document, {
+    paths,
+    components: {
+      ...document.components,
+      parameters: shareParts('parameters', parameters, parameterName),
+      responses: shareParts('responses', responses, failureName),
+      schemas: schemas.toObject()
+    }
+  })
+}

@@ -1,0 +1,185 @@
+/**
+ * All time limits and bounds of the service. Times are in milliseconds unless the name says otherwise. Limits that
+ * depend on each other are next to each other, the shortest first. An inner wait must end before the outer one, so that
+ * the client gets the actual reason instead of a timeout. `test/limits.test.ts` asserts the order.
+ */
+
+// --- A statement that takes milliseconds ---
+
+/** PostgreSQL cancels a statement that waits longer for a lock. */
+export const LOCK_TIMEOUT_MS = 4_000
+/** PostgreSQL cancels a statement that takes longer. */
+export const STATEMENT_TIMEOUT_MS = 5_000
+/**
+ * PostgreSQL ends a transaction that is idle for longer. Longer than MAX_EVENT_LOOP_DELAY_MS, by which the service may
+ * be late; not longer than a statement, because the transaction holds its locks meanwhile.
+ */
+export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
+/** A connection without an answer for this long after the statement timeout is dead. */
+export const ANSWER_MARGIN_MS = 1_000
+/** The time to establish a connection. */
+export const CONNECT_TIMEOUT_MS = 5_000
+
+/** The maximum number of attempts after brief faults, the first one included. */
+export const MAX_ATTEMPTS = 4
+/** An attempt that fails later than this after the first one has started is not repeated. */
+export const LAST_RETRY_MS = 2_000
+/** The longest random pause before the second attempt. It doubles before each further attempt. */
+export const FIRST_PAUSE_MS = 50
+/** The upper limit of that pause. */
+export const LONGEST_PAUSE_MS = 2_000
+
+// --- A statement over many users ---
+
+/** PostgreSQL cancels a statement that waits longer for a lock. */
+export const BULK_LOCK_TIMEOUT_MS = 60_000
+/** PostgreSQL cancels a statement that takes longer. Sampling from ten million users takes tens of seconds. */
+export const BULK_STATEMENT_TIMEOUT_MS = 600_000
+/** The time to answer a request that waits for such a statement. */
+export const BULK_DEADLINE_MS = BULK_STATEMENT_TIMEOUT_MS + 10_000
+
+// --- A request ---
+
+/** The time in which the head of a request must arrive, and its body. */
+export const ARRIVAL_TIMEOUT_MS = 10_000
+/** The time to answer, from the end of the body. */
+export const REQUEST_DEADLINE_MS = 10_000
+/** The time to answer a probe. */
+export const PROBE_DEADLINE_MS = 2_000
+/** How long a scrape of the metrics waits for the database. Prometheus cancels a scrape after ten seconds. */
+export const SCRAPE_TIMEOUT_MS = 1_000
+/** How long an idle client connection stays open. Longer than load balancers keep it, so that they close it first. */
+export const CLIENT_KEEP_ALIVE_MS = 75_000
+/** A client connection without a byte in either direction for this long is dead: every answer begins earlier. */
+export const CLIENT_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT_MS + 60_000
+/** A download whose client reads nothing for this long is aborted. */
+export const STALL_TIMEOUT_MS = 60_000
+
+/** The maximum size of a request's body. */
+export const MAX_BODY_BYTES = 2 ** 20
+/** Characters of a path parameter. More than Node.js accepts, so that the schema decides about a long parameter. */
+export const MAX_PARAM_LENGTH = 65_536
+
+/**
+ * The maximum number of requests in flight on a route. Further requests are refused at once: queueing them would only
+ * make all of them late. A lower limit would not help lookups: a refusal costs the process more than half of what a
+ * lookup costs, and lookups that arrive together share a query, so with a lower limit the process would do little but
+ * refuse.
+ */
+export const MAX_IN_FLIGHT = 256
+/**
+ * The maximum number of membership changes in flight. Each one waits for the disk on a connection of the pool for
+ * writes; at this limit, the last one waits for three commits before its own. More would not increase the throughput.
+ */
+export const MAX_CHANGES_IN_FLIGHT = 64
+/** The maximum number of users in one lookup query, so that a burst is not one query for which all of it waits. */
+export const MAX_LOOKUP_USERS = 500
+/** If the mean delay of the event loop exceeds this, requests are refused. */
+export const MAX_EVENT_LOOP_DELAY_MS = 1_000
+/** The interval over which that delay is measured. The result applies during the next interval. */
+export const EVENT_LOOP_INTERVAL_MS = 1_000
+
+// --- Uploads and downloads ---
+
+/** An upload is aborted if no byte arrives for this long while the service waits for one. */
+export const UPLOAD_IDLE_TIMEOUT_MS = 30_000
+/** The time in which an upload must arrive completely. */
+export const UPLOAD_TIMEOUT_MS = 3_600_000
+/** The maximum size of an upload: 1 GiB. */
+export const MAX_UPLOAD_BYTES = 2 ** 30
+/** Characters of a line. A longer line is rejected without parsing it, which bounds the memory that an upload takes. */
+export const MAX_LINE_LENGTH = 65_536
+/** The maximum number of rejected lines that the answer shows. */
+export const MAX_SHOWN_LINES = 20
+/** Concurrent uploads of an instance. */
+export const MAX_IMPORTS = 4
+/** The lines of an older import are removed: its instance has crashed. */
+export const IMPORT_LIFETIME_MS = 2 * (UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS)
+/** Concurrent downloads of an instance. Each one holds a connection and a snapshot. */
+export const MAX_DOWNLOADS = 4
+/** Users on one page of a download: up to 200 kB of text. */
+export const DOWNLOAD_PAGE_SIZE = 10_000
+/** PostgreSQL ends the idle transaction of a stalled download, if the service has not aborted it before. */
+export const DOWNLOAD_IDLE_TIMEOUT_MS = STALL_TIMEOUT_MS + 30_000
+/**
+ * The time in which a client must read a download completely. The snapshot of a download prevents vacuuming, so it may
+ * take no longer than other statements over many users. Ten million users then need 17,000 users a second.
+ */
+export const DOWNLOAD_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT_MS
+
+// --- Connections of an instance to PostgreSQL ---
+
+/** Membership lookups nearly always use two. The others are for other reads, and for times when the disk is slow. */
+export const READ_CONNECTIONS = 12
+/** Writes wait for the disk. PostgreSQL commits concurrent ones in groups. */
+export const WRITE_CONNECTIONS = 16
+/** Background jobs that use the pool for bulk work. */
+export const BULK_JOBS = 3
+/** Uploads, downloads and jobs may take minutes; four more are for requests that create, change and show segments. */
+export const BULK_CONNECTIONS = MAX_IMPORTS + MAX_DOWNLOADS + BULK_JOBS + 4
+/** TCP keep-alive: the system probes a silent connection after this many seconds. */
+export const KEEP_ALIVE_SECONDS = 5
+/** A connection for bulk work is closed after being idle for this long. */
+export const IDLE_CONNECTION_TIMEOUT_MS = 60_000
+/** A connection is replaced at a random age between this and twice as much. */
+export const CONNECTION_LIFETIME_MS = 1_800_000
+
+// --- Background jobs ---
+
+/** The pause of a job after a failure. */
+export const JOB_RETRY_MS = 1_000
+/** The shortest pause between two steps. */
+export const MIN_JOB_PAUSE_MS = 5
+/** How often an instance looks for segments to fill or to close that another instance has accepted. */
+export const SEGMENT_JOB_POLL_MS = 5_000
+/** Users that one step adds. Requests that change memberships in the same segment wait for the step. */
+export const ASSIGNMENT_CHUNK_SIZE = 2_000
+/** After this many consecutive failures an assignment has failed. */
+export const MAX_ASSIGNMENT_FAILURES = 5
+/** Periods that one step closes. */
+export const CLOSING_BATCH_SIZE = 500
+/** How often an instance looks for lines that ended imports of other instances have left. */
+export const IMPORT_SWEEP_MS = 60_000
+/** Batches, of 2,000 lines or more, that one step removes. */
+export const IMPORT_SWEEP_SIZE = 20
+/** A list of segments ends early when counting members has taken this long. */
+export const COUNTING_TIMEOUT_MS = 3_000
+
+// --- Reports ---
+
+/** Worker threads of an instance, and so concurrent reports. Each one has a connection. */
+export const MAX_REPORT_THREADS = 2
+/** An idle thread ends after this time. */
+export const REPORT_THREAD_IDLE_TIMEOUT_MS = 10_000
+/** The thread of a report that takes longer is ended: it has lost its connection to the database without notice. */
+export const REPORT_TIMEOUT_MS = 1_800_000
+/** The maximum number of unfinished reports of all instances. */
+export const MAX_UNFINISHED_REPORTS = 1_000
+/** How often an instance looks for reports that were ordered from another instance. */
+export const REPORT_POLL_MS = 1_000
+/** How often expired reports are removed. */
+export const REPORT_SWEEP_MS = 60_000
+/** A file that belongs to no report is removed once it is older than this. */
+export const LEFTOVER_AGE_MS = 600_000
+
+// --- Shutdown ---
+
+/** The time to send the answers to requests that were aborted. */
+export const LAST_ANSWERS_TIMEOUT_MS = 1_000
+/** The time in which the reader of stdout must take the last lines of the log. */
+export const LOG_FLUSH_TIMEOUT_MS = 2_000
+/** The time to send the last spans. Without this limit, an unreachable collector takes ten seconds. */
+export const TRACING_CLOSE_TIMEOUT_MS = 3_000
+/** The time for statements and transactions in progress to end when the pools are closed. */
+export const POOL_CLOSE_TIMEOUT_SECONDS = 5
+/** The time for requests in flight and reports in progress to end. */
+export const DRAIN_TIMEOUT_MS = 20_000
+/** The process ends this long after SHUTDOWN_DELAY at the latest: before the 30 s that orchestrators wait. */
+export const SHUTDOWN_TIMEOUT_MS = 28_000
+
+// --- The log ---
+
+/** Log chunks that may wait for the reader of stdout: 16 MB, three seconds of 20,000 requests a second. */
+export const MAX_LOG_CHUNKS = 256
+/** A fault that affects many requests is logged once in this time. */
+export const FAULT_LOG_INTERVAL_MS = 10_000

@@ -1,0 +1,193 @@
+/** Fills segments in the background. The state is in the table `assignments`, so any instance can take the next step. */
+import type { Slug, Time } from '../../schemas/common.ts'
+import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { isTransient } from '../database/faults.ts'
+import { lockSegment } from '../database/locks.ts'
+import { transaction } from '../database/transaction.ts'
+import { MAX_ASSIGNMENT_FAILURES } from '../limits.ts'
+import { countShare, sampleUsers } from './sampling.ts'
+
+/** The result of one step of an assignment. */
+export type AssignmentStep = {
+  slug: Slug
+  /** Consecutive failures, this one included; 0 if the step succeeded. */
+  attempt: number
+  /** Why the step failed; null if it succeeded. */
+  error: string | null
+}
+
+type Assignment = {
+  segment_id: number
+  status: 'queued' | 'running'
+  requested_at: Time
+  attempt: number
+}
+
+type FilledSegment = { slug: Slug; share: number; created_by: string | null; is_live: boolean }
+
+/** A step failed for another reason than a transient fault of the database. */
+class FailedStep extends Error {
+  readonly assignment: Assignment
+  readonly slug: Slug
+
+  constructor(assignment: Assignment, slug: Slug, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.assignment = assignment
+    this.slug = slug
+  }
+}
+
+/**
+ * Takes one step of an unfinished assignment: samples its users, or adds the next `chunkSize` of them. A failed step is
+ * retried after a pause; after {@link MAX_ASSIGNMENT_FAILURES} consecutive failures the assignment has failed. Any
+ * number of instances may call this at any time.
+ *
+ * @returns undefined if there was nothing to do.
+ * @throws {Error} a transient fault of the database. Then the step was not taken.
+ */
+export async function continueAssignment(pool: Pool, chunkSize: number): Promise<AssignmentStep | undefined> {
+  try {
+    return await transaction(pool, (sql) => takeStep(sql, chunkSize), { settings: { work_mem: '64MB' } })
+  } catch (error) {
+    if (!(error instanceof FailedStep)) throw error
+    return recordFailure(pool, error)
+  }
+}
+
+async function takeStep(sql: Sql, chunkSize: number): Promise<AssignmentStep | undefined> {
+  const [assignment] = await sql<Assignment[]>`
+    select segment_id, status, ${formatTime(sql, 'requested_at')} as requested_at, attempt
+    from assignments
+    where status in ('queued', 'running')
+      and run_at <= now()
+    order by assignments.requested_at
+    limit 1
+    for update skip locked`
+  if (!assignment) return undefined
+  if (assignment.status === 'running') await lockSegment(sql, assignment.segment_id)
+  const [segment] = await sql<[FilledSegment]>`
+    select slug, selection::double precision as share, created_by, deleted_at is null as is_live
+    from segments
+    where id = ${assignment.segment_id}`
+  try {
+    if (!segment.is_live) await endAssignment(sql, assignment.segment_id, 'cancelled')
+    else if (assignment.status === 'queued') await sampleChunks(sql, assignment, segment.share, chunkSize)
+    else await addChunk(sql, assignment.segment_id, segment.created_by)
+  } catch (error) {
+    throw isTransient(error) ? error : new FailedStep(assignment, segment.slug, error)
+  }
+  return { slug: segment.slug, attempt: 0, error: null }
+}
+
+/** Samples from the users who were known when the segment was created. */
+async function sampleChunks(
+  sql: Sql,
+  { segment_id, requested_at }: Assignment,
+  share: number,
+  chunkSize: number
+): Promise<void> {
+  const sampling = await countShare(sql, share, requested_at)
+  const [sampled] = await sql<[{ users: number }]>`
+    with chunks as (
+      insert into assignment_chunks (segment_id, chunk, user_ids)
+      select ${segment_id}, (place - 1) / ${chunkSize}::bigint, array_agg(id order by id)
+      from (
+        select id, row_number() over (order by id) as place
+        from (${sampleUsers(sql, sampling)}) sampled
+      ) placed
+      group by 2
+      returning cardinality(user_ids) as users
+    )
+    select coalesce(sum(users), 0)::double precision as users from chunks`
+  if (sampled.users !== sampling.goal)
+    throw new Error(`sampled ${sampled.users} instead of ${sampling.goal} users`)
+  await sql`
+    update assignments
+    set status = 'running',
+      target = ${sampling.goal},
+      attempt = 0,
+      error = null
+    where segment_id = ${segment_id}`
+}
+
+/** Adds the next users, or ends the assignment if there are none. */
+async function addChunk(sql: Sql, segmentId: number, actor: string | null): Promise<void> {
+  const [chunk] = await sql<{ user_ids: string; users: number }[]>`
+    delete from assignment_chunks
+    where segment_id = ${segmentId}
+      and chunk = (select min(chunk) from assignment_chunks where segment_id = ${segmentId})
+    returning user_ids::text, cardinality(user_ids) as users`
+  if (!chunk) {
+    await endAssignment(sql, segmentId, 'done')
+    return
+  }
+  // Users whom a request added or removed meanwhile stay as that request left them.
+  await sql`
+    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+    select id, ${segmentId}, clock_timestamp(), 'selection', ${actor}
+    from users
+    where id = any (${chunk.user_ids}::text::bigint[])
+      and not exists (
+        select
+        from assignment_exceptions
+        where segment_id = ${segmentId}
+          and user_id = users.id
+      )
+    order by id
+    on conflict (user_id, segment_id) where removed_at is null do nothing`
+  await sql`
+    update assignments
+    set assigned = assigned + ${chunk.users},
+      attempt = 0,
+      error = null
+    where segment_id = ${segmentId}`
+}
+
+/**
+ * Ends an assignment. Unless the segment is deleted, users whom a request removed before they were ever in it stay
+ * exceptions: without a membership, nothing else records that they must not be sampled.
+ */
+async function endAssignment(
+  sql: Sql,
+  segmentId: number,
+  status: 'done' | 'cancelled' | 'failed'
+): Promise<void> {
+  await sql`
+    update assignments
+    set status = ${status}
+    where segment_id = ${segmentId}`
+  await sql`
+    delete from assignment_chunks
+    where segment_id = ${segmentId}`
+  await sql`
+    delete from assignment_exceptions
+    where segment_id = ${segmentId}
+      and (
+        ${status === 'cancelled'}
+        or exists (
+          select
+          from memberships
+          where segment_id = ${segmentId}
+            and user_id = assignment_exceptions.user_id
+        )
+      )`
+}
+
+/** Schedules the next attempt after a pause that grows, or marks the assignment as failed. */
+function recordFailure(pool: Pool, { assignment, slug, message }: FailedStep): Promise<AssignmentStep> {
+  const { segment_id, attempt } = assignment
+  const failures = attempt + 1
+  return transaction(pool, async (sql) => {
+    // The condition on `attempt` is false if another instance has taken the step meanwhile.
+    const { count } = await sql`
+      update assignments
+      set attempt = ${failures},
+        error = ${message},
+        run_at = clock_timestamp() + make_interval(secs => ${4 ** attempt})
+      where segment_id = ${segment_id}
+        and status in ('queued', 'running')
+        and attempt = ${attempt}`
+    if (count > 0 && failures >= MAX_ASSIGNMENT_FAILURES) await endAssignment(sql, segment_id, 'failed')
+    return { slug, attempt: failures, error: message }
+  })
+}

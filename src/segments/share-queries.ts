@@ -1,0 +1,249 @@
+/** Creates segments with a random share of the users, and changes the share of a segment. */
+import type { Slug, Time } from '../../schemas/common.ts'
+import type { ChangeSegmentBody, CreateSegmentBody, SegmentChange } from '../../schemas/segments.ts'
+import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { lockPopulation, lockSegment } from '../database/locks.ts'
+import { nextMoment, toTimestamp } from '../database/times.ts'
+import { transaction } from '../database/transaction.ts'
+import { countShare, sampleUsers } from './sampling.ts'
+
+/**
+ * Sorts and joins may have as many rows as there are users, so they get more memory. For a segment that is newer than
+ * the statistics, the planner would expect a single member and might compare each user with all members. A generic plan
+ * expects as many members as an average segment has.
+ */
+const SETTINGS = { work_mem: '64MB', plan_cache_mode: 'force_generic_plan', jit: 'off' }
+
+/**
+ * Creates a segment. With `selection`, it samples exactly ceil(selection × number of users) of the users known at that
+ * moment; the product is computed in decimal arithmetic.
+ *
+ * @param segment the slug is in upper case; `selection` is a share from 0 to 1.
+ * @param later whether the users are added in the background (see `continueAssignment`) instead of in this transaction.
+ * @param actor the name of the API key.
+ * @returns false if the slug is taken, even by a deleted segment.
+ */
+export async function createSegment(
+  pool: Pool,
+  segment: CreateSegmentBody,
+  later: boolean,
+  actor: string | null
+): Promise<boolean> {
+  const share = segment.selection
+  if (share === undefined) return (await insertSegment(pool, segment, actor)) !== undefined
+
+  return transaction(
+    pool,
+    async (sql) => {
+      if (segment.enroll_new_users) await lockPopulation(sql)
+      const created = await insertSegment(sql, segment, actor)
+      if (!created) return false
+      if (later) await insertAssignment(sql, created)
+      else await addShare(sql, created, share)
+      return true
+    },
+    { settings: SETTINGS }
+  )
+}
+
+type CreatedSegment = { id: number; created_at: Time }
+
+async function insertSegment(
+  sql: Sql,
+  { slug, selection, description, enroll_new_users = false }: CreateSegmentBody,
+  actor: string | null
+): Promise<CreatedSegment | undefined> {
+  // `not exists` comes first because every conflict would use up a value of the id's sequence.
+  const [created] = await sql<CreatedSegment[]>`
+    insert into segments (slug, selection, description, enroll_new_users, created_at, created_by)
+    select
+      ${slug}, ${selection === undefined ? null : String(selection)}::text::numeric, ${description ?? null},
+      ${enroll_new_users}, clock_timestamp(), ${actor}
+    where not exists (select from segments where slug = ${slug})
+    on conflict (slug) do nothing
+    returning id, ${formatTime(sql, 'created_at')} as created_at`
+  return created
+}
+
+async function insertAssignment(sql: Sql, { id, created_at }: CreatedSegment): Promise<void> {
+  await sql`
+    insert into assignments (segment_id, requested_at)
+    values (${id}, ${toTimestamp(sql, created_at)})`
+}
+
+/** Samples the share and adds it. The memberships begin when the segment is created. */
+async function addShare(sql: Sql, { id, created_at }: CreatedSegment, share: number): Promise<void> {
+  const sampling = await countShare(sql, share)
+  // Sorted by id, so that the indexes grow in order.
+  const { count } = await sql`
+    insert into memberships (user_id, segment_id, added_at)
+    select id, ${id}, ${toTimestamp(sql, created_at)}
+    from (${sampleUsers(sql, sampling)}) sampled
+    order by id`
+  if (count !== sampling.goal) throw new Error(`sampled ${count} instead of ${sampling.goal} users`)
+  await sql`
+    insert into assignments (segment_id, requested_at, status, target, assigned)
+    values (${id}, ${toTimestamp(sql, created_at)}, 'done', ${count}, ${count})`
+}
+
+/** Why a segment was not changed. */
+type Refusal = 'not_found' | 'no_selection' | 'filling'
+
+/**
+ * Changes a segment. With a new share, it also changes the members, until exactly ceil(selection × number of users) of
+ * them are sampled or enrolled:
+ *
+ * - If there are too few, random users are added. Explicitly removed users are never sampled again.
+ * - If there are too many and the share was lowered, random sampled or enrolled members are removed. Explicitly added
+ *   members stay. If the share was raised or repeated, nobody is removed, even if enrollment has added more users than
+ *   the share asks for.
+ *
+ * All of this refers to one moment, which is read under the segment's lock: it decides who is a member, and the change
+ * takes effect at it.
+ *
+ * @param change fields that are undefined stay as they are. A `description` of null removes the description.
+ * @returns how many users were added and removed, or why nothing has changed.
+ */
+export function changeSegment(
+  pool: Pool,
+  slug: Slug,
+  { selection, description, enroll_new_users }: ChangeSegmentBody,
+  actor: string | null
+): Promise<SegmentChange | Refusal> {
+  const share = selection === undefined ? null : String(selection)
+  return transaction(
+    pool,
+    async (sql) => {
+      if (enroll_new_users) await lockPopulation(sql)
+      const [named] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
+      if (!named) return 'not_found'
+      const { id } = named
+      await lockSegment(sql, id)
+      const [current] = await sql<{ has_share: boolean; is_filling: boolean; is_lowered: boolean | null }[]>`
+        select
+          selection is not null as has_share,
+          status in ('queued', 'running') as is_filling,
+          ${share}::text::numeric < selection as is_lowered
+        from segments
+        left join assignments on segment_id = segments.id
+        where segments.id = ${id}
+          and deleted_at is null`
+      if (!current) return 'not_found'
+      if (enroll_new_users && selection === undefined && !current.has_share) return 'no_selection'
+      if (selection !== undefined && current.is_filling) return 'filling'
+
+      await sql`
+        update segments
+        set selection = coalesce(${share}::text::numeric, selection),
+          description = case when ${description !== undefined} then ${description ?? null} else description end,
+          enroll_new_users = coalesce(${enroll_new_users ?? null}, enroll_new_users)
+        where id = ${id}`
+      if (selection === undefined) return { added: 0, removed: 0 }
+
+      const at = await nextMoment(sql, id)
+      const surplus = await countSurplus(sql, id, selection, at)
+      if (surplus < 0) return { added: await addRandomMembers(sql, id, -surplus, at, actor), removed: 0 }
+      if (surplus === 0 || !current.is_lowered) return { added: 0, removed: 0 }
+      return { added: 0, removed: await removeRandomMembers(sql, id, surplus, at, actor) }
+    },
+    { settings: SETTINGS }
+  )
+}
+
+/** The members at a given time who were sampled or enrolled. */
+function sampledMembers(sql: Sql, segmentId: number, at: Time) {
+  return sql`
+    open_periods
+    where segment_id = ${segmentId}
+      and (expires_at is null or expires_at > ${toTimestamp(sql, at)})
+      and added_cause in ('selection', 'enrollment')`
+}
+
+/** Counts the sampled and enrolled members beyond what the share asks for; negative if there are too few. */
+async function countSurplus(sql: Sql, segmentId: number, share: number, at: Time): Promise<number> {
+  const [row] = await sql<[{ sampled: number }]>`
+    select count(*)::double precision as sampled
+    from ${sampledMembers(sql, segmentId, at)}`
+  const { goal } = await countShare(sql, share)
+  return row.sampled - goal
+}
+
+/**
+ * Adds random users who are not members at the given time and were never explicitly removed.
+ *
+ * @returns how many were added: `count`, or fewer if there are not enough such users.
+ */
+async function addRandomMembers(
+  sql: Sql,
+  segmentId: number,
+  count: number,
+  at: Time,
+  actor: string | null
+): Promise<number> {
+  // An expired membership stays open until its end is written, and would block a new one.
+  await sql`
+    update memberships
+    set removed_at = greatest(added_at, expires_at)
+    where segment_id = ${segmentId}
+      and removed_at is null
+      and expires_at <= ${toTimestamp(sql, at)}`
+  // The new memberships must begin after these ends. If the clock has gone back, an end may be later than `at`.
+  const addedAt = await nextMoment(sql, segmentId)
+  const added = await sql`
+    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+    select id, ${segmentId}, ${toTimestamp(sql, addedAt)}, 'selection', ${actor}
+    from (
+      select id
+      from users
+      where not exists (
+          select
+          from open_periods
+          where segment_id = ${segmentId}
+            and user_id = users.id
+        )
+        and not exists (
+          select
+          from ended_periods
+          where segment_id = ${segmentId}
+            and user_id = users.id
+            and ended_cause in ('request', 'import')
+        )
+        and not exists (
+          select
+          from assignment_exceptions
+          where segment_id = ${segmentId}
+            and user_id = users.id
+        )
+      order by random()
+      limit ${count}
+    ) sampled
+    order by id`
+  return added.count
+}
+
+/** Removes `count` random members who were sampled or enrolled. */
+async function removeRandomMembers(
+  sql: Sql,
+  segmentId: number,
+  count: number,
+  at: Time,
+  actor: string | null
+): Promise<number> {
+  // `any (array(…))` makes PostgreSQL find each user through an index.
+  const removed = await sql`
+    update memberships
+    set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
+      removed_cause = 'selection_lowered',
+      removed_by = ${actor}
+    where segment_id = ${segmentId}
+      and removed_at is null
+      and user_id = any (
+        array(
+          select user_id
+          from ${sampledMembers(sql, segmentId, at)}
+          order by random()
+          limit ${count}
+        )
+      )`
+  return removed.count
+}

@@ -1,0 +1,81 @@
+import t, { type Test } from 'tap'
+import * as limits from '../src/limits.ts'
+
+/** Asserts that each value is less than the next one. */
+function areInOrder(t: Test, message: string, ...times: number[]): void {
+  t.same(
+    times.filter((time, index) => index > 0 && time <= (times[index - 1] ?? 0)),
+    [],
+    `${message}: ${times.join(' < ')}`
+  )
+}
+
+t.test('an inner wait ends before the outer one', async (t) => {
+  const {
+    LOCK_TIMEOUT_MS,
+    STATEMENT_TIMEOUT_MS,
+    ANSWER_MARGIN_MS,
+    REQUEST_DEADLINE_MS,
+    DRAIN_TIMEOUT_MS,
+    SHUTDOWN_TIMEOUT_MS,
+    BULK_LOCK_TIMEOUT_MS,
+    BULK_STATEMENT_TIMEOUT_MS,
+    BULK_DEADLINE_MS,
+    CLIENT_TIMEOUT_MS
+  } = limits
+  const answerTimeout = STATEMENT_TIMEOUT_MS + ANSWER_MARGIN_MS
+  areInOrder(
+    t,
+    'a request',
+    LOCK_TIMEOUT_MS,
+    STATEMENT_TIMEOUT_MS,
+    answerTimeout,
+    answerTimeout + limits.LAST_RETRY_MS,
+    REQUEST_DEADLINE_MS,
+    DRAIN_TIMEOUT_MS,
+    SHUTDOWN_TIMEOUT_MS,
+    30_000
+  )
+  areInOrder(
+    t,
+    'a request for bulk work',
+    BULK_LOCK_TIMEOUT_MS,
+    BULK_STATEMENT_TIMEOUT_MS,
+    BULK_STATEMENT_TIMEOUT_MS + ANSWER_MARGIN_MS,
+    BULK_DEADLINE_MS,
+    CLIENT_TIMEOUT_MS
+  )
+  areInOrder(
+    t,
+    'a transaction without statements',
+    limits.MAX_EVENT_LOOP_DELAY_MS,
+    limits.IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    REQUEST_DEADLINE_MS
+  )
+  areInOrder(t, 'a connection', limits.CONNECT_TIMEOUT_MS, REQUEST_DEADLINE_MS)
+  areInOrder(
+    t,
+    'an upload',
+    limits.UPLOAD_IDLE_TIMEOUT_MS,
+    limits.UPLOAD_TIMEOUT_MS,
+    limits.UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS
+  )
+  areInOrder(t, 'a download', limits.STALL_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS)
+  areInOrder(t, 'a report', BULK_STATEMENT_TIMEOUT_MS, limits.REPORT_TIMEOUT_MS)
+  areInOrder(t, 'a scrape', limits.SCRAPE_TIMEOUT_MS, limits.PROBE_DEADLINE_MS)
+  areInOrder(t, 'the pauses of retries', limits.FIRST_PAUSE_MS, limits.LONGEST_PAUSE_MS + 1)
+})
+
+t.test('the steps of a shutdown fit into its time limit', async (t) => {
+  const steps =
+    limits.DRAIN_TIMEOUT_MS +
+    limits.LAST_ANSWERS_TIMEOUT_MS +
+    limits.POOL_CLOSE_TIMEOUT_SECONDS * 1000 +
+    limits.LOG_FLUSH_TIMEOUT_MS
+  t.ok(steps <= limits.SHUTDOWN_TIMEOUT_MS, `${steps} ms`)
+})
+
+t.test('operations that may take minutes leave connections for other bulk work', async (t) => {
+  const long = limits.MAX_IMPORTS + limits.MAX_DOWNLOADS + limits.BULK_JOBS
+  t.ok(limits.BULK_CONNECTIONS > long, `${limits.BULK_CONNECTIONS} > ${long}`)
+})
