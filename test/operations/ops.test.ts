@@ -6,12 +6,12 @@ import { startService } from '../support/service.ts'
 const read = (name: string) => readFile(new URL(`../../ops/${name}`, import.meta.url), 'utf8')
 const metric = /\b(?:user_segments|http|nodejs|process)_[a-z_]+\b/g
 
-t.test('what ops/ asks for is there', async (t) => {
+t.test('the metrics that ops/ uses exist', async (t) => {
   const service = await startService(t)
   await service.getSegments(1)
   const { body } = await service.app.inject('/metrics')
   const types = new Map([...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]))
-  // A histogram is asked for by its parts, and only a histogram has them.
+  // Queries name the parts of a histogram, which only a histogram has.
   const exposed = new Set(
     [...types].flatMap(([name, type]) =>
       type === 'histogram' ? ['bucket', 'sum', 'count'].map((part) => `${name}_${part}`) : [name]
@@ -34,15 +34,15 @@ t.test('what ops/ asks for is there', async (t) => {
     })
   }
 
-  t.test('and every metric of ours is in the README', async (t) => {
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+  t.test('every metric of the service is documented', async (t) => {
+    const page = await readFile(new URL('../../docs/monitoring.md', import.meta.url), 'utf8')
     const ours = [...types.keys()].filter((name) => /^(user_segments|http)_/.test(name ?? ''))
     t.ok(ours.length > 10)
-    for (const name of ours) t.match(readme, `\`${name}\``)
+    for (const name of ours) t.match(page, `\`${name}\``)
   })
 })
 
-t.test('the dashboard can be imported: it names no source and no panel twice', async (t) => {
+t.test('the dashboard can be imported: it names no data source, and each panel id is unique', async (t) => {
   const dashboard = JSON.parse(await read('grafana-dashboard.json'))
   const panels: { id: number; type: string; datasource?: { uid: string }; targets?: { expr: string }[] }[] =
     dashboard.panels
@@ -54,7 +54,7 @@ t.test('the dashboard can be imported: it names no source and no panel twice', a
   }
 })
 
-t.test('every alert says what is wrong and how bad that is', async (t) => {
+t.test('every alert has a description and a severity', async (t) => {
   const rules = (await read('alerts.yml')).split(/^ {6}- alert: /m).slice(1)
   t.ok(rules.length >= 7)
   for (const rule of rules) {
