@@ -91,6 +91,11 @@ export const MAX_UPLOAD_BYTES = 2 ** 30
 export const MAX_LINE_LENGTH = 65_536
 /** The maximum number of rejected lines that the answer shows. */
 export const MAX_SHOWN_LINES = 20
+/**
+ * From this number of lines on, joins of an import read all users. With a million users, that takes as long as looking up
+ * each user of the import.
+ */
+export const LARGE_IMPORT_LINES = 200_000
 /** Concurrent uploads of an instance. */
 export const MAX_IMPORTS = 4
 /** The lines of an older import are removed: its instance has crashed. */

@@ -4,14 +4,22 @@ import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { lockSegment, sharePopulation, shareSegments } from '../database/locks.ts'
 import { nextMoment, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
+import { LARGE_IMPORT_LINES } from '../limits.ts'
 import { checkLines, importedUsers, type LateLines, type StoredLines } from './line-queries.ts'
 
 /**
- * Sorts and joins have as many rows as the upload; what exceeds `work_mem` goes to disk. For an import or a segment
- * that is newer than the statistics, the planner would expect a single row and might compare each user with all others.
- * A generic plan expects as many rows as an average import or segment has.
+ * Sorts and joins have as many rows as the upload, so they get more memory. An import, and often its segment, are newer than
+ * the statistics, so the planner would expect a single row of each and might compare each user with all others. A generic
+ * plan expects as many as others have; that may still be few, so for a large upload it must not look up users one by one.
  */
-const SETTINGS = { work_mem: '64MB', plan_cache_mode: 'force_generic_plan', jit: 'off' }
+function chooseSettings({ stored }: StoredLines): Record<string, string> {
+  return {
+    work_mem: '64MB',
+    jit: 'off',
+    plan_cache_mode: 'force_generic_plan',
+    enable_nestloop: stored < LARGE_IMPORT_LINES ? 'on' : 'off'
+  }
+}
 
 /** Whether the segment exists and is not deleted. */
 export async function existsSegment(sql: Sql, slug: Slug): Promise<boolean> {
@@ -72,7 +80,7 @@ export function importMembers(
       await exceptUsers(sql, options, segmentId, at)
       return { added, newUsers, late }
     },
-    { settings: SETTINGS }
+    { settings: chooseSettings(options) }
   )
 }
 
@@ -110,7 +118,7 @@ export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): 
       await exceptUsers(sql, options, segmentId, at)
       return removed.count
     },
-    { settings: SETTINGS }
+    { settings: chooseSettings(options) }
   )
 }
 
@@ -133,7 +141,7 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
       if (countOnly) return countNewUsers(sql, options, at)
       return enrollingIds ? makeUsersKnown(sql, options, enrollingIds, at) : 0
     },
-    { settings: SETTINGS }
+    { settings: chooseSettings(options) }
   )
 }
 
