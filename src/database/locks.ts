@@ -1,12 +1,13 @@
 /**
  * The locks that writes take: PostgreSQL advisory locks, held until the transaction ends.
- * `migrations/functions/change_user_segments.sql` takes the same locks.
+ * `migrations/functions/change_user_segments.sql` and `deleteSegment` take the same locks in SQL of their own.
  *
  * A transaction takes its locks in the order below, and the locks of several segments in the order of their ids. This
  * order prevents deadlocks.
  *
  * A statement sees what was committed before the statement began, not what was committed while it waited for a lock. So
- * one statement takes the lock, and a later statement reads what the lock protects.
+ * one statement takes the lock, and a later statement reads what the lock protects. A function that is called in between,
+ * such as `next_moment`, counts as a later statement.
  *
  * 1. Population, (3, 0). Shared: users become known. Exclusive: a segment starts to enroll new users. Each user is
  *    therefore either known, and may be sampled for the segment's share, or enrolled when first seen; never both or

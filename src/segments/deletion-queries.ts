@@ -1,7 +1,7 @@
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
-import { lockSegment, tryLockClosing } from '../database/locks.ts'
-import { nextMoment, toTimestamp } from '../database/times.ts'
+import { tryLockClosing } from '../database/locks.ts'
+import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 
 /**
@@ -10,24 +10,28 @@ import { transaction } from '../database/transaction.ts'
  *
  * @returns false if the segment does not exist or is already deleted.
  */
-export function deleteSegment(pool: Pool, slug: Slug, actor: string | null): Promise<boolean> {
-  return transaction(pool, async (sql) => {
-    const [segment] = await sql<{ id: number }[]>`
-      select id
+export async function deleteSegment(sql: Sql, slug: Slug, actor: string | null): Promise<boolean> {
+  // One statement, so that no other request waits for round trips under the lock. `next_moment` is called when the lock is
+  // held, and sees what was committed before.
+  const { count } = await sql`
+    with locked as materialized (
+      select id, pg_advisory_xact_lock(1, id)::text as lock
       from segments
       where slug = ${slug}
-        and deleted_at is null`
-    if (!segment) return false
-    await lockSegment(sql, segment.id)
-    const at = await nextMoment(sql, segment.id)
-    const { count } = await sql`
-      update segments
-      set deleted_at = greatest(${toTimestamp(sql, at)}, created_at),
-        deleted_by = ${actor}
-      where id = ${segment.id}
-        and deleted_at is null`
-    return count > 0
-  })
+        and deleted_at is null
+    ),
+    moment as materialized (
+      select id, next_moment(id) as at
+      from locked
+      where lock is not null
+    )
+    update segments
+    set deleted_at = greatest(at, created_at),
+      deleted_by = ${actor}
+    from moment
+    where segments.id = moment.id
+      and deleted_at is null`
+  return count > 0
 }
 
 /** The progress of closing the periods of deleted segments: the last user whose period has been closed. */
