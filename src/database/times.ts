@@ -43,12 +43,14 @@ export function toTimestamp(sql: Sql, time: Time | null | undefined) {
 }
 
 /**
- * Returns the time at which a change of many members of a segment takes effect: now, but always later than the latest
- * removal from it, even if the server's clock has gone back. The caller holds the segment's lock.
+ * Returns the time at which a change of many members of a segment takes effect: always later than the latest removal from
+ * it, even if the server's clock has gone back. The caller holds the segment's lock.
+ *
+ * @param from the earliest time; null: now.
  */
-export async function nextMoment(sql: Sql, segmentId: number): Promise<Time> {
+export async function nextMoment(sql: Sql, segmentId: number, from: Time | null = null): Promise<Time> {
   const [row] = await sql<[{ moment: Time }]>`
     select ${formatTime(sql, 'moment')} as moment
-    from next_moment(${segmentId}) as moment`
+    from next_moment(${segmentId}, coalesce(${toTimestamp(sql, from)}, clock_timestamp())) as moment`
   return row.moment
 }

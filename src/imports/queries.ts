@@ -279,7 +279,7 @@ async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, a
         and memberships.expires_at is distinct from imported.expires_at`
   // If the clock has gone back, an expired membership may have begun, and so ended, after `at`. The new ones begin
   // later.
-  const addedAt = await nextMoment(sql, segmentId)
+  const addedAt = await nextMoment(sql, segmentId, at)
   const { count } = await sql`
     insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
     select user_id, ${segmentId}, ${toTimestamp(sql, addedAt)}, expires_at, 'import', ${options.actor}

@@ -188,7 +188,7 @@ async function addRandomMembers(
       and removed_at is null
       and expires_at <= ${toTimestamp(sql, at)}`
   // The new memberships must begin after these ends. If the clock has gone back, an end may be later than `at`.
-  const addedAt = await nextMoment(sql, segmentId)
+  const addedAt = await nextMoment(sql, segmentId, at)
   const added = await sql`
     insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
     select id, ${segmentId}, ${toTimestamp(sql, addedAt)}, 'selection', ${actor}

@@ -35,7 +35,7 @@ t.test('each function has one definition, in the file of its name', async (t) =>
 t.test('functions get their definitions again, unless a newer version has migrated', async (t) => {
   const { sql, url } = await createDatabase(t)
   const replace = () => sql`
-    create or replace function next_moment(p_segment_id integer) returns timestamptz language sql return 'epoch'::timestamptz`
+    create or replace function next_moment(p_segment_id integer, p_from timestamptz default now()) returns timestamptz language sql return 'epoch'::timestamptz`
   const isReplaced = async () => {
     const [row] = await sql`select next_moment(1) = 'epoch' as replaced`
     return row?.['replaced']

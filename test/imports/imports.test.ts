@@ -393,3 +393,16 @@ t.test('anything but an upload is refused', async (t) => {
     undefined
   ])
 })
+
+t.test('users of an upload become known, enrolled and members at one moment', async (t) => {
+  const service = await startService(t)
+  await service.post('/api/v1/segment', { slug: 'ALL', selection: 1, enroll_new_users: true })
+  await service.createSegment('A')
+  t.match(await accountOf(service, 'segment/A/users', '1\n2\n'), { added: 2, new_users: 2 })
+  t.same(
+    await service.sql`
+      select count(*)::integer as periods, count(distinct added_at)::integer as moments, min(added_at) = min(created_at) as known
+      from memberships, users`,
+    [{ periods: 8, moments: 1, known: true }]
+  )
+})
