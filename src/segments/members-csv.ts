@@ -66,6 +66,8 @@ async function sendMembers(
   csv: PassThrough,
   onFirstPage: () => void
 ): Promise<void> {
+  // Waited for once, as each wait for an event adds listeners.
+  const closed = once(csv, 'close').catch(() => {})
   let after = '0'
   while (!csv.destroyed) {
     const page = await selectMemberLines(sql, segmentId, after, DOWNLOAD_PAGE_SIZE)
@@ -76,6 +78,6 @@ async function sendMembers(
     }
     after = page.upto
     const isTaken = csv.write(page.lines)
-    if (!isTaken) await Promise.race([once(csv, 'drain'), once(csv, 'close')])
+    if (!isTaken) await Promise.race([once(csv, 'drain'), closed])
   }
 }
