@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { appendFile, chmod, cp, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -91,6 +92,12 @@ t.test(
     const secondDatabase = await waitFor(second, /psql 'postgres:.*@([\d.:]+)\/segments'/)
     await waitUntil(() => isRefused(secondAddress), Boolean)
     await waitUntil(() => isRefused(`http://${secondDatabase}`), Boolean)
+    // PostgreSQL refuses connections while it still writes its last files; it removes this one when it ends.
+    const pidFile = join(data, 'data/postmaster.pid')
+    await waitUntil(
+      async () => existsSync(pidFile),
+      (exists) => !exists
+    )
     t.pass('nothing outlives one that is killed')
   }
 )
