@@ -49,6 +49,7 @@ create table memberships (
   added_at timestamptz not null default now(),
   removed_at timestamptz check (removed_at >= added_at),
   expires_at timestamptz,
+  initial_expires_at timestamptz,
   added_cause change_cause check (added_cause in ('request', 'selection', 'enrollment', 'import')),
   added_by text,
   removed_cause change_cause check (removed_cause in ('request', 'import', 'selection_lowered')),
@@ -65,6 +66,9 @@ create table memberships (
 comment on table memberships is
   'One row is one period of a user in a segment. Periods are ended, never deleted. A period is open while removed_at '
   'is null, even if it has expired or its segment has been deleted.';
+comment on column memberships.expires_at is 'As last set.';
+comment on column memberships.initial_expires_at is
+  'Null unless the expiry has been set again. Then it is the expiry with which the period began; infinity means none.';
 comment on column memberships.added_cause is
   'Null in most rows. Null means `selection` if the period began when the segment was created with a share, otherwise '
   '`request`.';
@@ -94,6 +98,24 @@ create index memberships_of_segment on memberships (segment_id, user_id) include
 -- Finds the latest removal in a segment (see next_moment).
 create index memberships_removed on memberships (segment_id, removed_at) where removed_at is not null;
 
+create table expiry_changes (
+  user_id bigint not null,
+  segment_id integer not null,
+  set_at timestamptz not null,
+  expires_at timestamptz,
+  cause change_cause check (cause = 'import'),
+  actor text,
+  primary key (user_id, segment_id, set_at)
+);
+
+comment on table expiry_changes is
+  'One row each time the expiry of an open period was set again. What was recorded before stays as it was.';
+comment on column expiry_changes.expires_at is 'The expiry that was set; null if the period became permanent.';
+comment on column expiry_changes.cause is 'Null means `request`.';
+
+-- Finds the latest change in a segment (see next_moment).
+create index expiry_changes_of_segment on expiry_changes (segment_id, set_at);
+
 -- The views below are the only definition of "active", and of when and why a period began and ended. A period ends at
 -- the earliest of three moments: its removal, its expiry and the deletion of its segment. After an expiry or a
 -- deletion, a later write copies that moment to removed_at; the end and its cause stay the same.
@@ -109,6 +131,8 @@ select
   ) as added_cause,
   case when m.added_cause is null and m.added_at = s.created_at then s.created_by else m.added_by end as added_by,
   m.expires_at,
+  case when m.initial_expires_at is null then m.expires_at else nullif(m.initial_expires_at, 'infinity') end
+    as initial_expires_at,
   m.removed_at,
   m.removed_cause,
   m.removed_by,
@@ -127,6 +151,7 @@ select
     as ended_at,
   (deleted_at is null and (expires_at is null or expires_at > now())) as active,
   expires_at,
+  initial_expires_at,
   added_cause,
   added_by,
   case least(expires_at, deleted_at)
@@ -152,6 +177,7 @@ select
   greatest(added_at, least(removed_at, expires_at, deleted_at)) as ended_at,
   false as active,
   expires_at,
+  initial_expires_at,
   added_cause,
   added_by,
   case least(removed_at, expires_at, deleted_at)
@@ -173,7 +199,7 @@ union all
 select * from ended_periods;
 
 -- `rank` orders the entries of one user in one segment at the same moment: the end of a period (0), the beginning of
--- the next (1), and the end of a period that ends at the moment it began (2).
+-- the next (1), an expiry that is set again (2), and the end of a period that ends at the moment it began (3).
 create view history as
 select
   user_id,
@@ -184,8 +210,21 @@ select
   1 as rank,
   added_cause as cause,
   added_by as actor,
-  expires_at
+  initial_expires_at as expires_at
 from periods
+union all
+select
+  e.user_id,
+  e.segment_id,
+  s.slug,
+  'expiry_set',
+  e.set_at,
+  2,
+  coalesce(e.cause, 'request'),
+  e.actor,
+  e.expires_at
+from expiry_changes e
+join segments s on s.id = e.segment_id
 union all
 select
   user_id,
@@ -193,27 +232,48 @@ select
   slug,
   'delete',
   ended_at,
-  case when ended_at > added_at then 0 else 2 end,
+  case when ended_at > added_at then 0 else 3 end,
   ended_cause,
   ended_by,
   null
 from periods
 where not active;
 
+create table segment_changes (
+  id bigint generated always as identity primary key,
+  segment_id integer not null,
+  operation text not null check (operation in ('created', 'changed', 'filled', 'deleted')),
+  changed_at timestamptz not null,
+  actor text,
+  changes jsonb not null default '{}',
+  added bigint not null default 0,
+  removed bigint not null default 0
+);
+
+comment on table segment_changes is 'The record of each segment: who created, changed, filled and deleted it.';
+comment on column segment_changes.changes is
+  'The properties that changed: a JSON object with `from` and `to` for each.';
+comment on column segment_changes.added is 'How many users the change added to the segment.';
+
+create index segment_changes_of_segment on segment_changes (segment_id, id);
+
 create table assignments (
   segment_id integer primary key,
   requested_at timestamptz not null default now(),
   status text not null default 'queued' check (status in ('queued', 'running', 'done', 'cancelled', 'failed')),
   target bigint check (target is not null or status in ('queued', 'cancelled', 'failed')),
-  assigned bigint not null default 0 check (assigned <= target and (assigned = target or status <> 'done')),
+  assigned bigint not null default 0 check (assigned <= target),
+  added bigint not null default 0,
   attempt integer not null default 0,
   run_at timestamptz not null default now(),
   error text
 );
 
 comment on table assignments is
-  'The state of filling a segment with a random share of the users, one row per segment created with a share.';
+  'The state of filling a segment with the share of the users that was last asked for, one row per segment with a share.';
 comment on column assignments.target is 'The number of sampled users; null until they have been sampled.';
+comment on column assignments.assigned is 'How many of the sampled users have been dealt with.';
+comment on column assignments.added is 'How many of them the filling has added; the others had been changed by requests.';
 comment on column assignments.attempt is 'Consecutive failures. After five, the status is `failed`.';
 
 create index assignments_unfinished on assignments (requested_at) where status in ('queued', 'running');

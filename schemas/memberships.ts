@@ -85,36 +85,69 @@ export const SegmentsOfUsersSchema = Type.Unsafe<SegmentsOfUsersText>(
   )
 )
 
+const expiryFields = {
+  expires_at: Type.Optional(
+    describe(TimeSchema, {
+      description:
+        'When the memberships in `segments_to_add` expire. Without it and without `ttl_seconds` they are permanent.',
+      examples: ['2100-01-01T00:00:00Z']
+    })
+  ),
+  ttl_seconds: Type.Optional(
+    Type.Integer({
+      description:
+        'The same as `expires_at`, in seconds from now, up to ten years of 365 days. Only one of the two may be given.',
+      minimum: 1,
+      maximum: 315_360_000,
+      'x-expected': 'an integer from 1 to 315360000',
+      examples: [86_400]
+    })
+  )
+}
+
+/** A segment to add, with an expiry of its own. */
+const ExpiringSegmentSchema = closedObject(
+  {
+    slug: SlugSchema,
+    expires_at: Type.Optional(
+      describe(TimeSchema, {
+        description: 'When this membership expires.',
+        examples: ['2100-01-01T00:00:00Z']
+      })
+    ),
+    ttl_seconds: Type.Optional(
+      describe(expiryFields.ttl_seconds, { description: 'The same as `expires_at`, in seconds from now.' })
+    )
+  },
+  {
+    title: 'ExpiringSegment',
+    description:
+      'A segment to add. Its `expires_at` or `ttl_seconds` takes precedence over that of the request; with neither, that ' +
+      'of the request applies.',
+    examples: [{ slug: 'PROMO_5', ttl_seconds: 86_400 }]
+  }
+)
+
 export const ChangeUserSegmentsBodySchema = closedObject(
   {
     segments_to_add: Type.Optional(
-      Type.Array(SlugSchema, {
-        description:
-          'Segments to add the user to. The expiry of a segment the user is already in is set again.'
-      })
+      Type.Array(
+        Type.Union([SlugSchema, ExpiringSegmentSchema], {
+          title: 'SegmentToAdd',
+          description: 'A slug, or a segment with an expiry of its own.'
+        }),
+        {
+          description:
+            'Segments to add the user to. The expiry of a segment the user is already in is set again.'
+        }
+      )
     ),
     segments_to_delete: Type.Optional(
       Type.Array(SlugSchema, {
         description: 'Segments to remove the user from. One the user is not in is no error.'
       })
     ),
-    expires_at: Type.Optional(
-      describe(TimeSchema, {
-        description:
-          'When the memberships in `segments_to_add` expire. Without it and without `ttl_seconds` they are permanent.',
-        examples: ['2100-01-01T00:00:00Z']
-      })
-    ),
-    ttl_seconds: Type.Optional(
-      Type.Integer({
-        description:
-          'The same as `expires_at`, in seconds from now, up to ten years of 365 days. Only one of the two may be given.',
-        minimum: 1,
-        maximum: 315_360_000,
-        'x-expected': 'an integer from 1 to 315360000',
-        examples: [86_400]
-      })
-    )
+    ...expiryFields
   },
   {
     title: 'ChangeUserSegments',
@@ -152,7 +185,9 @@ const causes = [
 export const TimelineEntrySchema = Type.Object(
   {
     slug: SlugSchema,
-    operation: stringEnum(['add', 'delete']),
+    operation: stringEnum(['add', 'delete', 'expiry_set'], {
+      description: '`expiry_set`: the expiry of the running membership was set again.'
+    }),
     time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
     cause: stringEnum(causes, {
       description:
@@ -164,10 +199,15 @@ export const TimelineEntrySchema = Type.Object(
       description: 'The name of the API key. Null for an expiry, and if no key was needed.'
     }),
     expires_at: nullable(AnsweredTimeSchema, {
-      description: 'Of an `add`: when the membership expires, as last set. Null if it does not.'
+      description:
+        'Of an `add`: the expiry with which the membership began. Of an `expiry_set`: the expiry that was set. Null if ' +
+        'there is none.'
     })
   },
-  { title: 'TimelineEntry', description: 'One addition to a segment, or one removal.' }
+  {
+    title: 'TimelineEntry',
+    description: 'One addition to a segment, one removal, or one change of an expiry.'
+  }
 )
 export type TimelineEntry = Static<typeof TimelineEntrySchema>
 
@@ -198,3 +238,74 @@ export const TimelineSchema = page('entries', TimelineEntrySchema, {
     }
   ]
 })
+
+const membershipFields = {
+  added_at: describe(AnsweredTimeSchema, { description: 'When the membership began.' }),
+  expires_at: nullable(AnsweredTimeSchema, {
+    description: 'When it expires, as set at that moment. Null if it does not.'
+  }),
+  cause: stringEnum(['request', 'selection', 'enrollment', 'import'], {
+    description:
+      'Why it began. `request`: a change of this user; `import`: an upload of many users; `selection`: sampled for a ' +
+      'share of the users; `enrollment`: sampled when first seen.'
+  }),
+  actor: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' })
+}
+
+export const UserMembershipsSchema = Type.Object(
+  {
+    memberships: Type.Array(
+      Type.Object(
+        { slug: SlugSchema, ...membershipFields },
+        { title: 'Membership', description: 'A segment the user is in, since when, until when and why.' }
+      )
+    )
+  },
+  {
+    title: 'UserMemberships',
+    description: "The user's memberships, in the order the segments were created.",
+    examples: [
+      {
+        memberships: [
+          {
+            slug: 'PROMO_5',
+            added_at: '2026-11-17T08:51:00.123456Z',
+            expires_at: null,
+            cause: 'selection',
+            actor: 'marketing'
+          }
+        ]
+      }
+    ]
+  }
+)
+export type UserMembership = Static<typeof UserMembershipsSchema>['memberships'][number]
+
+export const MemberParamsSchema = closedObject({ slug: SlugSchema, user_id: UserIdSchema })
+
+export const MembershipStateSchema = Type.Object(
+  {
+    member: Type.Boolean({
+      description: 'Whether the user is in the segment now. If not, it is the only field.'
+    }),
+    added_at: Type.Optional(membershipFields.added_at),
+    expires_at: Type.Optional(membershipFields.expires_at),
+    cause: Type.Optional(membershipFields.cause),
+    actor: Type.Optional(membershipFields.actor)
+  },
+  {
+    title: 'MembershipState',
+    description: 'Whether a user is in a segment, since when, until when and why.',
+    examples: [
+      {
+        member: true,
+        added_at: '2026-11-17T08:51:00.123456Z',
+        expires_at: null,
+        cause: 'request',
+        actor: 'marketing'
+      },
+      { member: false }
+    ]
+  }
+)
+export type MembershipState = Static<typeof MembershipStateSchema>

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
   closedObject,
@@ -107,7 +107,10 @@ export const AssignmentSchema = Type.Object(
         '`queued` until the users have been sampled; `running` until all have been added; `cancelled` if the ' +
         'segment was deleted before that; `failed` if adding them failed five times in a row (the log says why).'
     }),
-    assigned: Type.Integer({ description: 'Sampled users who have been dealt with.' }),
+    assigned: Type.Integer({
+      description:
+        'Sampled users who have been dealt with. Fewer than `target` if too few users could be sampled.'
+    }),
     target: nullable(Type.Integer(), {
       description: 'Sampled users: ceil(selection × number of users). Null while `queued`.'
     })
@@ -115,8 +118,8 @@ export const AssignmentSchema = Type.Object(
   {
     title: 'Assignment',
     description:
-      'The progress of adding the share of the users that the creation asked for. Later changes of the share take ' +
-      'effect at once and do not appear here.'
+      'The progress of adding the share of the users that was last asked for. A changed share takes effect at once, so its ' +
+      'status is `done`.'
   }
 )
 
@@ -134,7 +137,7 @@ export const SegmentSchema = Type.Object(
     deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the segment is deleted.' }),
     members: Type.Integer({ description: 'The number of users in the segment now.' }),
     assignment: Type.Union([AssignmentSchema, Type.Null()], {
-      description: 'Null if the creation asked for no `selection`.'
+      description: 'Null if no `selection` was ever asked for.'
     })
   },
   {
@@ -215,4 +218,60 @@ export const MembersCsvSchema = Type.Unsafe<Readable>(
       'The ids of the users, ascending, one per line. The header is there even if there are no users.',
     examples: ['user_id\n10\n9223372036854775807\n']
   })
+)
+
+const change = <T extends TSchema>(value: T) => Type.Optional(Type.Object({ from: value, to: value }))
+
+export const SegmentEntrySchema = Type.Object(
+  {
+    operation: stringEnum(['created', 'changed', 'filled', 'deleted'], {
+      description: '`filled`: all users of the share have been added in the background.'
+    }),
+    time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
+    actor: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' }),
+    changes: Type.Object(
+      {
+        selection: change(nullable(Type.Number())),
+        description: change(nullable(Type.String())),
+        enroll_new_users: change(nullable(Type.Boolean()))
+      },
+      { description: 'The properties that changed. `from` is null when the segment was created.' }
+    ),
+    added: Type.Integer({ description: 'Users whom it added to the segment.' }),
+    removed: Type.Integer({ description: 'Users whom it removed from the segment.' })
+  },
+  { title: 'SegmentEntry', description: 'What happened to a segment.' }
+)
+export type SegmentEntry = Static<typeof SegmentEntrySchema>
+
+export const SegmentHistorySchema = page('entries', SegmentEntrySchema, {
+  title: 'SegmentHistory',
+  description: 'What happened to the segment, oldest first.',
+  examples: [
+    {
+      entries: [
+        {
+          operation: 'created',
+          time: '2026-11-17T08:51:00.123456Z',
+          actor: 'marketing',
+          changes: { selection: { from: null, to: 0.2 } },
+          added: 20_000,
+          removed: 0
+        },
+        {
+          operation: 'changed',
+          time: '2026-11-18T10:00:00.000000Z',
+          actor: 'marketing',
+          changes: { selection: { from: 0.2, to: 0.1 } },
+          added: 0,
+          removed: 10_000
+        }
+      ],
+      next_cursor: null
+    }
+  ]
+})
+
+export const SegmentHistoryQuerySchema = closedObject(
+  pageParameters('WyJyZWNvcmQvQVZJVE9fVk9JQ0VfTUVTU0FHRVMiLCIyIl0')
 )

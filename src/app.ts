@@ -27,6 +27,7 @@ import {
   MAX_BODY_BYTES,
   MAX_PARAM_LENGTH
 } from './limits.ts'
+import { recordRoutes } from './memberships/record-routes.ts'
 import { membershipRoutes } from './memberships/routes.ts'
 import { healthRoutes } from './operations/health.ts'
 import { metricsRoutes } from './operations/metrics.ts'
@@ -83,6 +84,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl }) => 
   })
   await app.register(segmentRoutes)
   await app.register(membershipRoutes)
+  await app.register(recordRoutes)
   await app.register(importRoutes)
   await app.register(reportRoutes, { publicUrl })
 }

@@ -1,10 +1,11 @@
 -- Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
 --
--- Slugs are in upper case, and each appears once. Added memberships expire at p_expires_at, or p_ttl seconds after they
--- begin, or never. If the user is already in a segment to add, only the expiry changes.
+-- Slugs are in upper case, and each appears once. The nth added membership expires at the nth time of p_expiries, or the
+-- nth number of p_ttls seconds after it begins, or never. If the user is already in a segment to add, only the expiry
+-- changes, and that is recorded in expiry_changes.
 --
 -- Returns true if the change took effect. Otherwise nothing has changed: false means that a slug names no segment or a
--- deleted one, null that p_expires_at is not in the future.
+-- deleted one, null that a time of p_expiries is not in the future.
 --
 -- A new user joins each segment that enrolls new users, with the probability `selection` of that segment, unless the
 -- request names the segment. Imports do the same (src/imports/queries.ts).
@@ -17,8 +18,8 @@ create or replace function change_user_segments(
   p_user_id bigint,
   p_add text[],
   p_delete text[],
-  p_expires_at timestamptz default null,
-  p_ttl integer default null,
+  p_expiries timestamptz[] default null,
+  p_ttls integer[] default null,
   p_actor text default null
 )
 returns boolean
@@ -33,7 +34,9 @@ declare
   filling_ids integer[];
   last_change timestamptz;
   changed_at timestamptz;
-  expiry timestamptz;
+  expiries timestamptz[];
+  renewed_ids integer[];
+  renewed_expiries timestamptz[];
 begin
   if is_new then
     perform pg_advisory_xact_lock_shared(3, 0);
@@ -54,7 +57,7 @@ begin
   from (select distinct id from unnest(named_ids || enrolling_ids) as id order by id) s;
 
   select
-    array_agg(id) filter (where slug = any(p_add)),
+    array_agg(id order by array_position(p_add, slug)) filter (where slug = any(p_add)),
     array_agg(id) filter (where slug = any(p_delete)),
     array_agg(id) filter (where status in ('queued', 'running'))
   into add_ids, delete_ids, filling_ids
@@ -73,16 +76,24 @@ begin
 
   -- The time is read after the lock is taken. It is later than every earlier change of the user in these segments, even
   -- if the server's clock has gone back, for example after a failover to a server whose clock is behind.
-  select max(greatest(added_at, removed_at))
+  select greatest(
+      max(greatest(added_at, removed_at)),
+      (select max(set_at) from expiry_changes where user_id = p_user_id and segment_id = any(named_ids))
+    )
   into last_change
   from memberships
   where user_id = p_user_id
     and segment_id = any(named_ids);
 
   changed_at := greatest(clock_timestamp(), last_change + interval '1 microsecond');
-  expiry := coalesce(p_expires_at, changed_at + make_interval(secs => p_ttl));
-  if expiry <= changed_at then
-    return null;
+  if p_expiries is not null or p_ttls is not null then
+    select array_agg(coalesce(expires_at, changed_at + make_interval(secs => ttl)) order by place)
+    into expiries
+    from unnest(p_expiries, p_ttls) with ordinality as e (expires_at, ttl, place);
+
+    if changed_at >= any(expiries) then
+      return null;
+    end if;
   end if;
 
   insert into users (id, created_at) values (p_user_id, changed_at) on conflict do nothing;
@@ -99,22 +110,46 @@ begin
   end if;
 
   -- Ends the memberships to remove, and expired ones that are added again below. Sets the expiry of the others.
-  update memberships
-  set removed_at = case
-      when segment_id = any(delete_ids) or expires_at <= changed_at
-        then greatest(added_at, least(changed_at, expires_at))
-    end,
-    removed_by = case when segment_id = any(delete_ids) then p_actor end,
-    expires_at = case
-      when segment_id = any(delete_ids) or expires_at <= changed_at then expires_at
-      else expiry
-    end
-  where user_id = p_user_id
-    and removed_at is null
-    and (segment_id = any(delete_ids) or (segment_id = any(add_ids) and expires_at is distinct from expiry));
+  with changed as (
+    update memberships
+    set removed_at = case
+        when segment_id = any(delete_ids) or expires_at <= changed_at
+          then greatest(added_at, least(changed_at, expires_at))
+      end,
+      removed_by = case when segment_id = any(delete_ids) then p_actor end,
+      expires_at = case
+        when segment_id = any(delete_ids) or expires_at <= changed_at then expires_at
+        else expiries[array_position(add_ids, segment_id)]
+      end,
+      initial_expires_at = case
+        when segment_id = any(delete_ids) or expires_at <= changed_at then initial_expires_at
+        else coalesce(initial_expires_at, expires_at, 'infinity')
+      end
+    where user_id = p_user_id
+      and removed_at is null
+      and (
+        segment_id = any(delete_ids)
+        or (
+          segment_id = any(add_ids)
+          and expires_at is distinct from expiries[array_position(add_ids, segment_id)]
+        )
+      )
+    returning segment_id, expires_at, removed_at
+  )
+  select array_agg(segment_id), array_agg(expires_at)
+  into renewed_ids, renewed_expiries
+  from changed
+  where removed_at is null;
+
+  if renewed_ids is not null then
+    insert into expiry_changes (user_id, segment_id, set_at, expires_at, actor)
+    select p_user_id, segment_id, changed_at, expires_at, p_actor
+    from unnest(renewed_ids, renewed_expiries) as renewed (segment_id, expires_at);
+  end if;
 
   insert into memberships (user_id, segment_id, added_at, expires_at, added_by)
-  select p_user_id, unnest(add_ids), changed_at, expiry, p_actor
+  select p_user_id, segment_id, changed_at, expires_at, p_actor
+  from unnest(add_ids, expiries) as added (segment_id, expires_at)
   on conflict (user_id, segment_id) where removed_at is null do nothing;
 
   if filling_ids is not null then

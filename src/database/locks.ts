@@ -9,18 +9,36 @@
  * one statement takes the lock, and a later statement reads what the lock protects. A function that is called in between,
  * such as `next_moment`, counts as a later statement.
  *
- * 1. Population, (3, 0). Shared: users become known. Exclusive: a segment starts to enroll new users. Each user is
+ * 1. Erasure, (4, 0). Shared: many users are read, and rows with their ids are written. Exclusive: a user is erased. No row
+ *    with the id is therefore written after the erasure.
+ * 2. Population, (3, 0). Shared: users become known. Exclusive: a segment starts to enroll new users. Each user is
  *    therefore either known, and may be sampled for the segment's share, or enrolled when first seen; never both or
  *    neither.
- * 2. Segment, (1, id). Shared: single memberships in the segment change. Exclusive: the segment is deleted, or many of
+ * 3. Segment, (1, id). Shared: single memberships in the segment change. Exclusive: the segment is deleted, or many of
  *    its memberships change.
- * 3. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
+ * 4. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
  *    segment's lock exclusively.
  *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
  * segments.
  */
+import type { UserId } from '../../schemas/common.ts'
 import type { Sql } from './connect.ts'
+
+/** Takes the erasure lock exclusively: nobody changes the memberships of many users until the transaction ends. */
+export async function lockErasure(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock(4, 0)`
+}
+
+/** Takes the erasure lock shared: no user is erased until the transaction ends. */
+export async function shareErasure(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock_shared(4, 0)`
+}
+
+/** Takes the user's lock exclusively: nobody else changes the user's memberships until the transaction ends. */
+export async function lockUser(sql: Sql, userId: UserId): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${userId}::bigint)`
+}
 
 /** Takes the population lock exclusively: no user becomes known until the transaction ends. */
 export async function lockPopulation(sql: Sql): Promise<void> {

@@ -1,7 +1,7 @@
 /** Applies uploads, each in one transaction, after their lines have been stored in the table `import_lines`. */
 import type { Slug, Time } from '../../schemas/common.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
-import { lockSegment, sharePopulation, shareSegments } from '../database/locks.ts'
+import { lockSegment, shareErasure, sharePopulation, shareSegments } from '../database/locks.ts'
 import { nextMoment, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { LARGE_IMPORT_LINES } from '../limits.ts'
@@ -65,6 +65,7 @@ export function importMembers(
   return transaction(
     pool,
     async (sql) => {
+      if (!countOnly) await shareErasure(sql)
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, segmentId)
@@ -96,6 +97,7 @@ export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): 
   return transaction(
     pool,
     async (sql) => {
+      if (!countOnly) await shareErasure(sql)
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
       if (!countOnly) await lockSegment(sql, segmentId)
@@ -133,6 +135,7 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
   return transaction(
     pool,
     async (sql) => {
+      if (!countOnly) await shareErasure(sql)
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, null)
       const [{ at }] = await sql<[{ at: Time }]>`
         select ${formatTime(sql, 'now')} as at
@@ -269,14 +272,21 @@ async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, a
       and memberships.expires_at <= ${toTimestamp(sql, at)}`
   if (options.hasExpiries)
     await sql`
-      update memberships
-      set expires_at = imported.expires_at
-      from (${importedUsers(sql, options, at)}) imported
-      where segment_id = ${segmentId}
-        and memberships.user_id = imported.user_id
-        and removed_at is null
-        and imported.expires_at is not null
-        and memberships.expires_at is distinct from imported.expires_at`
+      with renewed as (
+        update memberships
+        set expires_at = imported.expires_at,
+          initial_expires_at = coalesce(initial_expires_at, memberships.expires_at, 'infinity')
+        from (${importedUsers(sql, options, at)}) imported
+        where segment_id = ${segmentId}
+          and memberships.user_id = imported.user_id
+          and removed_at is null
+          and imported.expires_at is not null
+          and memberships.expires_at is distinct from imported.expires_at
+        returning memberships.user_id, added_at, memberships.expires_at
+      )
+      insert into expiry_changes (user_id, segment_id, set_at, expires_at, cause, actor)
+      select user_id, ${segmentId}, greatest(added_at, ${toTimestamp(sql, at)}), expires_at, 'import', ${options.actor}
+      from renewed`
   // If the clock has gone back, an expired membership may have begun, and so ended, after `at`. The new ones begin
   // later.
   const addedAt = await nextMoment(sql, segmentId, at)

@@ -1,7 +1,7 @@
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../schemas/memberships.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
-import { toTimestamp } from '../database/times.ts'
+import { normalizeTime, toTimestamp } from '../database/times.ts'
 
 /**
  * Reads the active segments of many users as JSON text, which the API sends unchanged. Slugs need no escaping.
@@ -120,31 +120,40 @@ export async function selectTimeline(
 
 export type UserSegmentsChange = {
   /** Slugs in upper case. Each appears once, either here or in `remove`. */
-  add: Slug[]
+  add: AddedSegment[]
   remove: Slug[]
-  /** When the added memberships expire. Never together with `timeToLive`. */
-  expiresAt?: Time | undefined
-  /** Seconds after which the added memberships expire. */
-  timeToLive?: number | undefined
   /** The name of the API key. */
   actor: string | null
+}
+
+export type AddedSegment = {
+  slug: Slug
+  /** When the membership expires. Never together with `timeToLive`. */
+  expiresAt?: Time | undefined
+  /** Seconds after which the membership expires. */
+  timeToLive?: number | undefined
 }
 
 /**
  * Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
  *
- * @returns `not_found` if a slug names no segment or a deleted one, `expiry_passed` if the expiry is not in the future.
+ * @returns `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry is not in the future.
  * In both cases nothing has changed.
  */
 export async function changeUserSegments(
   sql: Sql,
   userId: UserId,
-  { add, remove, expiresAt, timeToLive, actor }: UserSegmentsChange
+  { add, remove, actor }: UserSegmentsChange
 ): Promise<'changed' | 'not_found' | 'expiry_passed'> {
+  const expire = add.some(({ expiresAt, timeToLive }) => (expiresAt ?? timeToLive) !== undefined)
   const [{ changed }] = await sql<[{ changed: boolean | null }]>`
     select change_user_segments(
-      ${userId}, ${add}::text[], ${remove}::text[],
-      ${toTimestamp(sql, expiresAt)}, ${timeToLive ?? null}, ${actor}
+      ${userId},
+      ${add.map(({ slug }) => slug)}::text[],
+      ${remove}::text[],
+      ${expire ? add.map(({ expiresAt }) => (expiresAt && normalizeTime(expiresAt)) ?? null) : null}::text[]::timestamptz[],
+      ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
+      ${actor}
     ) as changed`
   if (changed === null) return 'expiry_passed'
   return changed ? 'changed' : 'not_found'

@@ -29,7 +29,7 @@ import { changeUserSegments, selectSegmentsAt, selectSegmentsOfUsers, selectTime
 /** Fewer queries mean larger batches, which cost less per user. A query takes 1 to 3 ms if its pages are in memory. */
 const LOOKUP_BATCHES = { concurrency: 2, maxWait: 5 }
 
-const positionParts = [/^\d{1,17}$/, /^[012]$/, /^\d{1,10}$/].map(
+const positionParts = [/^\d{1,17}$/, /^[0123]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
 )
 
@@ -37,6 +37,17 @@ const positionParts = [/^\d{1,17}$/, /^[012]$/, /^\d{1,10}$/].map(
 function startOf(dayOrTime: string | undefined): Time | null {
   if (dayOrTime === undefined) return null
   return normalizeTime(dayOrTime) ?? `${dayOrTime}T00:00:00.000000Z`
+}
+
+/** @param within the path of the object in the body. @throws {ApiError} if both fields are given. */
+function checkExpiry(
+  { expires_at, ttl_seconds }: { expires_at?: Time | undefined; ttl_seconds?: number | undefined },
+  within: string
+): void {
+  if (expires_at !== undefined && ttl_seconds !== undefined)
+    throw invalidRequest(
+      `body fields (${within}expires_at, ${within}ttl_seconds): only one of them may be given`
+    )
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -86,8 +97,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getUserHistory',
         summary: "Get a user's history",
         description:
-          'The additions and removals of the user, oldest first, each with its cause and its actor, one page at a ' +
-          'time. New entries come at the end. The interval includes `from` and excludes `to`.',
+          'The additions and removals of the user, and the changes of an expiry, oldest first, each with its cause and ' +
+          'its actor, one page at a time. New entries come at the end; older ones never change. The interval includes ' +
+          '`from` and excludes `to`.',
         tags: ['segments'],
         params: UserParamsSchema,
         querystring: TimelineQuerySchema,
@@ -154,9 +166,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'Adds the user to segments and removes the user from others, all or nothing. The first such call makes ' +
           'the user known. Two calls for one user take effect one after the other.\n\n' +
-          'With `expires_at` or `ttl_seconds` the memberships in `segments_to_add` expire at exactly that moment. ' +
-          'For a segment the user is already in, the expiry is set again: without either field, the membership ' +
-          'becomes permanent.',
+          'With `expires_at` or `ttl_seconds` the memberships in `segments_to_add` expire at exactly that moment. An ' +
+          'element of `segments_to_add` may be an object with an expiry of its own. For a segment the user is already ' +
+          'in, the expiry is set again, which the history records: without an expiry, the membership becomes permanent.',
         tags: ['segments'],
         params: UserParamsSchema,
         body: ChangeUserSegmentsBodySchema,
@@ -181,25 +193,24 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { body, actor } = request
       const { segments_to_add = [], segments_to_delete = [], expires_at, ttl_seconds } = body
-      if (expires_at !== undefined && ttl_seconds !== undefined)
-        throw invalidRequest('body fields (expires_at, ttl_seconds): only one of them may be given')
+      checkExpiry({ expires_at, ttl_seconds }, '')
       if ((expires_at ?? ttl_seconds) !== undefined && segments_to_add.length === 0)
         throw invalidRequest('body field (segments_to_add) must name what is to expire')
-      const add = segments_to_add.map((slug) => slug.toUpperCase())
+      const add = segments_to_add.map((segment, index) => {
+        const named = typeof segment === 'string' ? { slug: segment } : segment
+        checkExpiry(named, `segments_to_add[${index}].`)
+        const hasExpiry = (named.expires_at ?? named.ttl_seconds) !== undefined
+        const { expires_at, ttl_seconds } = hasExpiry ? named : body
+        return { slug: named.slug.toUpperCase(), expiresAt: expires_at, timeToLive: ttl_seconds }
+      })
       const remove = segments_to_delete.map((slug) => slug.toUpperCase())
       const seen = new Set<string>()
-      for (const slug of [...add, ...remove]) {
+      for (const slug of [...add.map(({ slug }) => slug), ...remove]) {
         if (seen.has(slug)) throw duplicateSlug(slug)
         seen.add(slug)
       }
       const { user_id: userId } = request.params
-      const change = {
-        add,
-        remove,
-        expiresAt: expires_at,
-        timeToLive: ttl_seconds,
-        actor: actor?.name ?? null
-      }
+      const change = { add, remove, actor: actor?.name ?? null }
       const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
       if (outcome === 'not_found') throw segmentsNotFound()
       if (outcome === 'expiry_passed') throw expiryPassed()

@@ -6,6 +6,7 @@ import type { Histogram } from 'prom-client'
 import type { Sql } from '../database/connect.ts'
 import { retryUntilDone } from '../database/retry.ts'
 import { MAX_REPORT_THREADS, REPORT_THREAD_IDLE_TIMEOUT_MS, REPORT_TIMEOUT_MS } from '../limits.ts'
+import { hideUserIds } from '../telemetry/request-log.ts'
 import { ReportFailure, toReportFailure } from './failure.ts'
 import {
   claimReport,
@@ -119,7 +120,7 @@ export class ReportGenerator {
   async #generate(job: ReportJob, end: AbortController): Promise<void> {
     const { filename, token, attempt, request_id } = job
     const { sql, log: parentLog } = this.#options
-    const log = parentLog.child({ report: filename, attempt, request_id })
+    const log = parentLog.child({ report: hideUserIds(filename), attempt, request_id })
     const progress = new SharedArrayBuffer(8)
     const overdue = setTimeout(() => end.abort('overdue' satisfies End), REPORT_TIMEOUT_MS)
     const done = new AbortController()

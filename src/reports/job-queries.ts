@@ -230,3 +230,21 @@ export async function selectUnknownTokens(sql: Sql, tokens: string[]): Promise<s
     where not exists (select from reports where reports.token = unknown.token)`
   return rows.map(({ token }) => token)
 }
+
+/**
+ * Deletes the reports that may contain a user: those of the user, of a segment and of all users. An attempt in progress
+ * then finds that it has lost its report, and removes its file.
+ *
+ * @returns the reports that have a file.
+ */
+export async function deleteReportsOf(
+  sql: Sql,
+  userId: UserId
+): Promise<{ filename: string; token: string }[]> {
+  const reports = await sql<{ filename: string; token: string | null }[]>`
+    delete from reports
+    where user_id is null
+      or user_id = ${userId}
+    returning filename, token`
+  return reports.flatMap(({ filename, token }) => (token === null ? [] : [{ filename, token }]))
+}

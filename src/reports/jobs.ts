@@ -2,6 +2,7 @@ import { access, constants, mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
+import type { UserId } from '../../schemas/common.ts'
 import { ConfigError } from '../config.ts'
 import { BackgroundJob } from '../database/background-job.ts'
 import type { Sql } from '../database/connect.ts'
@@ -16,8 +17,9 @@ import {
   REPORT_SWEEP_MS
 } from '../limits.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { hideUserIds } from '../telemetry/request-log.ts'
 import { ReportGenerator } from './generator.ts'
-import { expireReports, selectUnknownTokens } from './job-queries.ts'
+import { deleteReportsOf, expireReports, selectUnknownTokens } from './job-queries.ts'
 import {
   type OrderedReport,
   orderReport,
@@ -157,7 +159,7 @@ export class ReportJobs {
     if (status !== 'ready' || token === null) throw reportPending(filename)
     const stored = await this.#storage.read(storedName(filename, token))
     if (stored) return stored
-    this.#log.error({ report: filename, token }, 'the file of a finished report is lost')
+    this.#log.error({ report: hideUserIds(filename), token }, 'the file of a finished report is lost')
     throw reportNotFound(filename)
   }
 
@@ -174,6 +176,25 @@ export class ReportJobs {
     }
     await this.#removeUnknown(names)
     return expired.length > 0
+  }
+
+  /**
+   * Erases the reports that may contain a user.
+   *
+   * @param erase erases the user's rows. It calls its argument in its transaction.
+   * @returns what `erase` returns.
+   */
+  async eraseReportsOf(
+    userId: UserId,
+    erase: (deleteReports: (sql: Sql) => Promise<void>) => Promise<boolean>
+  ): Promise<boolean> {
+    let deleted: { filename: string; token: string }[] = []
+    const isErased = await erase(async (sql) => {
+      deleted = await deleteReportsOf(sql, userId)
+    })
+    // After the transaction: nobody can find these files any more. If the process crashes here, the sweep removes them.
+    for (const { filename, token } of deleted) await this.#storage.remove(storedName(filename, token))
+    return isErased
   }
 
   /** Waits up to `timeout` milliseconds for the reports in progress, then returns unfinished ones to the queue. */

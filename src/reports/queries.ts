@@ -146,6 +146,7 @@ export function selectHistory(sql: Sql, { userId, segment, from, to }: ReportReq
       select user_id, slug, operation, happened_at
       from history
       where ${subject}
+        and operation in ('add', 'delete')
         and happened_at >= ${from}::date::timestamp at time zone 'utc'
         and happened_at < ${to}::date::timestamp at time zone 'utc'
       order by happened_at, rank, user_id, segment_id

@@ -5,7 +5,7 @@ import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 
 /**
- * Deletes a segment, which ends every membership in it. This updates one row, however many members there are. It waits
+ * Deletes a segment, which ends every membership in it. This writes two rows, however many members there are. It waits
  * for changes of the members that are in progress.
  *
  * @returns false if the segment does not exist or is already deleted.
@@ -24,13 +24,19 @@ export async function deleteSegment(sql: Sql, slug: Slug, actor: string | null):
       select id, next_moment(id) as at
       from locked
       where lock is not null
+    ),
+    deleted as (
+      update segments
+      set deleted_at = greatest(at, created_at),
+        deleted_by = ${actor}
+      from moment
+      where segments.id = moment.id
+        and deleted_at is null
+      returning segments.id, deleted_at
     )
-    update segments
-    set deleted_at = greatest(at, created_at),
-      deleted_by = ${actor}
-    from moment
-    where segments.id = moment.id
-      and deleted_at is null`
+    insert into segment_changes (segment_id, operation, changed_at, actor)
+    select id, 'deleted', deleted_at, ${actor}
+    from deleted`
   return count > 0
 }
 

@@ -2,7 +2,7 @@
 import type { Slug, Time } from '../../schemas/common.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { isTransient } from '../database/faults.ts'
-import { lockSegment } from '../database/locks.ts'
+import { lockSegment, shareErasure } from '../database/locks.ts'
 import { transaction } from '../database/transaction.ts'
 import { MAX_ASSIGNMENT_FAILURES } from '../limits.ts'
 import { countShare, sampleUsers } from './sampling.ts'
@@ -55,6 +55,7 @@ export async function continueAssignment(pool: Pool, chunkSize: number): Promise
 }
 
 async function takeStep(sql: Sql, chunkSize: number): Promise<AssignmentStep | undefined> {
+  await shareErasure(sql)
   const [assignment] = await sql<Assignment[]>`
     select segment_id, status, ${formatTime(sql, 'requested_at')} as requested_at, attempt
     from assignments
@@ -119,10 +120,15 @@ async function addChunk(sql: Sql, segmentId: number, actor: string | null): Prom
     returning user_ids::text, cardinality(user_ids) as users`
   if (!chunk) {
     await endAssignment(sql, segmentId, 'done')
+    await sql`
+      insert into segment_changes (segment_id, operation, changed_at, actor, added)
+      select ${segmentId}, 'filled', clock_timestamp(), ${actor}, added
+      from assignments
+      where segment_id = ${segmentId}`
     return
   }
   // Users whom a request added or removed meanwhile stay as that request left them.
-  await sql`
+  const { count: added } = await sql`
     insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
     select id, ${segmentId}, clock_timestamp(), 'selection', ${actor}
     from users
@@ -138,6 +144,7 @@ async function addChunk(sql: Sql, segmentId: number, actor: string | null): Prom
   await sql`
     update assignments
     set assigned = assigned + ${chunk.users},
+      added = added + ${added},
       attempt = 0,
       error = null
     where segment_id = ${segmentId}`

@@ -1,5 +1,5 @@
 import type { Slug, UserId } from '../../schemas/common.ts'
-import type { Member, Segment } from '../../schemas/segments.ts'
+import type { Member, Segment, SegmentEntry } from '../../schemas/segments.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
 import { COUNTING_TIMEOUT_MS } from '../limits.ts'
 
@@ -140,4 +140,35 @@ export async function selectMemberLines(
       limit ${limit}
     ) page`
   return page?.lines ? { lines: page.lines, upto: page.upto } : undefined
+}
+
+/**
+ * Lists what happened to a segment, oldest first, with the position of each entry.
+ *
+ * @param after returns only entries after this position.
+ * @param limit the maximum number of entries.
+ * @returns undefined if the segment never existed.
+ */
+export async function selectSegmentHistory(
+  sql: Sql,
+  slug: Slug,
+  after: string,
+  limit: number
+): Promise<(SegmentEntry & { id: string })[] | undefined> {
+  const segmentId = await selectSegmentId(sql, slug)
+  if (segmentId === undefined) return undefined
+  return sql<(SegmentEntry & { id: string })[]>`
+    select
+      id::text,
+      operation,
+      ${formatTime(sql, 'changed_at')} as time,
+      actor,
+      changes,
+      added::double precision,
+      removed::double precision
+    from segment_changes
+    where segment_id = ${segmentId}
+      and id > ${after}
+    order by segment_changes.id
+    limit ${limit}`
 }

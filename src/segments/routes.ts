@@ -16,6 +16,8 @@ import {
   MemberPageSchema,
   MembersCsvSchema,
   SegmentChangeSchema,
+  SegmentHistoryQuerySchema,
+  SegmentHistorySchema,
   SegmentPageSchema,
   SegmentParamsSchema,
   SegmentSchema
@@ -33,12 +35,13 @@ import { cutPage, decodeCursor } from '../http/paging.ts'
 import { BULK_DEADLINE_MS, MAX_DOWNLOADS, STALL_TIMEOUT_MS } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { openMembersCsv } from './members-csv.ts'
-import { selectMembers, selectSegment, selectSegments } from './queries.ts'
+import { selectMembers, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
 import { changeSegment, createSegment } from './share-queries.ts'
 
 const SLUG = 'AVITO_VOICE_MESSAGES'
 
 const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
+const isPosition = (text: string) => /^\d{1,18}$/.test(text)
 const isUserId = (text: string) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER_ID
 
 const enrollsWithoutSelection = () => invalidRequest('body field (enroll_new_users) needs a selection')
@@ -144,6 +147,33 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const segment = await retryIdempotent(() => selectSegment(app.bulk, slug))
       if (!segment) throw segmentNotFound(slug)
       return segment
+    }
+  )
+
+  app.get(
+    '/segment/:slug/history',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'getSegmentHistory',
+        summary: "Get a segment's history",
+        description:
+          'Who created, changed, filled and deleted the segment, and when, oldest first, one page at a time.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        querystring: SegmentHistoryQuerySchema,
+        response: { 200: SegmentHistorySchema, ...commonErrors, 400: pageErrors, 404: unknownSegment }
+      }
+    },
+    async (request) => {
+      const slug = request.params.slug.toUpperCase()
+      const { limit: size, cursor } = request.query
+      const list = `record/${slug}`
+      const [after = '0'] = cursor === undefined ? [] : decodeCursor(list, cursor, [isPosition])
+      const entries = await retryIdempotent(() => selectSegmentHistory(app.reads, slug, after, size + 1))
+      if (!entries) throw segmentNotFound(slug)
+      const { rows, next_cursor } = cutPage(list, entries, size, ({ id }) => [id])
+      return { entries: rows, next_cursor }
     }
   )
 

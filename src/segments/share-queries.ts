@@ -2,7 +2,7 @@
 import type { Slug, Time } from '../../schemas/common.ts'
 import type { ChangeSegmentBody, CreateSegmentBody, SegmentChange } from '../../schemas/segments.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
-import { lockPopulation, lockSegment } from '../database/locks.ts'
+import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
 import { nextMoment, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { countShare, sampleUsers } from './sampling.ts'
@@ -35,6 +35,7 @@ export async function createSegment(
   return transaction(
     pool,
     async (sql) => {
+      await shareErasure(sql)
       if (segment.enroll_new_users) await lockPopulation(sql)
       const created = await insertSegment(sql, segment, actor)
       if (!created) return false
@@ -46,6 +47,24 @@ export async function createSegment(
   )
 }
 
+/** The properties of a segment that can change. Null is the same as absent. */
+type SegmentProperties = {
+  selection?: number | null | undefined
+  description?: string | null | undefined
+  enroll_new_users?: boolean | undefined
+}
+
+const NO_CHANGES = '{}'
+
+/** The properties that differ, each with `from` and `to`, as JSON. Properties that are absent in `to` stay. */
+function describeChanges(from: SegmentProperties, to: SegmentProperties): string {
+  const names = ['selection', 'description', 'enroll_new_users'] as const
+  const changed = names.filter((name) => to[name] !== undefined && to[name] !== (from[name] ?? null))
+  return JSON.stringify(
+    Object.fromEntries(changed.map((name) => [name, { from: from[name] ?? null, to: to[name] }]))
+  )
+}
+
 type CreatedSegment = { id: number; created_at: Time }
 
 async function insertSegment(
@@ -54,14 +73,24 @@ async function insertSegment(
   actor: string | null
 ): Promise<CreatedSegment | undefined> {
   // `not exists` comes first because every conflict would use up a value of the id's sequence.
+  const properties = { selection, description, enroll_new_users: enroll_new_users || undefined }
   const [created] = await sql<CreatedSegment[]>`
-    insert into segments (slug, selection, description, enroll_new_users, created_at, created_by)
-    select
-      ${slug}, ${selection === undefined ? null : String(selection)}::text::numeric, ${description ?? null},
-      ${enroll_new_users}, clock_timestamp(), ${actor}
-    where not exists (select from segments where slug = ${slug})
-    on conflict (slug) do nothing
-    returning id, ${formatTime(sql, 'created_at')} as created_at`
+    with created as (
+      insert into segments (slug, selection, description, enroll_new_users, created_at, created_by)
+      select
+        ${slug}, ${selection === undefined ? null : String(selection)}::text::numeric, ${description ?? null},
+        ${enroll_new_users}, clock_timestamp(), ${actor}
+      where not exists (select from segments where slug = ${slug})
+      on conflict (slug) do nothing
+      returning id, created_at
+    ),
+    recorded as (
+      insert into segment_changes (segment_id, operation, changed_at, actor, changes)
+      select id, 'created', created_at, ${actor}, ${describeChanges({}, properties)}::text::jsonb
+      from created
+    )
+    select id, ${formatTime(sql, 'created_at')} as created_at
+    from created`
   return created
 }
 
@@ -84,6 +113,10 @@ async function addShare(sql: Sql, { id, created_at }: CreatedSegment, share: num
   await sql`
     insert into assignments (segment_id, requested_at, status, target, assigned)
     values (${id}, ${toTimestamp(sql, created_at)}, 'done', ${count}, ${count})`
+  await sql`
+    update segment_changes
+    set added = ${count}
+    where segment_id = ${id}`
 }
 
 /** Why a segment was not changed. */
@@ -114,14 +147,19 @@ export function changeSegment(
   return transaction(
     pool,
     async (sql) => {
+      if (selection !== undefined) await shareErasure(sql)
       if (enroll_new_users) await lockPopulation(sql)
       const [named] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
       if (!named) return 'not_found'
       const { id } = named
       await lockSegment(sql, id)
-      const [current] = await sql<{ has_share: boolean; is_filling: boolean; is_lowered: boolean | null }[]>`
+      const [current] = await sql<
+        (SegmentProperties & { is_filling: boolean; is_lowered: boolean | null })[]
+      >`
         select
-          selection is not null as has_share,
+          selection::double precision,
+          description,
+          enroll_new_users,
           status in ('queued', 'running') as is_filling,
           ${share}::text::numeric < selection as is_lowered
         from segments
@@ -129,7 +167,7 @@ export function changeSegment(
         where segments.id = ${id}
           and deleted_at is null`
       if (!current) return 'not_found'
-      if (enroll_new_users && selection === undefined && !current.has_share) return 'no_selection'
+      if (enroll_new_users && selection === undefined && current.selection === null) return 'no_selection'
       if (selection !== undefined && current.is_filling) return 'filling'
 
       await sql`
@@ -138,16 +176,56 @@ export function changeSegment(
           description = case when ${description !== undefined} then ${description ?? null} else description end,
           enroll_new_users = coalesce(${enroll_new_users ?? null}, enroll_new_users)
         where id = ${id}`
-      if (selection === undefined) return { added: 0, removed: 0 }
-
       const at = await nextMoment(sql, id)
-      const surplus = await countSurplus(sql, id, selection, at)
-      if (surplus < 0) return { added: await addRandomMembers(sql, id, -surplus, at, actor), removed: 0 }
-      if (surplus === 0 || !current.is_lowered) return { added: 0, removed: 0 }
-      return { added: 0, removed: await removeRandomMembers(sql, id, surplus, at, actor) }
+      const change =
+        selection === undefined
+          ? { added: 0, removed: 0 }
+          : await changeShare(sql, id, selection, current.is_lowered === true, at, actor)
+      const changes = describeChanges(current, { selection, description, enroll_new_users })
+      if (changes !== NO_CHANGES || change.added + change.removed > 0)
+        await sql`
+          insert into segment_changes (segment_id, operation, changed_at, actor, changes, added, removed)
+          values (
+            ${id}, 'changed', ${toTimestamp(sql, at)}, ${actor}, ${changes}::text::jsonb,
+            ${change.added}, ${change.removed}
+          )`
+      return change
     },
     { settings: SETTINGS }
   )
+}
+
+/**
+ * Adds or removes random members until the segment has the share, and records the result as the segment's assignment.
+ *
+ * @param isLowered whether the share is lower than before; only then may members be removed.
+ */
+async function changeShare(
+  sql: Sql,
+  segmentId: number,
+  share: number,
+  isLowered: boolean,
+  at: Time,
+  actor: string | null
+): Promise<SegmentChange> {
+  const { sampled, goal } = await countSampled(sql, segmentId, share, at)
+  const surplus = sampled - goal
+  const added = surplus < 0 ? await addRandomMembers(sql, segmentId, -surplus, at, actor) : 0
+  const removed = surplus > 0 && isLowered ? await removeRandomMembers(sql, segmentId, surplus, at, actor) : 0
+  await sql`
+    insert into assignments (segment_id, requested_at, status, target, assigned, added)
+    values (
+      ${segmentId}, ${toTimestamp(sql, at)}, 'done', ${goal}, ${Math.min(goal, sampled + added)}, ${added}
+    )
+    on conflict (segment_id) do update
+    set requested_at = excluded.requested_at,
+      status = excluded.status,
+      target = excluded.target,
+      assigned = excluded.assigned,
+      added = excluded.added,
+      attempt = 0,
+      error = null`
+  return { added, removed }
 }
 
 /** The members at a given time who were sampled or enrolled. */
@@ -159,13 +237,18 @@ function sampledMembers(sql: Sql, segmentId: number, at: Time) {
       and added_cause in ('selection', 'enrollment')`
 }
 
-/** Counts the sampled and enrolled members beyond what the share asks for; negative if there are too few. */
-async function countSurplus(sql: Sql, segmentId: number, share: number, at: Time): Promise<number> {
-  const [row] = await sql<[{ sampled: number }]>`
+/** Counts the members who were sampled or enrolled, and how many the share asks for. */
+async function countSampled(
+  sql: Sql,
+  segmentId: number,
+  share: number,
+  at: Time
+): Promise<{ sampled: number; goal: number }> {
+  const [{ sampled }] = await sql<[{ sampled: number }]>`
     select count(*)::double precision as sampled
     from ${sampledMembers(sql, segmentId, at)}`
   const { goal } = await countShare(sql, share)
-  return row.sampled - goal
+  return { sampled, goal }
 }
 
 /**

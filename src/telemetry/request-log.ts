@@ -45,10 +45,15 @@ function logRequest({ method, url, actor }: FastifyRequest, reply: FastifyReply)
   const status = finalStatus(reply)
   const milliseconds = Math.round(reply.elapsedTime * 1000) / 1000
   // Without the query, in which some callers send secrets.
-  const [path] = url.split('?', 1)
-  const line = { method, url: path, key: actor?.name, status, milliseconds, ...reply.failure }
+  const [path = ''] = url.split('?', 1)
+  const line = { method, url: hideUserIds(path), key: actor?.name, status, milliseconds, ...reply.failure }
   if (status >= 500) reply.log.warn(line, 'request')
   else reply.log.info(line, status === ABORTED ? 'request aborted' : 'request')
+}
+
+/** Replaces the user ids in a path or in the name of a report, because the log must not name a user who is erased. */
+export function hideUserIds(path: string): string {
+  return path.replace(/(\/users?\/|\buser-)\d+/g, '$1*')
 }
 
 /**

@@ -221,7 +221,7 @@ t.test(
     const { sql } = database
     const service = await startServiceOn(t, database)
     const change = (add: string[], remove: string[]) =>
-      changeUserSegments(service.app.writes, '1', { add, remove, actor: null })
+      changeUserSegments(service.app.writes, '1', { add: add.map((slug) => ({ slug })), remove, actor: null })
     await sql`insert into segments (slug) values ('A'), ('B')`
     await change(['A'], [])
     const reader = await sql.reserve()

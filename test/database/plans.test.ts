@@ -18,6 +18,7 @@ import {
   selectSegmentsAt,
   selectTimeline
 } from '../../src/memberships/queries.ts'
+import { selectMembership, selectMemberships } from '../../src/memberships/record-queries.ts'
 import { selectHistory } from '../../src/reports/queries.ts'
 import { closePeriods, deleteSegment } from '../../src/segments/deletion-queries.ts'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
@@ -179,12 +180,13 @@ t.test('no statement except sampling scans all users or memberships', async (t) 
       ),
     change: () =>
       changeUserSegments(hot, '77', {
-        add: ['SEGMENT_1', 'SEGMENT_2'],
+        add: [{ slug: 'SEGMENT_1', timeToLive: 60 }, { slug: 'SEGMENT_2' }],
         remove: ['SEGMENT_3', 'SEGMENT_40'],
-        timeToLive: 60,
         actor: 'test'
       }),
     'read at a moment': () => selectSegmentsAt(hot, '77', '2026-01-01T00:00:00Z'),
+    memberships: () => selectMemberships(hot, '77', null),
+    membership: () => selectMembership(hot, 'SEGMENT_1', '77'),
     timeline: () => selectTimeline(hot, '77', { from: null, to: null, after: null, limit: 100 }),
     'list members': () => selectMembers(bulk, 'SEGMENT_5', '50', 100),
     history: () => selectHistory(bulk, { userId: '77', from: '2000-01-01', to: '2100-01-01' }),

@@ -202,6 +202,7 @@ t.test('each route requires the documented role', async (t) => {
     'POST /api/v1/segment/:slug/users': 'editor',
     'DELETE /api/v1/segment/:slug/users': 'editor',
     'POST /api/v1/users': 'editor',
+    'DELETE /api/v1/users/:user_id': 'admin',
     'GET /api/v1/segments/user/:user_id': 'reader',
     'HEAD /api/v1/segments/user/:user_id': 'reader',
     'POST /api/v1/segments/users/query': 'reader',

@@ -45,7 +45,7 @@ t.test('the OpenAPI document', async (t) => {
     const committed = await readFile(new URL('../../openapi.json', import.meta.url), 'utf8')
     t.same(body, JSON.parse(committed))
     t.equal(JSON.stringify(body), JSON.stringify(JSON.parse(committed)), 'in the same order')
-    t.ok(committed.length < 100_000, 'shared parts appear once')
+    t.ok(committed.length < 4_000 * operations.length, 'shared parts appear once')
     t.notMatch(committed, /x-expected/)
   })
 
@@ -59,11 +59,14 @@ t.test('the OpenAPI document', async (t) => {
         'get /api/v1/segments/user/{user_id}',
         'post /api/v1/segments/users/query',
         'get /api/v1/segments/user/{user_id}/history',
+        'get /api/v1/segments/user/{user_id}/memberships',
+        'get /api/v1/segment/{slug}/users/{user_id}',
         'post /api/v1/users',
         'get /api/v1/segment/{slug}/users.csv',
         'post /api/v1/segment/{slug}/users',
         'get /api/v1/segment/{slug}/users',
         'delete /api/v1/segment/{slug}/users',
+        'get /api/v1/segment/{slug}/history',
         'get /api/v1/segment/{slug}',
         'patch /api/v1/segment/{slug}',
         'delete /api/v1/segment/{slug}',
@@ -73,6 +76,7 @@ t.test('the OpenAPI document', async (t) => {
         'post /api/v1/reports',
         'get /api/v1/reports/{filename}/status',
         'get /api/v1/reports/{filename}',
+        'delete /api/v1/users/{user_id}',
         'get /health/live',
         'get /health/ready',
         'get /metrics',
@@ -159,7 +163,8 @@ t.test('the OpenAPI document', async (t) => {
       'post /api/v1/segments/user/{user_id}': 'editor',
       'post /api/v1/segment/{slug}/users': 'editor',
       'delete /api/v1/segment/{slug}/users': 'editor',
-      'post /api/v1/users': 'editor'
+      'post /api/v1/users': 'editor',
+      'delete /api/v1/users/{user_id}': 'admin'
     }
     for (const { name, security, description, responses } of operations) {
       const needed = needs[name] ?? 'reader'

@@ -171,7 +171,7 @@ t.test('invalid limits and cursors are refused', async (t) => {
     ...[encode(['users/A', '0']), encode(['users/A', 1]), encode(['users/A', '9223372036854775808'])],
     ...[encode(['users/A', '1', '1']), encode(['segments', 'a']), encode(['segments', "'"])],
     ...[
-      encode(['history/1', '1', '3', '1']),
+      encode(['history/1', '1', '4', '1']),
       encode(['history/1', '-1', '1', '1']),
       encode(['history/1', 'x', '1', '1'])
     ],

@@ -288,3 +288,54 @@ t.test('deleting a segment', async (t) => {
     'a deleted segment is unknown to later calls'
   )
 })
+
+t.test('the history of a segment tells who created, changed, filled and deleted it', async (t) => {
+  const service = await emptyService()
+  for (const user of [1, 2, 3, 4]) await service.changeSegments(user)
+  await service.post('/api/v1/segment', { slug: 'a', selection: 0.5, description: 'Half' })
+  await service.patchSegment('A', { selection: 1, enroll_new_users: true })
+  await service.patchSegment('A', { selection: 1, description: 'Half' })
+  await service.patchSegment('A', { description: null })
+  await service.deleteSegment('A')
+  const entries = async (query = '') => {
+    const { body } = await service.get(`/api/v1/segment/a/history${query}`)
+    return (body as { entries: object[] }).entries
+  }
+  const change = (from: unknown, to: unknown) => ({ from, to })
+  const all = await entries()
+  t.match(all, [
+    {
+      operation: 'created',
+      changes: { selection: change(null, 0.5), description: change(null, 'Half') },
+      added: 2,
+      removed: 0
+    },
+    {
+      operation: 'changed',
+      changes: { selection: change(0.5, 1), enroll_new_users: change(false, true) },
+      added: 2,
+      removed: 0
+    },
+    { operation: 'changed', changes: { description: change('Half', null) }, added: 0, removed: 0 },
+    { operation: 'deleted', changes: {}, actor: null }
+  ])
+  t.equal(all.length, 4, 'a request that changes nothing is no entry')
+  const { created_at, deleted_at, assignment } = (await service.getSegment('A')).body as Record<
+    string,
+    unknown
+  >
+  t.match([all[0], all[3]], [{ time: created_at }, { time: deleted_at }])
+  t.same(assignment, { status: 'done', assigned: 4, target: 4 }, 'of the share that was last asked for')
+  t.same(await entries('?limit=2'), all.slice(0, 2))
+
+  await service.post('/api/v1/segment', { slug: 'B', selection: 0.5 }, { prefer: 'respond-async' })
+  const filled = await waitUntil(
+    async () => (await service.get('/api/v1/segment/B/history')).body as { entries: object[] },
+    (history) => history.entries.length === 2
+  )
+  t.match(filled.entries, [
+    { operation: 'created', added: 0 },
+    { operation: 'filled', added: 2 }
+  ])
+  t.match(await service.get('/api/v1/segment/C/history'), { status: 404, code: 'SEGMENT_NOT_FOUND' })
+})

@@ -33,7 +33,7 @@ t.test('the id of a request', async (t) => {
       const answer = await send(url, { 'x-request-id': id })
       t.equal(answer.statusCode, status, url)
       t.equal(answer.headers['x-request-id'], id, url)
-      matchLines(t, log.lines, [{ request_id: id, url, status }])
+      matchLines(t, log.lines, [{ request_id: id, url: url.replace('user/1', 'user/*'), status }])
     }
     const longest = 'x'.repeat(128)
     t.equal((await send('/', { 'x-request-id': longest })).headers['x-request-id'], longest)
@@ -61,12 +61,12 @@ t.test('a request is one line, with the error if it failed', async (t) => {
   await service.getSegments(404)
   await service.request({ method: 'PUT', url: '/health/live?x=1' })
   matchLines(t, log.lines, [
-    { level: levels.info, msg: 'request', method: 'POST', url: '/api/v1/segments/user/1', status: 200 },
-    { level: levels.info, msg: 'request', method: 'GET', url: '/api/v1/segments/user/1', status: 200 },
+    { level: levels.info, msg: 'request', method: 'POST', url: '/api/v1/segments/user/*', status: 200 },
+    { level: levels.info, msg: 'request', method: 'GET', url: '/api/v1/segments/user/*', status: 200 },
     {
       level: levels.info,
       msg: 'request',
-      url: '/api/v1/segments/user/404',
+      url: '/api/v1/segments/user/*',
       status: 404,
       code: 'USER_NOT_FOUND'
     },
@@ -245,7 +245,7 @@ t.test('the log lines and the connection of a report have the id of its order', 
   await release()
   await service.makeReport(1, '2023-08-01', '2023-08-31')
   matchLines(t, log.of('report made'), [
-    { request_id: 'order-1', report: 'user-1_2023-08-01_2023-08-31.csv', rows: 0 }
+    { request_id: 'order-1', report: 'user-*_2023-08-01_2023-08-31.csv', rows: 0 }
   ])
 
   await service.sql`alter view history rename to gone`

@@ -6,8 +6,10 @@ function arrayParameter(id: number, writeElement: (element: string) => string): 
     to: id,
     from: [id],
     // postgres.js sends a statement again if its plan has changed; then the parameters are already text.
-    serialize: (elements: string[] | string) =>
-      typeof elements === 'string' ? elements : `{${elements.map(writeElement).join()}}`,
+    serialize: (elements: (string | null)[] | string) =>
+      typeof elements === 'string'
+        ? elements
+        : `{${elements.map((element) => (element === null ? 'null' : writeElement(element))).join()}}`,
     parse: (text: string) => text
   }
 }

@@ -125,7 +125,7 @@ function checkRows(model: Model, userId: UserId, rows: HistoryRow[]): void {
 
 type Entry = {
   slug: string
-  operation: 'add' | 'delete'
+  operation: 'add' | 'delete' | 'expiry_set'
   time: string
   cause: string
   expires_at: string | null
@@ -139,7 +139,9 @@ async function agreeOnTimeline(
 ): Promise<void> {
   const isSettled = ({ slug }: { slug: string }) => !model.segments.get(slug)?.filling
   const url = `/api/v1/segments/user/${userId}/history?limit=${PAGE_SIZE}`
-  const entries = (await readPages<Entry>(service, url, 'entries')).items.filter(isSettled)
+  const all = (await readPages<Entry>(service, url, 'entries')).items.filter(isSettled)
+  const entries = all.filter(({ operation }) => operation !== 'expiry_set')
+  checkRenewals(model, userId, all)
   assert.deepEqual(
     entries.map(({ slug, operation, time }) => [slug, operation, time]),
     history.map(({ slug, operation, date }) => [slug, operation, date])
@@ -154,7 +156,8 @@ async function agreeOnTimeline(
     )
     const additions = own.filter(({ operation }) => operation === 'add')
     for (const [index, { expires_at }] of additions.entries()) {
-      const { expires } = periods[index] ?? {}
+      const { renewed, expires: latest } = periods[index] ?? {}
+      const expires = renewed ? renewed.initial : latest
       if (expires) expires.see(String(expires_at), `expiry of user ${userId} in ${slug}`)
       else assert.equal(expires_at, null)
     }
@@ -168,6 +171,58 @@ async function agreeOnTimeline(
     assert.equal(status, 200, JSON.stringify(body))
     const slugs = (body as string[]).filter((name) => isSettled({ slug: name }))
     assert.deepEqual(slugs.toSorted(), [...active].sort(), `user ${userId} at ${time}`)
+  }
+  await agreeOnMemberships(service, userId, all, isSettled)
+}
+
+/** Compares the entries that set an expiry again with the model's. */
+function checkRenewals(model: Model, userId: UserId, entries: Entry[]): void {
+  for (const slug of model.segments.keys()) {
+    const renewals = (model.users.get(userId) ?? [])
+      .filter((period) => period.slug === slug)
+      .flatMap(({ renewed }) => renewed?.renewals ?? [])
+    const own = entries.filter((entry) => entry.slug === slug && entry.operation === 'expiry_set')
+    assert.deepEqual(
+      own.map(({ cause }) => cause),
+      renewals.map(({ cause }) => cause),
+      `expiries of user ${userId} in ${slug} that were set again`
+    )
+    for (const [index, { at, expires }] of renewals.entries()) {
+      at.see(own[index]?.time ?? '', `expiry of user ${userId} in ${slug} set`)
+      if (expires) expires.see(String(own[index]?.expires_at), `expiry of user ${userId} in ${slug}`)
+      else assert.equal(own[index]?.expires_at, null)
+    }
+  }
+}
+
+type Membership = { slug: string; added_at: string; expires_at: string | null; cause: string }
+
+/** At the moment of each entry, the memberships are what the entries up to that moment say. */
+async function agreeOnMemberships(
+  service: World['service'],
+  userId: UserId,
+  entries: Entry[],
+  isSettled: (membership: { slug: string }) => boolean
+): Promise<void> {
+  const current = new Map<string, Membership>()
+  for (const [index, { slug, operation, time, cause, expires_at }] of entries.entries()) {
+    const before = current.get(slug)
+    if (operation === 'add') current.set(slug, { slug, added_at: time, expires_at, cause })
+    else if (operation === 'expiry_set' && before) current.set(slug, { ...before, expires_at })
+    else current.delete(slug)
+    if (entries[index + 1]?.time === time) continue
+    const { status, body } = await service.get(`/api/v1/segments/user/${userId}/memberships?at=${time}`)
+    assert.equal(status, 200, JSON.stringify(body))
+    const { memberships } = body as { memberships: (Membership & { actor: string | null })[] }
+    const bySlug = (a: Membership, b: Membership) => (a.slug < b.slug ? -1 : 1)
+    assert.deepEqual(
+      memberships
+        .filter(isSettled)
+        .map(({ actor: _, ...membership }) => membership)
+        .sort(bySlug),
+      [...current.values()].sort(bySlug),
+      `memberships of user ${userId} at ${time}`
+    )
   }
 }
 

@@ -106,6 +106,12 @@ const patchSegment = command(
       assertAnswer(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
       if (thousandths === null) return
       segment.selection = thousandths / 1000
+      const target = model.shareOfUsers(thousandths)
+      segment.assignment = {
+        status: 'done',
+        assigned: Math.min(target, before.sampled.length + added),
+        target
+      }
       const members = new Set(await readMembers(world, name))
       for (const userId of before.candidates) if (members.has(userId)) model.addMember(userId, name, at)
       for (const userId of before.sampled) if (!members.has(userId)) model.dropMember(userId, name, at)

@@ -11,20 +11,34 @@ export type Cause =
   | 'segment_deleted'
   | 'selection_lowered'
 
+/** An expiry that was set while the period was running. */
+export type Renewal = { at: Moment; cause: 'request' | 'import'; expires: Moment | undefined }
+
 /** A period of a user in a segment. */
 export type Period = {
   slug: string
   added: Moment
   cause: Cause
-  /** When it expires. */
+  /** When it expires, as last set. */
   expires?: Moment | undefined
+  /** The expiry with which it began, if that was set again, with what was set. */
+  renewed?: { initial: Moment | undefined; renewals: Renewal[] }
   ended?: Moment
   endCause?: Cause
 }
 
 /** The expiry of a membership that is added again; an upload without an expiry keeps the previous one. */
-export function renewPeriod(period: Period, cause: Cause, expires: Moment | undefined): void {
-  if (expires || cause !== 'import') period.expires = expires
+export function renewPeriod(
+  period: Period,
+  cause: 'request' | 'import',
+  expires: Moment | undefined,
+  at: Moment
+): void {
+  if (cause === 'import' && !expires) return
+  if (!expires && !period.expires) return
+  period.renewed ??= { initial: period.expires, renewals: [] }
+  period.renewed.renewals.push({ at, cause, expires })
+  period.expires = expires
 }
 
 export function endPeriod(period: Period, at: Moment, cause: Cause): void {
@@ -101,7 +115,7 @@ function follow(
       if (open) endPeriod(open, at, cause)
       open = undefined
     } else if (open) {
-      renewPeriod(open, cause, decision.expires)
+      if (cause !== 'enrollment') renewPeriod(open, cause, decision.expires, at)
     } else {
       open = { slug, added: at, cause, expires: decision.expires }
       periods.push(open)

@@ -188,7 +188,7 @@ export class Model {
     const { filling } = this.segment(slug)
     const open = this.users.get(userId)?.find((period) => period.slug === slug && !period.ended)
     if (filling) filling.decide(userId, { operation: 'add', cause, at, expires })
-    else if (open) renewPeriod(open, cause, expires)
+    else if (open) renewPeriod(open, cause, expires, at)
     else this.#begin(userId, { slug, added: at, cause, expires })
   }
 

@@ -1,0 +1,103 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { emptyResponse, errorResponse } from '../../schemas/common.ts'
+import {
+  MemberParamsSchema,
+  MembershipStateSchema,
+  UserMembershipsSchema,
+  UserParamsSchema,
+  UserSegmentsQuerySchema
+} from '../../schemas/memberships.ts'
+import { retryIdempotent, retryWrite } from '../database/retry.ts'
+import { commonBodyErrors, commonErrors, unknownUser } from '../http/common-responses.ts'
+import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
+import { BULK_DEADLINE_MS } from '../limits.ts'
+import { eraseUser, selectMembership, selectMemberships } from './record-queries.ts'
+
+/** Why a user is in a segment, and the erasure of a user. */
+export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/segments/user/:user_id/memberships',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'getUserMemberships',
+        summary: "Get a user's memberships",
+        description:
+          'The segments the user is in, since when, until when and why. With `at`, what was recorded at that moment.',
+        tags: ['segments'],
+        params: UserParamsSchema,
+        querystring: UserSegmentsQuerySchema,
+        response: { 200: UserMembershipsSchema, ...commonErrors, 404: unknownUser }
+      }
+    },
+    async (request) => {
+      const { user_id: userId } = request.params
+      const { at = null } = request.query
+      const memberships = await retryIdempotent(() => selectMemberships(app.reads, userId, at))
+      if (memberships === undefined) throw userNotFound(userId)
+      if (memberships === null) throw invalidRequest('query parameter (at) must not be in the future')
+      return { memberships }
+    }
+  )
+
+  app.get(
+    '/segment/:slug/users/:user_id',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'getSegmentUser',
+        summary: 'Get whether a user is in a segment',
+        description: 'And since when, until when and why. A deleted segment has no members.',
+        tags: ['segments'],
+        params: MemberParamsSchema,
+        response: {
+          200: MembershipStateSchema,
+          ...commonErrors,
+          404: errorResponse('SegmentOrUserNotFoundError', 'There is no such segment, or no such user.', {
+            SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message,
+            USER_NOT_FOUND: userNotFound('10').message
+          })
+        }
+      }
+    },
+    async (request) => {
+      const { user_id: userId } = request.params
+      const slug = request.params.slug.toUpperCase()
+      const membership = await retryIdempotent(() => selectMembership(app.reads, slug, userId))
+      if (membership === 'segment_not_found') throw segmentNotFound(slug)
+      if (membership === 'user_not_found') throw userNotFound(userId)
+      return membership
+    }
+  )
+
+  app.delete(
+    '/users/:user_id',
+    {
+      // Waits for changes of many users that are in progress.
+      config: { role: 'admin', deadline: BULK_DEADLINE_MS },
+      schema: {
+        operationId: 'eraseUser',
+        summary: 'Erase a user',
+        description:
+          'Removes everything that names the user: memberships, history and reports, whose links then answer 404. This ' +
+          'cannot be undone. A later change or upload that names the id makes the user known again.',
+        tags: ['segments'],
+        params: UserParamsSchema,
+        response: {
+          204: emptyResponse('The user is erased.'),
+          ...commonErrors,
+          ...commonBodyErrors,
+          404: unknownUser
+        }
+      }
+    },
+    async (request, reply) => {
+      const { user_id: userId } = request.params
+      const isErased = await app.reportJobs.eraseReportsOf(userId, (deleteReports) =>
+        retryWrite(() => eraseUser(app.bulk, userId, deleteReports))
+      )
+      if (!isErased) throw userNotFound(userId)
+      return reply.status(204).send()
+    }
+  )
+}
