@@ -23,6 +23,7 @@ import {
   SegmentSchema
 } from '../../schemas/segments.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
+import { abortResponse, sendStream } from '../http/abort-response.ts'
 import { commonBodyErrors, commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import {
   invalidRequest,
@@ -276,11 +277,11 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (reply.sent || request.method === 'HEAD') members.destroy()
       if (reply.sent) return reply
       // The answer to HEAD has no body on which the client could stall.
-      if (request.method === 'GET') reply.raw.setTimeout(STALL_TIMEOUT_MS, () => reply.raw.destroy())
+      if (request.method === 'GET') reply.raw.setTimeout(STALL_TIMEOUT_MS, () => abortResponse(reply))
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
-      return reply.send(members)
+      return sendStream(reply, members)
     }
   )
 

@@ -1,5 +1,7 @@
 /** The users of a segment, streamed to clients that are slow, disconnect or read nothing. */
+import { once } from 'node:events'
 import { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { countBlocked, holdTable } from '../support/locks.ts'
@@ -146,6 +148,16 @@ t.test('with slow clients', async (t) => {
     await waitForStreams(database, 0)
     await t.rejects(text(response), { code: 'ECONNRESET' }, 'the client sees it')
     t.equal(response.complete, false)
+  })
+
+  t.test('a client that speaks HTTP/1.0 sees the abort as a reset', async (t) => {
+    const socket = connect(Number(new URL(address).port), '127.0.0.1')
+    socket.write('GET /api/v1/segment/BIG/users.csv HTTP/1.0\r\n\r\n')
+    await once(socket, 'readable')
+    await waitForStalled(database, 1)
+    await killStreams(database)
+    await waitForStreams(database, 0)
+    await t.rejects(text(socket), { code: 'ECONNRESET' })
   })
 
   t.test('a client that reads nothing for a minute is disconnected', async (t) => {
