@@ -12,7 +12,28 @@ import {
 
 /** Keeps numbers as their source text: JavaScript numbers are not exact beyond 2^53. */
 function keepSource(_key: string, value: unknown, context?: { source?: string }): unknown {
-  return typeof value === 'number' ? context?.source : value
+  return typeof value === 'number' ? (toExactInteger(context?.source ?? '') ?? context?.source) : value
+}
+
+/** A number that is an integer in another form, such as `6799010.0` or `12e3`: some languages write integers so. */
+function toExactInteger(source: string): string | undefined {
+  const {
+    sign = '',
+    whole = '',
+    fraction = '',
+    exponent = '0'
+  } = /^(?<sign>-?)(?<whole>\d+)(?:\.(?<fraction>\d+))?(?:e(?<exponent>[+-]?\d{1,3}))?$/i.exec(source)
+    ?.groups ?? {}
+  const digits = whole + fraction
+  const point = whole.length + Number(exponent)
+  if (point <= 0 || point > 40 || /[1-9]/.test(digits.slice(point))) return undefined
+  return (
+    sign +
+    (digits
+      .slice(0, point)
+      .padEnd(point, '0')
+      .replace(/^0+(?=\d)/, '') || '0')
+  )
 }
 
 /** An element that is only an id, as most are. Matching it is faster than JSON.parse. */

@@ -79,7 +79,10 @@ t.test('invalid ids are rejected, in each format', async (t) => {
     '0',
     '-1',
     '1.5',
-    '1e3',
+    '1.05e1',
+    '-1.0',
+    '1e99',
+    '92233720368547758.08e2',
     '9223372036854775808',
     'true',
     'null',
@@ -90,6 +93,23 @@ t.test('invalid ids are rejected, in each format', async (t) => {
   ]) {
     t.same(reasons(await json(`[${element}]`)), [[1, noId]], element)
     t.same(reasons(await ndjson(element)), [[1, noId]], element)
+  }
+})
+
+t.test('a JSON number may be an integer in another form, as in other bodies', async (t) => {
+  for (const [number, id] of [
+    ['6799010.0', '6799010'],
+    ['1e3', '1000'],
+    ['1.50E+1', '15'],
+    ['1500e-2', '15'],
+    ['9223372036854775807.000', largest],
+    ['92233720368547758.07e2', largest]
+  ] as const) {
+    t.same(ids(await json(`[${number},{"user_id":${number}}]`)), [
+      [1, id],
+      [2, id]
+    ])
+    t.same(ids(await ndjson(number)), [[1, id]])
   }
 })
 
