@@ -85,8 +85,16 @@ export const EVENT_LOOP_INTERVAL_MS = 1_000
 export const UPLOAD_IDLE_TIMEOUT_MS = 30_000
 /** The time in which an upload must arrive completely. */
 export const UPLOAD_TIMEOUT_MS = 3_600_000
+/** An upload whose bytes come more slowly, on average over UPLOAD_RATE_WINDOW_MS of waiting for them, is aborted. */
+export const MIN_UPLOAD_BYTES_PER_SECOND = 1_024
+/** The time over which that average is measured. Time that the service spends on the upload itself does not count. */
+export const UPLOAD_RATE_WINDOW_MS = 60_000
 /** The maximum size of an upload: 1 GiB. */
 export const MAX_UPLOAD_BYTES = 2 ** 30
+/** The maximum number of lines of an upload. Each stored line takes about 60 bytes of the database until the end. */
+export const MAX_UPLOAD_LINES = 50_000_000
+/** Each user id below this is stored once for an upload, however often it appears: a bit per id, 2 MiB in memory. */
+export const SHORT_IDS = 2 ** 24
 /** Characters of a line. A longer line is rejected without parsing it, which bounds the memory that an upload takes. */
 export const MAX_LINE_LENGTH = 65_536
 /** The maximum number of rejected lines that the answer shows. */
@@ -98,6 +106,8 @@ export const MAX_SHOWN_LINES = 20
 export const LARGE_IMPORT_LINES = 200_000
 /** Concurrent uploads of an instance. */
 export const MAX_IMPORTS = 4
+/** Concurrent uploads with one key of an instance; without keys, from one address. The others are left to others. */
+export const MAX_IMPORTS_PER_CALLER = 2
 /** The lines of an older import are removed: its instance has crashed. */
 export const IMPORT_LIFETIME_MS = 2 * (UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS)
 /** Concurrent downloads of an instance. Each one holds a connection and a snapshot. */

@@ -57,6 +57,7 @@ t.test('an inner wait ends before the outer one', async (t) => {
     t,
     'an upload',
     limits.UPLOAD_IDLE_TIMEOUT_MS,
+    limits.UPLOAD_RATE_WINDOW_MS,
     limits.UPLOAD_TIMEOUT_MS,
     limits.UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS
   )
@@ -78,4 +79,5 @@ t.test('the steps of a shutdown fit into its time limit', async (t) => {
 t.test('operations that may take minutes leave connections for other bulk work', async (t) => {
   const long = limits.MAX_IMPORTS + limits.MAX_DOWNLOADS + limits.BULK_JOBS
   t.ok(limits.BULK_CONNECTIONS > long, `${limits.BULK_CONNECTIONS} > ${long}`)
+  t.ok(limits.MAX_IMPORTS_PER_CALLER <= limits.MAX_IMPORTS / 2)
 })

@@ -53,6 +53,9 @@ export const requestTimeout = () =>
 export const bodyTooLarge = (limit: string) =>
   new ApiError(413, 'BODY_TOO_LARGE', `the body is larger than ${limit}`)
 
+export const tooManyLines = (limit: number) =>
+  new ApiError(413, 'TOO_MANY_LINES', `the upload has more than ${limit} lines: split it`)
+
 export const unsupportedMediaType = (message: string) => new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', message)
 
 export const expiryPassed = () =>

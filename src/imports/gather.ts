@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream'
 import type { UserId } from '../../schemas/common.ts'
 import type { RejectedLines } from '../../schemas/imports.ts'
 import type { Sql } from '../database/connect.ts'
-import { shorten } from '../http/errors.ts'
-import { MAX_SHOWN_LINES } from '../limits.ts'
+import { shorten, tooManyLines } from '../http/errors.ts'
+import { MAX_SHOWN_LINES, MAX_UPLOAD_LINES, SHORT_IDS } from '../limits.ts'
 import { CsvReader } from './csv.ts'
 import { JsonArrayReader, NdjsonReader } from './json.ts'
 import { insertExpiringUsers, insertUsers, type LateLines } from './line-queries.ts'
@@ -29,13 +29,18 @@ export const uploadReaders: Record<
 /** Buffers accepted lines of an upload until they are inserted into the database, and counts all lines. */
 class Gathering implements LineConsumer {
   accepted = 0
-  /** Rows in the database. Lines of a batch with the same user and without an expiry share one. */
+  /**
+   * Rows in the database. Lines with the same user and without an expiry share one, if they are in the same batch or the
+   * id is below {@link SHORT_IDS}. Short ids take the fewest bytes of an upload, so repeating them would cost most.
+   */
   stored = 0
   hasExpiries = false
   readonly rejected: RejectedLines = { count: 0, first: [] }
   readonly importId: string
   #batches = 0
   #userIds = new Set<UserId>()
+  /** A bit for each short id. */
+  readonly #seen = new Uint8Array(SHORT_IDS / 8)
   #expiringUserIds: UserId[] = []
   #expiries: string[] = []
   #expiringLines: string[] = []
@@ -47,13 +52,23 @@ class Gathering implements LineConsumer {
   accept(line: number, userId: UserId, expiresAt: string | undefined): void {
     this.accepted += 1
     if (expiresAt === undefined) {
-      this.#userIds.add(userId)
+      if (this.#isNew(userId)) this.#userIds.add(userId)
       return
     }
     this.hasExpiries = true
     this.#expiringUserIds.push(userId)
     this.#expiries.push(expiresAt)
     this.#expiringLines.push(String(line))
+  }
+
+  /** Whether the id may not have been stored yet. Marks a short id as stored. */
+  #isNew(userId: UserId): boolean {
+    const id = Number(userId)
+    if (id >= SHORT_IDS) return true
+    const byte = this.#seen[id >> 3] ?? 0
+    const bit = 1 << (id & 7)
+    this.#seen[id >> 3] = byte | bit
+    return (byte & bit) === 0
   }
 
   reject(line: number, value: string, reason: string): void {
@@ -99,12 +114,14 @@ export async function gatherUpload(
   body: Readable,
   Reader: new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader,
   allowsExpiry: boolean,
-  gaveUp: AbortSignal
+  gaveUp: AbortSignal,
+  maxLines = MAX_UPLOAD_LINES
 ): Promise<Gathered> {
   const gathering = new Gathering(importId)
   const reader = new Reader(gathering, allowsExpiry)
   for await (const piece of readPieces(body, gaveUp)) {
     reader.read(piece)
+    if (gathering.accepted + gathering.rejected.count > maxLines) throw tooManyLines(maxLines)
     if (gathering.waiting >= BATCH_LINES) await gathering.flush(sql)
   }
   reader.end()

@@ -3,7 +3,13 @@ import { BackgroundJob } from '../database/background-job.ts'
 import type { Pool } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { tooManyImports } from '../http/errors.ts'
-import { IMPORT_LIFETIME_MS, IMPORT_SWEEP_MS, IMPORT_SWEEP_SIZE, MAX_IMPORTS } from '../limits.ts'
+import {
+  IMPORT_LIFETIME_MS,
+  IMPORT_SWEEP_MS,
+  IMPORT_SWEEP_SIZE,
+  MAX_IMPORTS,
+  MAX_IMPORTS_PER_CALLER
+} from '../limits.ts'
 import { beginImport, endImport, sweepImports } from './line-queries.ts'
 
 declare module 'fastify' {
@@ -16,7 +22,8 @@ declare module 'fastify' {
 class Imports {
   readonly #pool: Pool
   readonly #sweeper: BackgroundJob
-  #running = 0
+  /** Who runs each import. */
+  readonly #running: string[] = []
 
   constructor(pool: Pool, sweeper: BackgroundJob) {
     this.#pool = pool
@@ -26,11 +33,13 @@ class Imports {
   /**
    * Runs an import.
    *
-   * @throws {ApiError} 503 if {@link MAX_IMPORTS} are already in progress.
+   * @param caller the name of the key; without keys, the address.
+   * @throws {ApiError} 503 if {@link MAX_IMPORTS} are already in progress, or {@link MAX_IMPORTS_PER_CALLER} of the caller.
    */
-  async run<T>(work: (importId: string) => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_IMPORTS) throw tooManyImports()
-    this.#running += 1
+  async run<T>(caller: string, work: (importId: string) => Promise<T>): Promise<T> {
+    const ofCaller = this.#running.filter((name) => name === caller).length
+    if (this.#running.length >= MAX_IMPORTS || ofCaller >= MAX_IMPORTS_PER_CALLER) throw tooManyImports()
+    this.#running.push(caller)
     try {
       const importId = await beginImport(this.#pool)
       try {
@@ -43,7 +52,7 @@ class Imports {
         )
       }
     } finally {
-      this.#running -= 1
+      this.#running.splice(this.#running.indexOf(caller), 1)
     }
   }
 }

@@ -2,7 +2,12 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { bodyTooLarge, requestTimeout, shuttingDown } from '../http/errors.ts'
-import { MAX_UPLOAD_BYTES, UPLOAD_IDLE_TIMEOUT_MS } from '../limits.ts'
+import {
+  MAX_UPLOAD_BYTES,
+  MIN_UPLOAD_BYTES_PER_SECOND,
+  UPLOAD_IDLE_TIMEOUT_MS,
+  UPLOAD_RATE_WINDOW_MS
+} from '../limits.ts'
 
 export const MAX_UPLOAD_SIZE = '1 GiB'
 
@@ -32,22 +37,34 @@ async function nextWithin<T>(
  *
  * @param gaveUp aborts the upload when the service shuts down.
  * @param idleTimeout milliseconds to wait for the next byte.
- * @throws {ApiError} 408 if no byte comes in time, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
+ * @param rateWindow milliseconds of waiting over which the rate of the bytes is measured.
+ * @throws {ApiError} 408 if no byte comes in time or the bytes come too slowly, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
  */
 export async function* readPieces(
   body: Readable,
   gaveUp: AbortSignal,
-  idleTimeout = UPLOAD_IDLE_TIMEOUT_MS
+  idleTimeout = UPLOAD_IDLE_TIMEOUT_MS,
+  rateWindow = UPLOAD_RATE_WINDOW_MS
 ): AsyncGenerator<string, void, undefined> {
   const decoder = new StringDecoder('utf8')
   // By default the end of the iterator would destroy the request, and with it the answer.
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let bytes = 0
+  let waited = 0
+  let bytesInWindow = 0
   let isFirst = true
   try {
     for (;;) {
+      const since = performance.now()
       const { done, value: chunk } = await nextWithin(chunks, idleTimeout, gaveUp)
       if (done) break
+      waited += performance.now() - since
+      bytesInWindow += chunk.length
+      if (waited >= rateWindow) {
+        if (bytesInWindow < (waited / 1_000) * MIN_UPLOAD_BYTES_PER_SECOND) throw requestTimeout()
+        waited = 0
+        bytesInWindow = 0
+      }
       bytes += chunk.length
       if (bytes > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
       for (let start = 0; start < chunk.length; start += PIECE_BYTES) {

@@ -26,9 +26,16 @@ import {
   segmentNotFound,
   shuttingDown,
   tooManyImports,
+  tooManyLines,
   unsupportedMediaType
 } from '../http/errors.ts'
-import { BULK_STATEMENT_TIMEOUT_MS, MAX_SHOWN_LINES, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_MS } from '../limits.ts'
+import {
+  BULK_STATEMENT_TIMEOUT_MS,
+  MAX_SHOWN_LINES,
+  MAX_UPLOAD_BYTES,
+  MAX_UPLOAD_LINES,
+  UPLOAD_TIMEOUT_MS
+} from '../limits.ts'
 import { addLateLines, type Gathered, gatherUpload, uploadReaders } from './gather.ts'
 import { LinesLost } from './line-queries.ts'
 import { idReason } from './lines.ts'
@@ -63,12 +70,21 @@ const uploadErrors = {
       }
     }
   },
-  408: errorResponse('RequestTimeoutError', 'The upload paused for half a minute. Nothing has changed.', {
-    REQUEST_TIMEOUT: requestTimeout().message
-  }),
-  413: errorResponse('UploadTooLargeError', 'The body is too large. Nothing has changed.', {
-    BODY_TOO_LARGE: bodyTooLarge(MAX_UPLOAD_SIZE).message
-  }),
+  408: errorResponse(
+    'RequestTimeoutError',
+    'The upload paused for half a minute, or brought less than 1 KiB a second for a minute. Nothing has changed.',
+    {
+      REQUEST_TIMEOUT: requestTimeout().message
+    }
+  ),
+  413: errorResponse(
+    'UploadTooLargeError',
+    'The body is too large, or has too many lines. Nothing has changed.',
+    {
+      BODY_TOO_LARGE: bodyTooLarge(MAX_UPLOAD_SIZE).message,
+      TOO_MANY_LINES: tooManyLines(MAX_UPLOAD_LINES).message
+    }
+  ),
   415: errorResponse(
     'UnsupportedUploadTypeError',
     'The body has another content type, or is compressed. Nothing has changed.',
@@ -87,7 +103,7 @@ const uploadErrors = {
 }
 
 const forms =
-  'The upload is CSV, newline-delimited JSON or a JSON array, of at most 1 GiB. It takes effect as a whole, at one ' +
+  'The upload is CSV, newline-delimited JSON or a JSON array, of at most 1 GiB and 50 million lines. An instance takes two at once of a key. It takes effect as a whole, at one ' +
   'moment, once all of it has arrived. The answer accounts for every line.'
 
 const config = {
@@ -132,7 +148,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   /** Stores the lines of the upload in the database, then applies them. */
   async function takeUpload<Account extends ImportAccount>(
-    { raw, mediaType = '', actor }: FastifyRequest,
+    { raw, mediaType = '', actor, ip }: FastifyRequest,
     { dry_run, on_error }: ImportQuery,
     allowsExpiry: boolean,
     takeEffect: (gathered: Gathered, options: ImportOptions) => Promise<Account>
@@ -142,7 +158,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const isDryRun = dry_run
     const skip = on_error === 'skip'
     try {
-      return await app.imports.run(async (importId) => {
+      return await app.imports.run(actor?.name ?? ip, async (importId) => {
         const { gaveUp } = app.shutdown
         const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp)
         const isRefused = gathered.rejected.count > 0 && !skip

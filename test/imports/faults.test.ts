@@ -4,6 +4,8 @@ import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { CsvReader } from '../../src/imports/csv.ts'
+import { gatherUpload } from '../../src/imports/gather.ts'
 import { readPieces } from '../../src/imports/pieces.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { replay } from '../support/history.ts'
@@ -15,6 +17,7 @@ import {
   startServiceOn,
   type TestDatabase,
   type TestService,
+  untilTaken,
   waitUntil
 } from '../support/service.ts'
 import { never, SlowUpload, upload } from '../support/uploads.ts'
@@ -282,16 +285,60 @@ t.test('a stalled upload is aborted', async (t) => {
   t.notOk(stalled.destroyed, 'the response arrives')
 })
 
-t.test('uploads beyond the limit are refused before they are read', async (t) => {
+t.test('an upload that trickles is aborted, and one that comes fast enough is not', async (t) => {
+  const read = async (bytes: number) => {
+    const slow = new Readable({ read() {} })
+    const timer = setInterval(() => slow.push('\n'.repeat(bytes)), 5)
+    t.teardown(() => clearInterval(timer))
+    let pieces = 0
+    for await (const _piece of readPieces(slow, never, 10_000, 100)) {
+      pieces += 1
+      if (pieces > 100) return 'read'
+    }
+    return 'ended'
+  }
+  await t.rejects(read(1), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
+  t.equal(await read(1_000), 'read')
+})
+
+t.test('an id that is repeated is stored once, and every line is accounted for', async (t) => {
   const { service, address } = await startListening(t)
-  const uploads = Array.from({ length: 4 }, () => new SlowUpload(address, 'segment/A/users'))
+  const slow = new SlowUpload(address, 'segment/A/users')
+  const ids = Array.from({ length: 5_000 }, (_, n) => `${n + 1}\n`).join('')
+  for (let round = 0; round < 4; round += 1) slow.send(ids)
+  await waitForRest(service.database)
+  t.ok((await countImports(service.database)).lines <= 5_000)
+  slow.end()
+  t.match(await slow.answered(), /"lines":20000,"added":5000,"already_members":15000,"new_users":5000/)
+})
+
+t.test('an upload with too many lines is refused', async (t) => {
+  const { service } = await startListening(t)
+  const body = Readable.from([Buffer.from('1\n2\n3\n')])
+  await t.rejects(gatherUpload(service.app.bulk, '1', body, CsvReader, false, never, 2), {
+    statusCode: 413,
+    code: 'TOO_MANY_LINES'
+  })
+})
+
+t.test('uploads of a caller beyond the limit are refused before they are read', async (t) => {
+  const { service, address } = await startListening(t)
+  const uploads = Array.from({ length: 2 }, () => new SlowUpload(address, 'segment/A/users'))
   for (const slow of uploads) slow.send('1\n')
   await waitUntil(
     () => countImports(service.database),
-    ({ imports }) => imports === 4
+    ({ imports }) => imports === 2
   )
   const refused = new SlowUpload(address, 'segment/A/users')
   t.match(await refused.answered(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 5[\s\S]*TOO_MANY_IMPORTS/)
+  const { statusCode } = await service.app.inject({
+    method: 'POST',
+    url: '/api/v1/users',
+    headers: { 'content-type': 'text/csv' },
+    body: '1\n',
+    remoteAddress: '192.0.2.1'
+  })
+  t.equal(statusCode, 200, 'another caller has slots left')
   for (const slow of uploads) slow.end()
   const answers = await Promise.all(uploads.map((slow) => slow.answered()))
   t.equal(
@@ -335,7 +382,9 @@ t.test(
     const uploads = async (slug: string, shift: number) => {
       for (const round of rounds) {
         const method = (round + shift) % 2 === 0 ? 'POST' : 'DELETE'
-        const answer = await upload(service, `segment/${slug}/users`, file(round), { method })
+        const answer = await untilTaken(() =>
+          upload(service, `segment/${slug}/users`, file(round), { method })
+        )
         if (answer.status !== 200 && answer.status !== 404) throw new Error(JSON.stringify(answer))
       }
     }
