@@ -128,9 +128,15 @@ export const DOWNLOAD_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT_MS
 export const READ_CONNECTIONS = 12
 /** Writes wait for the disk. PostgreSQL commits concurrent ones in groups. */
 export const WRITE_CONNECTIONS = 16
+/** Lists and counts of members. They use more CPU than any other read, so few run at once. */
+export const LIST_CONNECTIONS = 4
+/** The maximum number of lists of segments in flight. Each one sends a statement for each segment. */
+export const MAX_LISTS_IN_FLIGHT = 2 * LIST_CONNECTIONS
+/** The readiness probe waits for no other request. */
+export const PROBE_CONNECTIONS = 1
 /** Background jobs that use the pool for bulk work. */
 export const BULK_JOBS = 3
-/** Uploads, downloads and jobs may take minutes; four more are for requests that create, change and show segments. */
+/** Uploads, downloads and jobs may take minutes; four more are for requests that create and change segments. */
 export const BULK_CONNECTIONS = MAX_IMPORTS + MAX_DOWNLOADS + BULK_JOBS + 4
 /** TCP keep-alive: the system probes a silent connection after this many seconds. */
 export const KEEP_ALIVE_SECONDS = 5

@@ -18,6 +18,11 @@ export type PoolOptions = ConnectionOptions & {
 
 /** A pool of connections to PostgreSQL. Each statement of the tag runs on any connection. */
 export type Pool = Sql & {
+  /**
+   * The same pool for one caller. When `signal` aborts, statements that wait for a connection are dropped, and those in
+   * progress are cancelled. A session that has begun goes on, so that its transaction is complete.
+   */
+  within(signal: AbortSignal): Pool
   /** Runs a statement, and reserves its connection for the caller until the session ends. */
   openSession(text: string): Promise<Session>
   /** Closes the pool. New statements fail; those in progress have `timeout` seconds to end. */
@@ -38,12 +43,19 @@ type Receiver = (connection: Connection | undefined) => void
 
 /** Creates a pool. It connects on first use, and replaces lost connections. */
 export function createPool(options: PoolOptions): Pool {
-  const connections = new Connections(options)
-  return createSql((statement) => connections.run(statement), {
-    openSession: (text: string) => connections.openSession(text),
+  return viewPool(new Connections(options))
+}
+
+function viewPool(connections: Connections, signal?: AbortSignal): Pool {
+  return createSql((statement) => connections.run(statement, signal), {
+    within: (signal: AbortSignal) => viewPool(connections, signal),
+    openSession: (text: string) => connections.openSession(text, signal),
     end: ({ timeout }: { timeout: number }) => connections.end(timeout)
   })
 }
+
+/** Nobody waits for the result of the statement any more. It was not sent. */
+export class StatementAbandoned extends Error {}
 
 /**
  * The most recently used connection is acquired first, because the processor's caches still hold the data of its
@@ -66,22 +78,37 @@ class Connections {
     if (idleTimeout) this.#sweeper = setInterval(() => this.#sweep(idleTimeout), idleTimeout / 2).unref()
   }
 
-  run(statement: Statement): void {
-    this.#send(statement, (connection, error) => {
-      this.#release(connection)
+  run(statement: Statement, signal: AbortSignal | undefined): void {
+    let cancelled: Promise<void> | undefined
+    let cancel = () => {}
+    const sent = (connection: Connection) => {
+      cancel = () => {
+        cancelled = connection.cancel(statement)
+      }
+      signal?.addEventListener('abort', cancel)
+    }
+    const settled = (connection: Connection, error: unknown) => {
+      signal?.removeEventListener('abort', cancel)
+      if (cancelled !== undefined) void cancelled.then(() => this.#release(connection))
+      else this.#release(connection)
       return error
-    })
+    }
+    this.#send(statement, settled, signal, sent)
   }
 
-  async openSession(text: string): Promise<Session> {
+  async openSession(text: string, signal: AbortSignal | undefined): Promise<Session> {
     const begin = createStatement(text)
     const acquired = Promise.withResolvers<Connection>()
     begin.handler = (statement) =>
-      this.#send(statement, (connection, error) => {
-        if (error === undefined) acquired.resolve(connection)
-        else connection.close()
-        return withoutEffect(error)
-      })
+      this.#send(
+        statement,
+        (connection, error) => {
+          if (error === undefined) acquired.resolve(connection)
+          else connection.close()
+          return withoutEffect(error)
+        },
+        signal
+      )
     await begin
     return this.#createSession(await acquired.promise)
   }
@@ -135,9 +162,25 @@ class Connections {
     return { sql, end, failure: () => failure }
   }
 
-  #send(statement: Statement, settled: (connection: Connection, error?: unknown) => unknown): void {
+  /**
+   * @param signal drops the statement if it aborts before a connection is available.
+   * @param sent called when the statement is sent.
+   */
+  #send(
+    statement: Statement,
+    settled: (connection: Connection, error?: unknown) => unknown,
+    signal?: AbortSignal,
+    sent?: (connection: Connection) => void
+  ): void {
     const observed = this.#observe()
-    this.#acquire((connection) => {
+    const drop = () => {
+      const index = this.#waiting.indexOf(receive)
+      if (index >= 0) this.#waiting.splice(index, 1)
+      observed()
+      statement.reject(new StatementAbandoned('nobody waits for the result any more'))
+    }
+    const receive: Receiver = (connection) => {
+      signal?.removeEventListener('abort', drop)
       if (!connection) {
         observed()
         statement.reject(
@@ -149,7 +192,14 @@ class Connections {
         observed()
         return settled(connection, error)
       })
-    })
+      sent?.(connection)
+    }
+    if (signal?.aborted) {
+      drop()
+      return
+    }
+    signal?.addEventListener('abort', drop)
+    this.#acquire(receive)
   }
 
   #acquire(receive: Receiver): void {

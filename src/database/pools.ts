@@ -4,8 +4,10 @@ import {
   BULK_LOCK_TIMEOUT_MS,
   BULK_STATEMENT_TIMEOUT_MS,
   IDLE_CONNECTION_TIMEOUT_MS,
+  LIST_CONNECTIONS,
   LOCK_TIMEOUT_MS,
   POOL_CLOSE_TIMEOUT_SECONDS,
+  PROBE_CONNECTIONS,
   READ_CONNECTIONS,
   STATEMENT_TIMEOUT_MS,
   WRITE_CONNECTIONS
@@ -19,10 +21,14 @@ declare module 'fastify' {
     /** For writes that take milliseconds, unless they wait for another write of the same user or segment. */
     writes: Pool
     /**
-     * For statements that may read all users, or wait for such statements: lists, segments, uploads, downloads,
-     * background jobs.
+     * For statements that may read all users, or wait for such statements: creating and changing segments, uploads,
+     * downloads, background jobs.
      */
     bulk: Pool
+    /** For reads that list segments or members, or count members. */
+    lists: Pool
+    /** For the readiness probe. */
+    probes: Pool
   }
 }
 
@@ -39,7 +45,7 @@ export const SHORT_STATEMENT_SETTINGS = {
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
     const connect = (
-      name: 'reads' | 'writes' | 'bulk',
+      name: 'reads' | 'writes' | 'bulk' | 'lists' | 'probes',
       options: Omit<Parameters<typeof connectDatabase>[1], 'name' | 'observer'>
     ) => {
       const observer = app.metrics.watchPool(name, options.connections)
@@ -61,8 +67,11 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       statementTimeout: BULK_STATEMENT_TIMEOUT_MS,
       idleTimeout: IDLE_CONNECTION_TIMEOUT_MS
     })
+    const reads = { lockTimeout: LOCK_TIMEOUT_MS, statementTimeout: STATEMENT_TIMEOUT_MS }
+    connect('lists', { ...reads, connections: LIST_CONNECTIONS, idleTimeout: IDLE_CONNECTION_TIMEOUT_MS })
+    connect('probes', { ...reads, connections: PROBE_CONNECTIONS })
     app.addHook('onClose', async () => {
-      const pools = [app.reads, app.writes, app.bulk]
+      const pools = [app.reads, app.writes, app.bulk, app.lists, app.probes]
       await Promise.all(pools.map((pool) => pool.end({ timeout: POOL_CLOSE_TIMEOUT_SECONDS })))
     })
   },

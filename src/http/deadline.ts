@@ -8,16 +8,39 @@ declare module 'fastify' {
     /** Milliseconds in which the handler has to answer. Default: REQUEST_DEADLINE_MS. */
     deadline?: number
   }
+  interface FastifyReply {
+    /** Created by {@link signalAbandonment}. */
+    abandonment: AbortController | undefined
+  }
+}
+
+/**
+ * Returns a signal that aborts when nobody waits for the answer any more: the client has disconnected, or the deadline
+ * has passed. Statements of the database are dropped or cancelled by it.
+ */
+export function signalAbandonment(reply: FastifyReply): AbortSignal {
+  if (!reply.abandonment) {
+    const abandonment = new AbortController()
+    reply.abandonment = abandonment
+    if (reply.raw.destroyed) abandonment.abort()
+    else reply.raw.once('close', () => abandonment.abort())
+  }
+  return reply.abandonment.signal
 }
 
 async function answerWithin<T>(milliseconds: number, reply: FastifyReply, answer: Promise<T>): Promise<T> {
   const { promise: overdue, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
     // Sending a file takes as long as the client takes to read it.
-    if (!reply.raw.headersSent) reject(deadlineExceeded())
+    if (reply.raw.headersSent) return
+    reject(deadlineExceeded())
+    reply.abandonment?.abort()
   }, milliseconds)
   try {
     return await Promise.race([answer, overdue])
+  } catch (error) {
+    // The client has disconnected: the error is that of a statement that was dropped or cancelled.
+    throw reply.abandonment?.signal.aborted ? deadlineExceeded() : error
   } finally {
     clearTimeout(timer)
   }
@@ -31,6 +54,7 @@ async function answerWithin<T>(milliseconds: number, reply: FastifyReply, answer
  */
 export const deadlinePlugin = fp(
   async (app) => {
+    app.decorateReply('abandonment', undefined)
     app.addHook('onRoute', (route: RouteOptions) => {
       if (route.schema?.hide) return
       const { handler } = route

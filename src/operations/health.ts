@@ -3,6 +3,7 @@ import { retryableErrorResponse } from '../../schemas/common.ts'
 import { LiveSchema, ReadySchema } from '../../schemas/health.ts'
 import { listMigrations } from '../database/migrate.ts'
 import { commonErrors, requestErrors, unavailableExamples } from '../http/common-responses.ts'
+import { signalAbandonment } from '../http/deadline.ts'
 import { serviceUnavailable, shuttingDown } from '../http/errors.ts'
 import { PROBE_DEADLINE_MS } from '../limits.ts'
 import { selectMissingMigrations } from './health-queries.ts'
@@ -47,9 +48,9 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }
       }
     },
-    async () => {
+    async (_request, reply) => {
       if (app.shutdown.begun) throw shuttingDown()
-      const missing = await selectMissingMigrations(app.reads, migrations)
+      const missing = await selectMissingMigrations(app.probes.within(signalAbandonment(reply)), migrations)
       if (missing.length > 0) {
         throw serviceUnavailable('SCHEMA_OUTDATED', `the schema lacks migrations (${missing.join(', ')})`)
       }

@@ -25,6 +25,7 @@ import {
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { abortResponse, sendStream } from '../http/abort-response.ts'
 import { commonBodyErrors, commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
+import { signalAbandonment } from '../http/deadline.ts'
 import {
   invalidRequest,
   segmentAlreadyExists,
@@ -33,7 +34,7 @@ import {
   segmentNotFoundForDelete
 } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
-import { BULK_DEADLINE_MS, MAX_DOWNLOADS, STALL_TIMEOUT_MS } from '../limits.ts'
+import { BULK_DEADLINE_MS, MAX_DOWNLOADS, MAX_LISTS_IN_FLIGHT, STALL_TIMEOUT_MS } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { openMembersCsv } from './members-csv.ts'
 import { selectMembers, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
@@ -112,7 +113,12 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const later = prefersAsync(request.headers.prefer)
       // Uses the bulk pool, because it may wait for another request that creates a segment with the same slug.
       const created = await retryWrite(() =>
-        createSegment(app.bulk, { ...body, slug }, later, actor?.name ?? null)
+        createSegment(
+          app.bulk.within(signalAbandonment(reply)),
+          { ...body, slug },
+          later,
+          actor?.name ?? null
+        )
       )
       if (!created) throw segmentAlreadyExists(slug)
       if (!later) return reply.send()
@@ -143,9 +149,10 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      const segment = await retryIdempotent(() => selectSegment(app.bulk, slug))
+      const lists = app.lists.within(signalAbandonment(reply))
+      const segment = await retryIdempotent(() => selectSegment(lists, slug))
       if (!segment) throw segmentNotFound(slug)
       return segment
     }
@@ -181,7 +188,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/segments',
     {
-      config: { role: 'reader' },
+      config: { role: 'reader', maxInFlight: MAX_LISTS_IN_FLIGHT },
       schema: {
         operationId: 'listSegments',
         summary: 'List segments',
@@ -193,11 +200,12 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: SegmentPageSchema, ...commonErrors, 400: pageErrors }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const { limit: size, cursor, q: text = '', include_deleted: includeDeleted } = request.query
       const [after = ''] = cursor === undefined ? [] : decodeCursor('segments', cursor, [isSlug])
       const filter = { after, text, includeDeleted, limit: size }
-      const { segments, hasMore } = await retryIdempotent(() => selectSegments(app.bulk, filter))
+      const lists = app.lists.within(signalAbandonment(reply))
+      const { segments, hasMore } = await retryIdempotent(() => selectSegments(lists, filter))
       const { rows, next_cursor } = cutPage('segments', segments, size, ({ slug }) => [slug], hasMore)
       return { segments: rows, next_cursor }
     }
@@ -224,12 +232,13 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const { limit: size, cursor } = request.query
       const list = `users/${slug}`
       const [after = '0'] = cursor === undefined ? [] : decodeCursor(list, cursor, [isUserId])
-      const members = await retryIdempotent(() => selectMembers(app.bulk, slug, after, size + 1))
+      const lists = app.lists.within(signalAbandonment(reply))
+      const members = await retryIdempotent(() => selectMembers(lists, slug, after, size + 1))
       if (!members) throw segmentNotFound(slug)
       const { rows, next_cursor } = cutPage(list, members, size, ({ user_id }) => [user_id])
       return { users: rows, next_cursor }
@@ -314,10 +323,11 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const { body, actor } = request
-      const change = await retryWrite(() => changeSegment(app.bulk, slug, body, actor?.name ?? null))
+      const bulk = app.bulk.within(signalAbandonment(reply))
+      const change = await retryWrite(() => changeSegment(bulk, slug, body, actor?.name ?? null))
       if (change === 'not_found') throw segmentNotFound(slug)
       if (change === 'filling') throw segmentBeingFilled(slug)
       if (change === 'no_selection') throw enrollsWithoutSelection()

@@ -3,8 +3,11 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { connectDatabase, type Pool } from '../../src/database/connect.ts'
+import { transaction } from '../../src/database/transaction.ts'
 import { createDatabase, waitUntil } from '../support/service.ts'
 import { collectSockets } from '../support/sockets.ts'
+
+const abandoned = { message: 'nobody waits for the result any more' }
 
 function connectTo(t: Test, url: string, options: { connections: number; idleTimeout?: number }): Pool {
   const pool = connectDatabase(url, {
@@ -116,6 +119,49 @@ t.test(
     t.type(await selectBackend(pool), 'number')
   }
 )
+
+t.test(
+  'for a caller that is gone, waiting statements never run and running ones are cancelled',
+  async (t) => {
+    const { url, sql } = await createDatabase(t)
+    await sql`create table effects (id bigint)`
+    const pool = connectTo(t, url, { connections: 1 })
+    const pid = await selectBackend(pool)
+    const caller = new AbortController()
+    const its = pool.within(caller.signal)
+    const running = t.rejects(its`select pg_sleep(60)`, { code: '57014' })
+    const waiting = t.rejects(its`insert into effects values (1)`, abandoned)
+    const transactional = t.rejects(
+      transaction(its, (sql) => sql`insert into effects values (2)`),
+      abandoned
+    )
+    const other = selectBackend(pool)
+    await waitUntil(
+      () => sql`
+      select from pg_stat_activity
+      where datname = current_database() and application_name = 'test' and wait_event = 'PgSleep'`,
+      ({ count }) => count === 1
+    )
+    caller.abort()
+    await Promise.all([running, waiting, transactional])
+    t.equal(await other, pid, 'the connection stays usable')
+    await t.rejects(its`insert into effects values (3)`, abandoned)
+    t.same(await sql`select from effects`, [])
+  }
+)
+
+t.test('a transaction that has begun is finished, though its caller is gone', async (t) => {
+  const { url, sql } = await createDatabase(t)
+  await sql`create table effects (id bigint)`
+  const pool = connectTo(t, url, { connections: 1 })
+  const caller = new AbortController()
+  await transaction(pool.within(caller.signal), async (sql) => {
+    await sql`insert into effects values (1)`
+    caller.abort()
+    await sql`insert into effects values (2)`
+  })
+  t.equal((await sql`select from effects`).length, 2)
+})
 
 t.test('closing a pool waits for statements in progress and accepts no more', async (t) => {
   const { url } = await createDatabase(t)

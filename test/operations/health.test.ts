@@ -109,12 +109,13 @@ t.test('every request is answered within its deadline while the database hangs',
   const service = await startService(t)
   await service.createSegment('A')
   await Promise.all(Array.from({ length: 50 }, (_, user) => service.changeSegments(1 + user)))
-  await Promise.all(Array.from({ length: 50 }, () => service.request(ready)))
+  await Promise.all(Array.from({ length: 50 }, () => service.get('/api/v1/segments/user/1/history')))
+  t.match(await service.request(ready), { status: 200 })
   await service.getSegments(1)
   const backends = await service.sql<{ pid: number; name: string }[]>`
     select pid, application_name as name from pg_stat_activity
     where datname = current_database()
-      and application_name in ('user-segments reads', 'user-segments writes')`
+      and application_name in ('user-segments reads', 'user-segments writes', 'user-segments probes')`
   t.same(
     ['user-segments reads', 'user-segments writes'].map(
       (name) => backends.filter((b) => b.name === name).length

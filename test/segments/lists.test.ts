@@ -1,7 +1,9 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import { makeKey } from '../support/keys.ts'
+import { holdTable, waitForBlocked } from '../support/locks.ts'
 import { readPages } from '../support/pages.ts'
-import { dayFromNow, shareService, startService, startServiceOn } from '../support/service.ts'
+import { dayFromNow, shareService, startService, startServiceOn, waitUntil } from '../support/service.ts'
 
 /** A microsecond before a time. */
 function justBefore(time: string): string {
@@ -345,3 +347,31 @@ t.test('a timeline says what happened, why, and by whom', async (t) => {
     t.match(body, { entries: [{ actor: null }, { actor: null }] })
   })
 })
+
+t.test(
+  'lists whose clients have gone are cancelled, and hold up neither changes nor readiness',
+  async (t) => {
+    const service = await startService(t)
+    await service.createSegment('A')
+    const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
+    const release = await holdTable(t, service.database, 'memberships')
+    const clients = Array.from({ length: 30 }, () => {
+      const socket = connect(Number(new URL(address).port), '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write('GET /api/v1/segments?limit=1000 HTTP/1.1\r\nhost: x\r\n\r\n')
+      return socket
+    })
+    await waitForBlocked(service.database, 4, 'user-segments lists')
+    t.match(await service.patchSegment('A', { description: 'changed' }), { status: 200 })
+    t.match(await service.get('/health/ready'), { status: 200 })
+    t.match(await service.get('/api/v1/segments'), { status: 503, body: { code: 'OVERLOADED' } })
+    for (const socket of clients) socket.destroy()
+    await waitForBlocked(service.database, 0)
+    await waitUntil(
+      async () => service.app.load.inFlight,
+      (count) => count === 0
+    )
+    await release()
+    t.match(await service.getSegment('A'), { status: 200, body: { description: 'changed', members: 0 } })
+  }
+)

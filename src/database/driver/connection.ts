@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import { ANSWER_MARGIN_MS, CONNECT_TIMEOUT_MS, KEEP_ALIVE_SECONDS } from '../../limits.ts'
@@ -109,6 +110,31 @@ export class Connection {
       this.#watch()
     }
     this.#sendByPool(statement)
+  }
+
+  /**
+   * Asks PostgreSQL to cancel a statement in progress. The connection must not get another statement before this
+   * resolves, which would be cancelled instead. It is a best effort: PostgreSQL does not say what came of it.
+   *
+   * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+   */
+  async cancel(statement: Statement): Promise<void> {
+    const { state } = statement
+    if (!state || !this.#host || !this.#pending.has(statement)) return
+    const request = Buffer.alloc(16)
+    request.writeInt32BE(16)
+    request.writeInt32BE(80_877_102, 4)
+    request.writeUInt32BE(state.pid, 8)
+    request.writeUInt32BE(state.secret, 12)
+    try {
+      const socket = await openSocket(this.#host, this.#options.target.encryption)
+      socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy())
+      const closed = once(socket, 'close')
+      socket.resume().end(request)
+      await closed
+    } catch {
+      // The statement timeout ends the statement instead.
+    }
   }
 
   /** Closes the connection. Statements in progress fail. */

@@ -11,8 +11,8 @@ export type Statement = Promise<{ command: string }> & {
   reject: (error: unknown) => void
   /** Called with each batch of a cursor's rows. */
   cursorFn?: (rows: unknown[]) => unknown
-  /** The connection that the statement was sent on; null before. */
-  state: object | null
+  /** The PostgreSQL process that the statement was sent to, and the secret that cancels it; null before. */
+  state: { pid: number; secret: number } | null
 }
 
 /** Creates statements and fragments. It is closed, so it never sends any. */
