@@ -54,3 +54,11 @@ export async function nextMoment(sql: Sql, segmentId: number, from: Time | null 
     from next_moment(${segmentId}, coalesce(${toTimestamp(sql, from)}, clock_timestamp())) as moment`
   return row.moment
 }
+
+/** Reads the time of the database's clock. Unlike `now()`, it goes on during a transaction. */
+export async function readClock(sql: Sql): Promise<Time> {
+  const [row] = await sql<[{ at: Time }]>`
+    select ${formatTime(sql, 'now')} as at
+    from clock_timestamp() as now`
+  return row.at
+}

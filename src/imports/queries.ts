@@ -1,8 +1,8 @@
 /** Applies uploads, each in one transaction, after their lines have been stored in the table `import_lines`. */
 import type { Slug, Time } from '../../schemas/common.ts'
-import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import type { Pool, Sql } from '../database/connect.ts'
 import { lockSegment, shareErasure, sharePopulation, shareSegments } from '../database/locks.ts'
-import { nextMoment, toTimestamp } from '../database/times.ts'
+import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { LARGE_IMPORT_LINES } from '../limits.ts'
 import { checkLines, importedUsers, type LateLines, type StoredLines } from './line-queries.ts'
@@ -137,9 +137,7 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
     async (sql) => {
       if (!countOnly) await shareErasure(sql)
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, null)
-      const [{ at }] = await sql<[{ at: Time }]>`
-        select ${formatTime(sql, 'now')} as at
-        from clock_timestamp() as now`
+      const at = await readClock(sql)
       await checkLines(sql, options, at, 0)
       if (countOnly) return countNewUsers(sql, options, at)
       return enrollingIds ? makeUsersKnown(sql, options, enrollingIds, at) : 0

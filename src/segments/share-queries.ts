@@ -3,7 +3,7 @@ import type { Slug, Time } from '../../schemas/common.ts'
 import type { ChangeSegmentBody, CreateSegmentBody, SegmentChange } from '../../schemas/segments.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
-import { nextMoment, toTimestamp } from '../database/times.ts'
+import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { countShare, sampleUsers } from './sampling.ts'
 
@@ -176,7 +176,7 @@ export function changeSegment(
           description = case when ${description !== undefined} then ${description ?? null} else description end,
           enroll_new_users = coalesce(${enroll_new_users ?? null}, enroll_new_users)
         where id = ${id}`
-      const at = await nextMoment(sql, id)
+      const at = selection === undefined ? await readClock(sql) : await nextMoment(sql, id)
       const change =
         selection === undefined
           ? { added: 0, removed: 0 }

@@ -133,13 +133,13 @@ t.test('a pool shows its statements in progress and those waiting for a connecti
 t.test('a statement counts once, however it is composed and however it ends', async (t) => {
   const service = await startService(t)
   const count = async () =>
-    (await scrape(service)).value('user_segments_database_statement_duration_seconds_count{pool="bulk"}')
+    (await scrape(service)).value('user_segments_database_statement_duration_seconds_count{pool="lists"}')
   t.match(await service.getSegment('A'), { status: 404 })
   t.equal(await count(), 1, 'that of a segment has two fragments')
   await service.sql`alter table segments rename to gone`
   t.match(await service.getSegment('A'), { status: 500 })
   t.equal(await count(), 2)
-  t.equal((await scrape(service)).value('user_segments_database_statements{pool="bulk"}'), 0)
+  t.equal((await scrape(service)).value('user_segments_database_statements{pool="lists"}'), 0)
 })
 
 t.test('batches of membership lookups show their sizes', async (t) => {
