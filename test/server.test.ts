@@ -186,8 +186,19 @@ t.test('the service starts without its database and says that it is not ready', 
   const address = await server.address()
   t.equal((await fetch(`${address}/health/live`)).status, 200)
   t.equal((await fetch(`${address}/health/ready`)).status, 503)
+  await waitUntil(
+    async () => server.stdout,
+    (log) => log.includes('jobs wait')
+  )
   server.process.kill('SIGTERM')
   t.equal(await server.exitCode(), 0)
+  const lines = server.stdout.split('\n').filter((line) => line.includes('jobs wait'))
+  t.equal(lines.length, 1, 'one line for all background jobs')
+  t.match(JSON.parse(lines[0] ?? ''), {
+    reason: 'the database cannot be reached',
+    code: 'ECONNREFUSED',
+    msg: 'jobs wait for the database'
+  })
 })
 
 t.test('the image starts the service as `npm start` does', async (t) => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { JOB_RETRY_MS, MIN_JOB_PAUSE_MS } from '../limits.ts'
+import { isDatabaseUnavailable, isSchemaOutdated } from './faults.ts'
 
 type BackgroundJobOptions = {
   name: string
@@ -12,6 +13,9 @@ type BackgroundJobOptions = {
   poll: number
   log: FastifyBaseLogger
 }
+
+/** The last fault of the database that the jobs of a service have logged, by its log. */
+const reported = new WeakMap<FastifyBaseLogger, string>()
 
 /**
  * Does work in small steps in the background while the service runs. All state is in the database, so nothing is lost
@@ -56,17 +60,31 @@ export class BackgroundJob {
         const more = await this.#options.step()
         const taken = performance.now() - started
         failed = false
+        reported.delete(this.#options.log)
         await this.#rest(
           more ? Math.max(MIN_JOB_PAUSE_MS, taken / this.#options.share - taken) : this.#options.poll
         )
       } catch (error) {
         // Logs only the first of consecutive failures, not one every second while the database is down.
-        if (!failed && !this.#stopped)
-          this.#options.log.warn({ err: error, job: this.#options.name }, 'job failed')
+        if (!failed && !this.#stopped) this.#report(error)
         failed = true
         await this.#rest(JOB_RETRY_MS)
       }
     }
+  }
+
+  /** Logs a failure. A fault of the database needs no stack, and is logged once for all jobs of the service. */
+  #report(error: unknown): void {
+    const { log, name } = this.#options
+    if (!(error instanceof Error) || !(isSchemaOutdated(error) || isDatabaseUnavailable(error))) {
+      log.warn({ err: error, job: name }, 'job failed')
+      return
+    }
+    if (reported.get(log) === error.message) return
+    reported.set(log, error.message)
+    const cause = 'code' in error ? { code: error.code } : {}
+    const advice = isSchemaOutdated(error) ? 'jobs wait: run `npm run migrate`' : 'jobs wait for the database'
+    log.warn({ reason: error.message, ...cause }, advice)
   }
 
   /** Pauses, unless `wake` or `stop` ends the pause early. */

@@ -4,13 +4,13 @@ import { ConnectionError } from './driver/connection-error.ts'
 /**
  * SQLSTATE classes and codes of transient faults. These end without a change of the request or the service, or when the
  * operator has fixed them: connection (08), authorization (28), unknown database (3D), database that accepts no
- * connections (55000), resources (53), operator intervention (57), system error such as a disk failure (58), lock not
+ * connections (55000), missing rights of the role (42501), resources (53), operator intervention (57), system error such as a disk failure (58), lock not
  * available (55P03), serialization failure and deadlock (40), read-only server after a failover (25006),
  * idle-in-transaction timeout (25P03).
  *
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const transient = /^(08|28|3D|53|57|58|40|55000|55P03|25006|25P03)/
+const transient = /^(08|28|3D|53|57|58|40|42501|55000|55P03|25006|25P03)/
 
 /**
  * The transient faults that may be over immediately: serialization failure, deadlock, server starting up, too many
@@ -18,6 +18,14 @@ const transient = /^(08|28|3D|53|57|58|40|55000|55P03|25006|25P03)/
  * is safe.
  */
 const brief = new Set(['40001', '40P01', '57P03', '53300', '25006'])
+
+/** Undefined table, column, function, type or schema: the schema lacks a migration. */
+const outdated = new Set(['42P01', '42703', '42883', '42704', '3F000'])
+
+/** Whether a statement failed because the schema lacks a table, column or function that this version needs. */
+export function isSchemaOutdated(error: unknown): error is postgres.PostgresError {
+  return error instanceof postgres.PostgresError && outdated.has(error.code)
+}
 
 /** Whether a statement has reached the lock timeout. Then others hold the lock, and the database works. */
 export function isLockTimeout(error: unknown): boolean {

@@ -2,7 +2,7 @@ import { TLSSocket } from 'node:tls'
 import pg from 'pg'
 import { openSocket } from './driver/open-socket.ts'
 import { SESSION_SETTINGS } from './session-settings.ts'
-import { type DatabaseTarget, type Host, readDatabaseUrl } from './url.ts'
+import { type DatabaseTarget, type Encryption, type Host, readDatabaseUrl } from './url.ts'
 
 /** Migrations have no time limits, even if the role has some. */
 const NO_LIMITS = { statement_timeout: '0', lock_timeout: '0', idle_in_transaction_session_timeout: '0' }
@@ -14,8 +14,21 @@ const NO_LIMITS = { statement_timeout: '0', lock_timeout: '0', idle_in_transacti
  */
 export async function connectForMigration(url: string): Promise<pg.Client> {
   const target = readDatabaseUrl(url)
+  let failure: unknown
+  for (const host of target.hosts) {
+    try {
+      return await connectTo(host, target)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+/** Connects to one host, because `pg` accepts only one. */
+async function connectTo(host: Host, target: DatabaseTarget): Promise<pg.Client> {
   const { application_name, options, ...settings } = target.settings
-  const { host, isEncrypted } = await findHost(target)
+  const isEncrypted = await supportsEncryption(host, target.encryption)
   const client = new pg.Client({
     ...host,
     user: target.user,
@@ -29,27 +42,18 @@ export async function connectForMigration(url: string): Promise<pg.Client> {
   // A lost connection also rejects the query in progress; without a listener it would end the process.
   client.on('error', () => {})
   await client.connect()
-  return client
+  if (!target.requiresPrimary) return client
+  const { rows } = await client.query<{ transaction_read_only: string }>('show transaction_read_only')
+  if (rows[0]?.transaction_read_only === 'off') return client
+  await client.end()
+  throw new Error('the database accepts no writes')
 }
 
-/**
- * Finds the first host that answers, because `pg` accepts only one, and whether the connection to it is encrypted.
- */
-async function findHost({
-  hosts,
-  encryption
-}: DatabaseTarget): Promise<{ host: Host; isEncrypted: boolean }> {
-  let failure: unknown
-  for (const host of hosts) {
-    try {
-      const socket = await openSocket(host, encryption)
-      socket.destroy()
-      return { host, isEncrypted: socket instanceof TLSSocket }
-    } catch (error) {
-      failure = error
-    }
-  }
-  throw failure
+/** Whether the connection to the host is to be encrypted. @throws {Error} if the host does not answer. */
+async function supportsEncryption(host: Host, encryption: Encryption): Promise<boolean> {
+  const socket = await openSocket(host, encryption)
+  socket.destroy()
+  return socket instanceof TLSSocket
 }
 
 /** Formats settings for the connection parameter `options`. */

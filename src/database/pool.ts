@@ -222,7 +222,7 @@ class Connections {
   #release(connection: Connection): void {
     if (connection.isLost) return
     const age = performance.now() - connection.createdAt
-    if (this.#ended || age > CONNECTION_LIFETIME_MS * (1 + Math.random())) {
+    if (this.#ended || connection.isOutdated || age > CONNECTION_LIFETIME_MS * (1 + Math.random())) {
       connection.close()
       return
     }

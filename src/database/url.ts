@@ -19,12 +19,9 @@ export type DatabaseTarget = {
   encryption: Encryption
   /** Startup parameters of each connection. */
   settings: Record<string, string>
-  /** Which of several hosts is used; any by default. */
-  sessionAttributes?: SessionAttributes
+  /** Whether hosts that refuse writes, such as standbys, are skipped. */
+  requiresPrimary: boolean
 }
-
-const sessionAttributes = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const
-type SessionAttributes = (typeof sessionAttributes)[number]
 
 export type Encryption =
   | { mode: 'none' }
@@ -39,7 +36,8 @@ const hostPattern = /^(\[[0-9a-fA-F:.%]+\]|[^:[\]]*)(?::(\d*))?$/
 const choices: Record<string, string[]> = {
   ssl: ['true', 'false'],
   sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
-  target_session_attrs: ['any', ...sessionAttributes]
+  target_session_attrs: ['read-write', 'primary', 'any'],
+  channel_binding: ['disable', 'prefer']
 }
 /** The parameters with any text as value. */
 const texts = [
@@ -70,8 +68,28 @@ function decode(text: string): string {
   }
 }
 
-function readParameters(text: string): Map<string, string> {
+/** The variables of libpq that give a parameter where DATABASE_URL does not. */
+const variables: Record<string, string> = {
+  PGSSLMODE: 'sslmode',
+  PGSSLROOTCERT: 'sslrootcert',
+  PGSSLCERT: 'sslcert',
+  PGSSLKEY: 'sslkey',
+  PGCHANNELBINDING: 'channel_binding',
+  PGTARGETSESSIONATTRS: 'target_session_attrs',
+  PGAPPNAME: 'application_name',
+  PGOPTIONS: 'options'
+}
+
+function readParameters(text: string, environment: NodeJS.ProcessEnv): Map<string, string> {
   const parameters = new Map<string, string>()
+  for (const [variable, name] of Object.entries(variables)) {
+    const value = environment[variable]
+    if (!value || (name === 'sslmode' && /(?:^|&)ssl=/.test(text))) continue
+    const allowed = choices[name]
+    if (allowed && !allowed.includes(value))
+      throw new ConfigError(`${variable} is not valid: it must be one of ${allowed.join(', ')}`)
+    parameters.set(name, value)
+  }
   for (const pair of text.split('&').filter(Boolean)) {
     const [name = '', ...rest] = pair.split('=')
     const value = decode(rest.join('='))
@@ -147,7 +165,7 @@ function readEncryption(parameters: Map<string, string>): Encryption {
 /**
  * Parses DATABASE_URL like {@link https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING libpq}:
  * `postgres://user:password@host:port,host:port/database?parameter=value`. Missing parts come from PGHOST, PGPORT,
- * PGUSER, PGPASSWORD and PGDATABASE.
+ * PGUSER, PGPASSWORD, PGDATABASE and the variables of libpq listed in this file.
  *
  * @throws {ConfigError} with a message of one line that contains no part of the URL.
  */
@@ -156,7 +174,7 @@ export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = pr
   if (!match)
     throw invalid('it must be such as postgres://user:password@host:5432/database, its parts URL-encoded')
   const [, login = '', authority = '', path = '', query = ''] = match
-  const parameters = readParameters(query)
+  const parameters = readParameters(query, environment)
   const [user = '', ...password] = login.split(':')
   const name = parameters.get('user') || decode(user) || environment.PGUSER || userInfo().username
   const settings: Record<string, string> = {}
@@ -166,8 +184,6 @@ export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = pr
   }
   const schema = parameters.get('schema')
   if (schema) settings.search_path = `"${schema.replaceAll('"', '""')}"`
-  const wanted = parameters.get('target_session_attrs')
-  const attributes = sessionAttributes.find((name) => name === wanted)
   return {
     hosts: readHosts(authority, parameters, environment),
     user: name,
@@ -175,6 +191,6 @@ export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = pr
     database: parameters.get('dbname') || decode(path) || environment.PGDATABASE || name,
     encryption: readEncryption(parameters),
     settings,
-    ...(attributes ? { sessionAttributes: attributes } : {})
+    requiresPrimary: parameters.get('target_session_attrs') !== 'any'
   }
 }

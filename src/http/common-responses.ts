@@ -11,6 +11,7 @@ import {
   lockTimeout,
   overloaded,
   rateLimited,
+  schemaOutdated,
   segmentNotFound,
   userNotFound
 } from './errors.ts'
@@ -27,6 +28,7 @@ export const unavailableExamples = {
   OVERLOADED: overloaded.message,
   DATABASE_UNAVAILABLE: databaseUnavailable().message,
   LOCK_TIMEOUT: lockTimeout().message,
+  SCHEMA_OUTDATED: schemaOutdated().message,
   DEADLINE_EXCEEDED: deadlineExceeded().message
 }
 

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import { isDatabaseUnavailable, isLockTimeout } from '../database/faults.ts'
+import { isDatabaseUnavailable, isLockTimeout, isSchemaOutdated } from '../database/faults.ts'
 import { errorCode } from '../telemetry/request-log.ts'
 import {
   ApiError,
@@ -9,6 +9,7 @@ import {
   invalidJson,
   invalidRequest,
   lockTimeout,
+  schemaOutdated,
   shorten,
   unsupportedMediaType
 } from './errors.ts'
@@ -60,6 +61,7 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   const known = frameworkErrors[error.code]
   if (known) return known(error)
   if (isLockTimeout(error)) return lockTimeout(error)
+  if (isSchemaOutdated(error)) return schemaOutdated([], error)
   if (isDatabaseUnavailable(error)) return databaseUnavailable(error)
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new ApiError(error.statusCode, 'INVALID_REQUEST', error.message)
@@ -69,7 +71,12 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
 
 /** Logs the cause of a 503. The log lines of the refused requests that follow have only its code. */
 function logFault(cause: Error, { server, log }: FastifyRequest): void {
-  if (server.faultLog.isDue(errorCode(cause) ?? cause.name)) log.error({ err: cause }, 'requests are refused')
+  if (isSchemaOutdated(cause)) {
+    // The operator needs the command, not the stack.
+    if (server.faultLog.isDue('SCHEMA_OUTDATED'))
+      log.error({ reason: cause.message }, 'requests are refused: run `npm run migrate`')
+  } else if (server.faultLog.isDue(errorCode(cause) ?? cause.name))
+    log.error({ err: cause }, 'requests are refused')
 }
 
 /** Answers every error in the same form. What a caller must not see is only logged. */

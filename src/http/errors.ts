@@ -128,6 +128,14 @@ export const methodNotAllowed = (method: string, path: string) =>
 export const serviceUnavailable = (code: string, message: string, cause?: unknown) =>
   new ApiError(503, code, message, { cause, retryAfter: RETRY_AFTER })
 
+/** @param missing the migrations, if they are known. */
+export const schemaOutdated = (missing: string[] = [], cause?: unknown) =>
+  serviceUnavailable(
+    'SCHEMA_OUTDATED',
+    `the schema lacks migrations${missing.length > 0 ? ` (${missing.join(', ')})` : ''}`,
+    cause
+  )
+
 export const shuttingDown = () => serviceUnavailable('SHUTTING_DOWN', 'the service is shutting down')
 
 export const internalError = (cause: unknown) =>

@@ -17,3 +17,13 @@ export async function selectMissingMigrations(sql: Sql, migrations: string[]): P
     throw error
   }
 }
+
+/**
+ * Proves that the server accepts writes and that the role may write, without writing: it fails as any write would, and
+ * matches no row.
+ *
+ * @throws {PostgresError} 25006 if the server is read-only, 42501 if the role lacks the right.
+ */
+export async function proveWritable(sql: Sql): Promise<void> {
+  await sql`update imports set ended_at = ended_at where false`
+}

@@ -4,9 +4,9 @@ import { LiveSchema, ReadySchema } from '../../schemas/health.ts'
 import { listMigrations } from '../database/migrate.ts'
 import { commonErrors, requestErrors, unavailableExamples } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
-import { serviceUnavailable, shuttingDown } from '../http/errors.ts'
+import { schemaOutdated, shuttingDown } from '../http/errors.ts'
 import { PROBE_DEADLINE_MS } from '../limits.ts'
-import { selectMissingMigrations } from './health-queries.ts'
+import { proveWritable, selectMissingMigrations } from './health-queries.ts'
 
 export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const migrations = await listMigrations()
@@ -35,25 +35,25 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getReadiness',
         summary: 'Check that the service can answer requests',
         description:
-          'It can if the database answers, its schema is current, and the service is not shutting down.',
+          'It can if the database answers and accepts writes, its schema is current, and the service is not shutting down.',
         tags: ['operation'],
         response: {
           200: ReadySchema,
           ...commonErrors,
           503: retryableErrorResponse('NotReadyError', 'The service cannot answer requests now.', {
-            SCHEMA_OUTDATED: 'the schema lacks migrations (0001_schema)',
-            SHUTTING_DOWN: shuttingDown().message,
-            ...unavailableExamples
+            ...unavailableExamples,
+            SCHEMA_OUTDATED: schemaOutdated(['0001_schema']).message,
+            SHUTTING_DOWN: shuttingDown().message
           })
         }
       }
     },
     async (_request, reply) => {
       if (app.shutdown.begun) throw shuttingDown()
-      const missing = await selectMissingMigrations(app.probes.within(signalAbandonment(reply)), migrations)
-      if (missing.length > 0) {
-        throw serviceUnavailable('SCHEMA_OUTDATED', `the schema lacks migrations (${missing.join(', ')})`)
-      }
+      const sql = app.probes.within(signalAbandonment(reply))
+      const missing = await selectMissingMigrations(sql, migrations)
+      if (missing.length > 0) throw schemaOutdated(missing)
+      await proveWritable(sql)
       return { status: 'ready' as const }
     }
   )

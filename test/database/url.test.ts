@@ -53,7 +53,15 @@ t.test('the parts of the URL', async (t) => {
     application_name: 'n',
     options: '-c a=b'
   })
-  t.equal(read('postgres://a/x?target_session_attrs=primary').sessionAttributes, 'primary')
+  t.equal(read('postgres://a/x').requiresPrimary, true)
+  t.equal(read('postgres://a/x?target_session_attrs=any').requiresPrimary, false)
+  t.match(
+    read('postgres://a/x', { PGSSLMODE: 'require', PGTARGETSESSIONATTRS: 'any', PGAPPNAME: 'n' }),
+    { encryption: { mode: 'required' }, requiresPrimary: false, settings: { application_name: 'n' } },
+    'variables of libpq give what the URL does not'
+  )
+  t.match(read('postgres://a/x?sslmode=disable', { PGSSLMODE: 'require' }), { encryption: { mode: 'none' } })
+  t.match(read('postgres://me@a/%C3%A9%20%2F?sslmode=disable'), { database: 'é /' }, 'an encoded name')
 })
 
 /** The message that the operator sees. */

@@ -2,6 +2,8 @@ import postgres from 'postgres'
 import t from 'tap'
 import { listMigrations, migrate } from '../../src/database/migrate.ts'
 import { holdTable } from '../support/locks.ts'
+import { LogLines, matchLines } from '../support/log-lines.ts'
+import { collectRoutes, describeRoute, exampleRequest } from '../support/routes.ts'
 import { createDatabase, startService, startServiceOn, waitUntil } from '../support/service.ts'
 
 const live = { method: 'GET', url: '/health/live' } as const
@@ -29,6 +31,29 @@ t.test(
     t.equal((await service.request(ready)).status, 200)
     await database.sql`delete from pgmigrations where name = ${String(names.at(-1))}`
     t.same(await service.request(ready), outdated(names.slice(-1)))
+  }
+)
+
+t.test(
+  'without the schema every route answers SCHEMA_OUTDATED, and one line names the command',
+  async (t) => {
+    const collected = collectRoutes(t)
+    const database = await createDatabase(t, { isMigrated: false })
+    const log = new LogLines()
+    const service = await startServiceOn(t, database, { LOG_LEVEL: 'info' }, { log })
+    const routes = collected
+      .filter(({ url }) => url.startsWith('/api/'))
+      .flatMap((route) => [route.method].flat().map((method) => ({ ...route, method })))
+    t.ok(routes.length > 10)
+    for (const route of routes) {
+      const { statusCode, headers, body } = await service.app.inject(exampleRequest(route))
+      t.same([statusCode, headers['retry-after']], [503, '1'], describeRoute(route))
+      if (route.method !== 'HEAD')
+        t.match(JSON.parse(body), { code: 'SCHEMA_OUTDATED' }, describeRoute(route))
+    }
+    const others = log.lines.filter(({ msg }) => msg !== 'request')
+    matchLines(t, others, [{ msg: 'requests are refused: run `npm run migrate`', reason: /does not exist/ }])
+    t.notMatch(JSON.stringify(log.lines), 'stack')
   }
 )
 

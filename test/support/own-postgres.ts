@@ -1,5 +1,5 @@
-import { chmod, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { migrate } from '../../src/database/migrate.ts'
@@ -35,6 +35,33 @@ export class OwnPostgres {
     this.#server = await launch(this.#server.directory, this.#port)
   }
 
+  /** Ends the server after its standby has received everything. */
+  async stop(): Promise<void> {
+    await this.#server.stop()
+  }
+
+  /**
+   * Starts a copy of this server as its standby. This server is restarted meanwhile. The standby is ended and removed
+   * with the test.
+   */
+  async startStandby(t: Test): Promise<OwnPostgres> {
+    await this.#server.stop()
+    const directory = join(dirname(this.#server.directory), 'standby')
+    await mkdir(directory)
+    await cp(join(this.#server.directory, 'data'), join(directory, 'data'), { recursive: true })
+    await chmod(join(directory, 'data'), 0o700)
+    await chmod(directory, 0o711)
+    await this.start()
+    const standby = await follow(directory, this.url)
+    t.teardown(() => standby.remove())
+    return standby
+  }
+
+  /** Starts this server, which has ended, as a standby of another one. */
+  async startAsStandbyOf(primary: OwnPostgres): Promise<void> {
+    this.#server = (await follow(this.#server.directory, primary.url, this.#port)).#server
+  }
+
   async remove(): Promise<void> {
     await this.#server.stop()
     // The data may be in another folder, if PostgreSQL's user has no access to this one.
@@ -42,8 +69,20 @@ export class OwnPostgres {
   }
 }
 
-function launch(directory: string, port?: number): Promise<EmbeddedPostgres> {
-  const settings = { fsync: 'off', full_page_writes: 'off' }
+/** Starts the cluster in a folder as a standby. */
+async function follow(directory: string, primaryUrl: string, port?: number): Promise<OwnPostgres> {
+  await writeFile(join(directory, 'data/standby.signal'), '')
+  return new OwnPostgres(
+    await launch(directory, port, { primary_conninfo: new URL('/postgres', primaryUrl).href })
+  )
+}
+
+function launch(
+  directory: string,
+  port?: number,
+  further: Record<string, string> = {}
+): Promise<EmbeddedPostgres> {
+  const settings = { fsync: 'off', full_page_writes: 'off', ...further }
   return startEmbeddedPostgres({ directory, settings, ...(port === undefined ? {} : { port }) })
 }
 

@@ -44,7 +44,9 @@ t.test('no secret, no database URL and no body reaches the log, at its finest le
 
   // Causes an internal error and a database fault; both are logged with their cause.
   await database.sql`alter table users rename to gone`
+  await database.sql`create view users as select (1 / (1 - 1))::bigint as id`
   t.equal(await send(user, { ...headers, ...json }, `{"segments_to_add":["${marker}"]}`), 500)
+  await database.sql`drop view users`
   await database.sql`alter table gone rename to users`
   await holdTable(t, database, 'memberships')
   const overdue = send(user, { ...headers, ...json }, `{"segments_to_add":["${marker}"]}`)

@@ -6,7 +6,7 @@ import type { DatabaseTarget, Host } from '../url.ts'
 import { ConnectionError } from './connection-error.ts'
 import { openSocket } from './open-socket.ts'
 import { PARAMETER_TYPES } from './parameter-types.ts'
-import { onSettled, type Statement } from './statement.ts'
+import { createStatement, onSettled, type Statement } from './statement.ts'
 
 export type ConnectionOptions = {
   target: DatabaseTarget
@@ -39,9 +39,13 @@ export class Connection {
   readonly createdAt = performance.now()
   readonly #options: ConnectionOptions
   readonly #onLost: (connection: Connection) => void
-  readonly #pool: postgres.Sql
-  readonly #sendByPool: (statement: Statement) => void
+  #pool: postgres.Sql
+  #sendByPool: (statement: Statement) => void
   readonly #pending = new Set<Statement>()
+  /** Sends the statements that wait until the server has proved that it accepts writes. */
+  readonly #waiting: (() => void)[] = []
+  #isAccepted = false
+  #isOutdated = false
   #nextHost = 0
   #host: Host | undefined
   #socket: Socket | undefined
@@ -57,14 +61,21 @@ export class Connection {
     this.#options = options
     this.#onLost = onLost
     Connection.#all.add(this)
-    const { user, password, database, sessionAttributes } = options.target
+    this.#pool = this.#createPool()
+    this.#sendByPool = handlerOf(this.#pool)
+    if (options.target.requiresPrimary) this.#checkServer()
+    else this.#isAccepted = true
+  }
+
+  #createPool(): postgres.Sql {
+    const { user, password, database, hosts } = this.#options.target
     // postgres.js has these options, but its types don't.
     const untyped = { max_pipeline: 0, socket: () => this.#open() }
-    this.#pool = postgres({
+    return postgres({
       ...PARAMETER_TYPES,
       ...untyped,
       // Only the number of hosts matters to postgres.js, because the sockets are opened here.
-      host: options.target.hosts.map(() => 'database').join(),
+      host: hosts.map(() => 'database').join(),
       user,
       pass: password,
       database,
@@ -76,14 +87,55 @@ export class Connection {
       keep_alive: KEEP_ALIVE_SECONDS,
       backoff: () => 0,
       onnotice: () => {},
-      ...(sessionAttributes ? { target_session_attrs: sessionAttributes } : {}),
-      connection: options.settings
+      connection: this.#options.settings
     })
-    this.#sendByPool = (this.#pool`` as unknown as Statement).handler
+  }
+
+  /**
+   * Asks the server whether it accepts writes, and connects to the next host if it does not. `target_session_attrs` of
+   * postgres.js is not used: it fails the statement that waits for the connection instead of sending it to the next
+   * host, and takes a standby for `read-write` if `default_transaction_read_only` is off.
+   */
+  #checkServer(): void {
+    const check = createStatement('show transaction_read_only')
+    check.handler = (statement) => this.#send(statement, (error) => error)
+    check.then(
+      (rows) => {
+        const [row] = rows
+        if (row?.transaction_read_only === 'on') this.#leaveServer()
+        else this.#accept()
+      },
+      (error: unknown) => this.#lose(error)
+    )
+  }
+
+  #accept(): void {
+    this.#isAccepted = true
+    for (const send of this.#waiting.splice(0)) send()
+  }
+
+  #leaveServer(): void {
+    if (this.#isLost) return
+    this.#isReady = false
+    if (this.#nextHost >= this.#options.target.hosts.length) {
+      this.#lose(Object.assign(new Error('the database accepts no writes'), { code: READ_ONLY }))
+      return
+    }
+    const [pool, socket] = [this.#pool, this.#socket]
+    this.#socket = undefined
+    void pool.end({ timeout: 0 }).then(() => socket?.destroy())
+    this.#pool = this.#createPool()
+    this.#sendByPool = handlerOf(this.#pool)
+    this.#checkServer()
   }
 
   get isLost(): boolean {
     return this.#isLost
+  }
+
+  /** Whether its server is known to refuse writes. The connection is to be closed once it is idle. */
+  get isOutdated(): boolean {
+    return this.#isOutdated
   }
 
   /**
@@ -94,6 +146,11 @@ export class Connection {
    * error that this returns.
    */
   send(statement: Statement, settled: (error?: unknown) => unknown): void {
+    if (this.#isAccepted || this.#isLost) this.#send(statement, settled)
+    else this.#waiting.push(() => this.#send(statement, settled))
+  }
+
+  #send(statement: Statement, settled: (error?: unknown) => unknown): void {
     onSettled(statement, (given) => {
       this.#settle(statement)
       return settled(this.#toError(statement, given))
@@ -154,7 +211,7 @@ export class Connection {
   #toError(statement: Statement, error: unknown): unknown {
     if (statement.state === null) this.#lose(error)
     else this.#isReady = true
-    if (error instanceof postgres.PostgresError && error.code === READ_ONLY) this.#lose(error)
+    if (error instanceof postgres.PostgresError && error.code === READ_ONLY) this.#giveUpServer(error)
     const isNever = error !== undefined && statement.state === null
     if (!isNever || error instanceof ConnectionError || error instanceof postgres.PostgresError) return error
     return notReached(error)
@@ -205,6 +262,19 @@ export class Connection {
   }
 
   /**
+   * Also closes the other connections to the server, now or when they are idle. Otherwise those that only read would
+   * stay, and read what the new primary has changed meanwhile.
+   */
+  #giveUpServer(error: Error): void {
+    for (const other of Connection.#all)
+      if (other.#host?.host === this.#host?.host && other.#host?.port === this.#host?.port) {
+        other.#isOutdated = true
+        if (other.#pending.size === 0) other.#lose(error)
+      }
+    this.#lose(error)
+  }
+
+  /**
    * Whether the connection is idle, or became busy at `time` or later and has not answered since. A connection
    * that has been busy for longer may have a long statement in progress.
    */
@@ -219,8 +289,7 @@ export class Connection {
   }
 
   /**
-   * Opens a socket to the next host. postgres.js calls this again if the last socket closed, or if its server does not
-   * match `target_session_attrs`.
+   * Opens a socket to the next host. postgres.js calls this again if the last socket closed.
    */
   async #open(): Promise<Socket> {
     const { hosts, encryption } = this.#options.target
@@ -248,13 +317,14 @@ export class Connection {
     let failure: Error | undefined
     socket.on('error', (error) => {
       failure = error
-      if (this.#isInUse()) this.#lose(error)
+      if (socket === this.#socket && this.#isInUse()) this.#lose(error)
     })
     socket.once('timeout', () => this.#giveUp())
     socket.once('end', () => {
-      if (this.#isInUse()) this.#lose(failure)
+      if (socket === this.#socket && this.#isInUse()) this.#lose(failure)
     })
     socket.once('close', () => {
+      if (socket !== this.#socket) return
       if (this.#isInUse() || this.#nextHost >= this.#options.target.hosts.length) this.#lose(failure)
     })
     this.#watch()
@@ -267,10 +337,16 @@ export class Connection {
     Connection.#all.delete(this)
     this.#cause = cause
     for (const statement of this.#pending) this.#fail(statement)
+    for (const send of this.#waiting.splice(0)) send()
     // Ends the session in PostgreSQL if the server is still there.
     void this.#pool.end({ timeout: 0 }).then(() => this.#socket?.destroy())
     this.#onLost(this)
   }
+}
+
+/** The function by which a pool of postgres.js sends its statements. */
+function handlerOf(pool: postgres.Sql): (statement: Statement) => void {
+  return (pool`` as unknown as Statement).handler
 }
 
 function notReached(cause: unknown): ConnectionError {

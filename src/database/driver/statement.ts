@@ -5,7 +5,7 @@ import { PARAMETER_TYPES } from './parameter-types.ts'
 export type Sql = postgres.ISql
 
 /** Members of a statement that the types of postgres.js do not show: how it is sent and settled. */
-export type Statement = Promise<{ command: string }> & {
+export type Statement = Promise<Record<string, unknown>[] & { command: string }> & {
   handler: (statement: Statement) => void
   resolve: (result: unknown[]) => void
   reject: (error: unknown) => void
