@@ -25,6 +25,7 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
   // The runner gets a client, because it does not wait for the end of a client that it creates.
   const client = await connectForMigration(databaseUrl)
   try {
+    const schema = await readSchema(client)
     const known = await listKnownMigrations(client)
     if (known.includes(UNRELEASED_MIGRATION))
       throw new ConfigError(
@@ -34,12 +35,59 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
       dbClient: client,
       dir: directory,
       migrationsTable: 'pgmigrations',
+      schema,
+      migrationsSchema: schema,
       direction: 'up',
       advisoryLockMode: 'wait',
       log: () => {}
     })
     await replaceFunctions(client)
     return run.map(({ name }) => name)
+  } finally {
+    await client.end()
+  }
+}
+
+/**
+ * Reads the schema in which the tables are: the first one of the search path.
+ *
+ * @throws {ConfigError} if it does not exist, or if the database cannot store every text.
+ */
+async function readSchema(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{
+    encoding: string
+    hasIcu: boolean
+    path: string
+    schema: string | null
+  }>(`
+    select
+      current_setting('server_encoding') as encoding,
+      exists (select from pg_collation where collname = 'und-x-icu') as "hasIcu",
+      current_setting('search_path') as path,
+      current_schema() as schema`)
+  const [{ encoding = '', hasIcu = false, path = '', schema = null } = {}] = rows
+  if (encoding !== 'UTF8')
+    throw new ConfigError(`The encoding of the database is ${encoding}: create one with encoding 'UTF8'`)
+  if (!hasIcu) throw new ConfigError('The PostgreSQL server has no ICU: use one that is built with it')
+  if (schema === null)
+    throw new ConfigError(`No schema of the search path (${path}) exists: run \`create schema\` first`)
+  return schema
+}
+
+export type MigrationStatus = { applied: string[]; pending: string[] }
+
+/**
+ * Reads which migrations the database has, without changing it. `applied` includes those of newer versions.
+ *
+ * @throws {ConfigError} like {@link migrate}.
+ */
+export async function readStatus(databaseUrl: string): Promise<MigrationStatus> {
+  const client = await connectForMigration(databaseUrl)
+  try {
+    await readSchema(client)
+    const applied = await listKnownMigrations(client)
+    const needed = await listMigrations()
+    return { applied: applied.sort(), pending: needed.filter((name) => !applied.includes(name)).sort() }
   } finally {
     await client.end()
   }
@@ -80,11 +128,31 @@ export async function listMigrations(): Promise<string[]> {
   return files.filter((file) => file.endsWith('.sql')).map((file) => file.slice(0, -'.sql'.length))
 }
 
+const USAGE = `Usage: npm run migrate              applies the pending migrations
+       npm run migrate -- status    lists the applied and the pending ones; exits with 1 if any is pending`
+
+/** Carries out a command line. Returns the exit code: 0, 1 for a failure or pending migrations, 2 for wrong usage. */
+async function run(commands: string[]): Promise<number> {
+  const [command, ...further] = commands
+  if (further.length > 0 || (command !== undefined && command !== 'status')) {
+    console.error(USAGE)
+    return 2
+  }
+  const { DATABASE_URL } = readConfig(loadEnvironment())
+  if (command === 'status') {
+    const { applied, pending } = await readStatus(DATABASE_URL)
+    for (const name of applied) console.log(`applied  ${name}`)
+    for (const name of pending) console.log(`pending  ${name}`)
+    return pending.length > 0 ? 1 : 0
+  }
+  const names = await migrate(DATABASE_URL)
+  console.log(names.length > 0 ? `Migrated: ${names.join(', ')}` : 'The schema is up to date.')
+  return 0
+}
+
 if (import.meta.main) {
   try {
-    const { DATABASE_URL } = readConfig(loadEnvironment())
-    const names = await migrate(DATABASE_URL)
-    console.log(names.length > 0 ? `Migrated: ${names.join(', ')}` : 'The schema is up to date.')
+    process.exitCode = await run(process.argv.slice(2))
   } catch (error) {
     console.error(error instanceof ConfigError ? error.message : `Migration failed: ${describeError(error)}`)
     process.exit(1)

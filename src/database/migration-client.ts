@@ -1,7 +1,7 @@
 import { TLSSocket } from 'node:tls'
 import pg from 'pg'
 import { openSocket } from './driver/open-socket.ts'
-import { SESSION_SETTINGS } from './session-settings.ts'
+import { SESSION_CHECK, SESSION_SETTINGS } from './session-settings.ts'
 import { type DatabaseTarget, type Encryption, type Host, readDatabaseUrl } from './url.ts'
 
 /** Migrations have no time limits, even if the role has some. */
@@ -42,9 +42,8 @@ async function connectTo(host: Host, target: DatabaseTarget): Promise<pg.Client>
   // A lost connection also rejects the query in progress; without a listener it would end the process.
   client.on('error', () => {})
   await client.connect()
-  if (!target.requiresPrimary) return client
-  const { rows } = await client.query<{ transaction_read_only: string }>('show transaction_read_only')
-  if (rows[0]?.transaction_read_only === 'off') return client
+  const { rows } = await client.query<{ isReadOnly: boolean }>(SESSION_CHECK)
+  if (!rows[0]?.isReadOnly || !target.requiresPrimary) return client
   await client.end()
   throw new Error('the database accepts no writes')
 }

@@ -16,3 +16,15 @@ export const SESSION_SETTINGS = {
   // Connections of a pool may be idle for any time.
   idle_session_timeout: '0'
 }
+
+/**
+ * The first statement of each connection: says whether the server accepts writes, and disables `transaction_timeout`,
+ * which servers before PostgreSQL 17 would refuse as a startup parameter.
+ */
+export const SESSION_CHECK = `
+  select
+    current_setting('transaction_read_only') = 'on' as "isReadOnly",
+    case
+      when current_setting('transaction_timeout', true) is not null
+        then set_config('transaction_timeout', '0', false)
+    end`

@@ -52,9 +52,15 @@ type SegmentFilter = {
   limit: number
 }
 
+/** Converts ASCII letters to upper case, as slugs are stored. `toUpperCase` would change other letters, such as ß to SS. */
+function toSlugCase(text: string): string {
+  return text.replace(/[a-z]+/g, (letters) => letters.toUpperCase())
+}
+
 /**
- * Lists segments by slug, in byte order. If counting their members takes longer than {@link COUNTING_TIMEOUT_MS}, the
- * list ends early, but contains at least one segment.
+ * Lists segments by slug, in byte order. The case of descriptions is folded by ICU, because the locale of the database
+ * may know no letters but ASCII, or Turkish rules. If counting their members takes longer than
+ * {@link COUNTING_TIMEOUT_MS}, the list ends early, but contains at least one segment.
  *
  * @returns the segments, and whether there are more.
  */
@@ -68,7 +74,10 @@ export async function selectSegments(
     left join assignments on segment_id = segments.id
     where slug collate "C" > ${after}
       and (${includeDeleted} or deleted_at is null)
-      and (strpos(slug, upper(${text})) > 0 or strpos(lower(description), lower(${text})) > 0)
+      and (
+        strpos(slug, ${toSlugCase(text)}) > 0
+        or strpos(lower(description collate "und-x-icu"), lower(${text} collate "und-x-icu")) > 0
+      )
     order by slug collate "C"
     limit ${limit + 1}`
   const deadline = performance.now() + COUNTING_TIMEOUT_MS

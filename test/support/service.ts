@@ -23,13 +23,24 @@ function databaseUrl(database: string): string {
   return url.href
 }
 
+type DatabaseOptions = {
+  isMigrated?: boolean
+  /** Further options of `create database`, for an empty database. */
+  create?: string
+}
+
 /** Creates a database for one test. It is dropped after the test. */
-export async function createDatabase(t: Test, { isMigrated = true } = {}): Promise<TestDatabase> {
+export async function createDatabase(
+  t: Test,
+  { create = '', isMigrated = create === '' }: DatabaseOptions = {}
+): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const server = postgres(databaseUrl('postgres'), { max: 1 })
   // PostgreSQL refuses concurrent clones of one template.
   await server`select pg_advisory_lock(1)`
-  await server.unsafe(`create database ${name} template ${isMigrated ? 'template_segments' : 'template0'}`)
+  await server.unsafe(
+    `create database ${name} template ${isMigrated ? 'template_segments' : 'template0'} ${create}`
+  )
   await server`select pg_advisory_unlock(1)`
   const sql = postgres(databaseUrl(name), { max: 5, onnotice: () => {} })
   t.teardown(async () => {

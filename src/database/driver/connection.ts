@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import { ANSWER_MARGIN_MS, CONNECT_TIMEOUT_MS, KEEP_ALIVE_SECONDS } from '../../limits.ts'
+import { SESSION_CHECK } from '../session-settings.ts'
 import type { DatabaseTarget, Host } from '../url.ts'
 import { ConnectionError } from './connection-error.ts'
 import { openSocket } from './open-socket.ts'
@@ -63,8 +64,7 @@ export class Connection {
     Connection.#all.add(this)
     this.#pool = this.#createPool()
     this.#sendByPool = handlerOf(this.#pool)
-    if (options.target.requiresPrimary) this.#checkServer()
-    else this.#isAccepted = true
+    this.#checkServer()
   }
 
   #createPool(): postgres.Sql {
@@ -92,17 +92,16 @@ export class Connection {
   }
 
   /**
-   * Asks the server whether it accepts writes, and connects to the next host if it does not. `target_session_attrs` of
+   * Sends {@link SESSION_CHECK}, which asks the server whether it accepts writes, and connects to the next host if it does not. `target_session_attrs` of
    * postgres.js is not used: it fails the statement that waits for the connection instead of sending it to the next
    * host, and takes a standby for `read-write` if `default_transaction_read_only` is off.
    */
   #checkServer(): void {
-    const check = createStatement('show transaction_read_only')
+    const check = createStatement(SESSION_CHECK)
     check.handler = (statement) => this.#send(statement, (error) => error)
     check.then(
-      (rows) => {
-        const [row] = rows
-        if (row?.transaction_read_only === 'on') this.#leaveServer()
+      ([row]) => {
+        if (row?.isReadOnly && this.#options.target.requiresPrimary) this.#leaveServer()
         else this.#accept()
       },
       (error: unknown) => this.#lose(error)
