@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { connect as connectTo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { ConfigError } from '../../src/config.ts'
@@ -83,6 +86,8 @@ t.test('an invalid URL is refused with one line that contains no part of it', as
     'postgres://me:secret@db:1:2/x',
     'postgres://me:secret@db/x?secret=1',
     'postgres://me:secret@db/x?sslmode=secret',
+    'postgres://me:secret@db/x?channel_binding=require',
+    'postgres://me:secret@db/x?target_session_attrs=standby',
     'postgres://me:secret@db/x?sslmode=verify-ca&sslrootcert=/secret'
   ]) {
     const message = refusal(url)
@@ -146,6 +151,68 @@ t.test('the service and the migrations connect in the same way', async (t) => {
       'CONNECTION_CLOSED',
       'Error: the database does not support encryption'
     ])
+  })
+
+  t.test('with a certificate of the host, which may be a name or an IP address', async (t) => {
+    const folder = await createFolder(t)
+    for (const subject of ['name', 'address'] as const) {
+      const certificate = createCertificate(subject)
+      const sslrootcert = join(folder, `${subject}.pem`)
+      await writeFile(sslrootcert, certificate.cert)
+      const proxy = await startFaultProxy(t, url, certificate)
+      for (const host of ['localhost', '127.0.0.1']) {
+        const changed = withParameters(proxy.url, { sslmode: 'verify-full', sslrootcert })
+        const isNamed = (host === 'localhost') === (subject === 'name')
+        t.same(
+          await connect(changed.replace('127.0.0.1', host)),
+          both(isNamed ? 'connected' : 'ERR_TLS_CERT_ALTNAME_INVALID'),
+          `${host}, the certificate has the ${subject}`
+        )
+      }
+    }
+  })
+
+  t.test('by a Unix socket, and by an IPv6 address', async (t) => {
+    const { hostname, port, pathname, username, password } = new URL(url)
+    const forward = async (target: string | { host: string }) => {
+      const server = createTcpServer((near) => {
+        const far = connectTo(Number(port), hostname)
+        near
+          .on('error', () => {})
+          .pipe(far.on('error', () => {}))
+          .pipe(near)
+      })
+      server.listen(typeof target === 'string' ? target : { ...target, port: 0 })
+      await once(server, 'listening')
+      t.teardown(() => server.close())
+      return server.address()
+    }
+    const folder = await createFolder(t)
+    await forward(join(folder, '.s.PGSQL.5432'))
+    const login = `postgres://${username}:${password}@`
+    t.same(await connect(`${login}${pathname}?host=${folder}&sslmode=require`), both('connected'))
+    t.same(await connect(`${login}${encodeURIComponent(folder)}${pathname}`), both('connected'))
+    const address = await forward({ host: '::1' })
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    t.same(await connect(`${login}[::1]:${address.port}${pathname}`), both('connected'))
+  })
+
+  t.test('with encoded names and passwords', async (t) => {
+    const { sql } = await createDatabase(t)
+    const [name, role, password] = ['é /?#%@:', `röle @:/${randomBytes(4).toString('hex')}`, 'p/@:?#%&ä']
+    const database = `${name}${randomBytes(4).toString('hex')}`
+    await sql.unsafe(`create role "${role}" login superuser password '${password}'`)
+    await sql.unsafe(`create database "${database}" owner "${role}"`)
+    t.teardown(async () => {
+      const { sql: later } = await createDatabase(t)
+      await later.unsafe(`drop database "${database}" with (force)`)
+      await later.unsafe(`drop role "${role}"`)
+    })
+    const [user, secret, path] = [role, password, database].map(encodeURIComponent)
+    t.same(
+      await connect(`postgres://${user}:${secret}@${new URL(url).host}/${path}?channel_binding=prefer`),
+      both('connected')
+    )
   })
 
   t.test('not to another server than PostgreSQL', async (t) => {

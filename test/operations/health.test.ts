@@ -1,10 +1,14 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import postgres from 'postgres'
 import t from 'tap'
 import { listMigrations, migrate } from '../../src/database/migrate.ts'
+import { createCertificate } from '../support/certificate.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
 import { holdTable } from '../support/locks.ts'
 import { LogLines, matchLines } from '../support/log-lines.ts'
 import { collectRoutes, describeRoute, exampleRequest } from '../support/routes.ts'
-import { createDatabase, startService, startServiceOn, waitUntil } from '../support/service.ts'
+import { createDatabase, createFolder, startService, startServiceOn, waitUntil } from '../support/service.ts'
 
 const live = { method: 'GET', url: '/health/live' } as const
 const ready = { method: 'GET', url: '/health/ready' } as const
@@ -128,6 +132,24 @@ t.test('with a wrong database or password the service is not ready; this is no i
     t.match(await service.request(ready), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
     t.match(await service.changeSegments(1), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
   }
+})
+
+t.test('a wrong certificate is answered 503 until it is mended', async (t) => {
+  const database = await createDatabase(t)
+  const folder = await createFolder(t)
+  const [right, wrong] = [createCertificate(), createCertificate()]
+  await writeFile(join(folder, 'root.pem'), right.cert)
+  const certificate = { ...wrong }
+  const proxy = await startFaultProxy(t, database.url, certificate)
+  const url = new URL(proxy.url)
+  url.search = `sslmode=verify-full&sslrootcert=${folder}/root.pem`
+  const service = await startServiceOn(t, { ...database, url: url.href })
+  const unavailable = { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } }
+  t.match(await service.request(ready), unavailable)
+  t.match(await service.changeSegments(1), unavailable)
+  Object.assign(certificate, right)
+  t.equal((await service.request(ready)).status, 200)
+  t.equal((await service.changeSegments(1)).status, 200)
 })
 
 t.test('every request is answered within its deadline while the database hangs', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { shareService, waitUntil } from '../support/service.ts'
+import { shareService, startService, waitUntil } from '../support/service.ts'
 
 const emptyService = await shareService(t)
 
@@ -338,4 +338,15 @@ t.test('the history of a segment tells who created, changed, filled and deleted 
     { operation: 'filled', added: 2 }
   ])
   t.match(await service.get('/api/v1/segment/C/history'), { status: 404, code: 'SEGMENT_NOT_FOUND' })
+})
+
+t.test('a refused creation uses up no id; when all are used up, creation is unavailable', async (t) => {
+  const service = await startService(t)
+  await service.createSegment('A')
+  for (let count = 0; count < 20; count += 1) t.equal((await service.createSegment('A', 0.5)).status, 409)
+  await service.createSegment('B')
+  t.same([...(await service.sql`select id from segments order by id`)], [{ id: 1 }, { id: 2 }])
+  await service.sql`select setval(pg_get_serial_sequence('segments', 'id'), 2147483647)`
+  t.match(await service.createSegment('C'), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+  t.equal((await service.getSegment('C')).status, 404)
 })

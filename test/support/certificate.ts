@@ -19,14 +19,17 @@ const time = (text: string) => element(0x17, Buffer.from(text))
 
 /** ecdsa-with-SHA256 */
 const algorithm = sequence(identifier('2a8648ce3d040302'))
-/** subjectAltName: DNS name localhost, IP address 127.0.0.1 */
-const alternativeNames = sequence(
-  identifier('551d11'),
-  element(0x04, sequence(element(0x82, Buffer.from('localhost')), element(0x87, Buffer.from([127, 0, 0, 1]))))
-)
+const NAME = element(0x82, Buffer.from('localhost'))
+const ADDRESS = element(0x87, Buffer.from([127, 0, 0, 1]))
+const subjects = { both: [NAME, ADDRESS], name: [NAME], address: [ADDRESS] }
 
-/** Creates a self-signed certificate for this machine (localhost, 127.0.0.1), with its key, as PEM. */
-export function createCertificate(): Certificate {
+/**
+ * Creates a self-signed certificate for this machine, with its key, as PEM.
+ *
+ * @param subject what it is for: the name localhost, the address 127.0.0.1, or both.
+ */
+export function createCertificate(subject: keyof typeof subjects = 'both'): Certificate {
+  const alternativeNames = sequence(identifier('551d11'), element(0x04, sequence(...subjects[subject])))
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const name = sequence(element(0x31, sequence(identifier('550403'), element(0x0c, Buffer.from('test')))))
   const body = sequence(

@@ -92,8 +92,8 @@ export class Connection {
   }
 
   /**
-   * Sends {@link SESSION_CHECK}, which asks the server whether it accepts writes, and connects to the next host if it does not. `target_session_attrs` of
-   * postgres.js is not used: it fails the statement that waits for the connection instead of sending it to the next
+   * Sends {@link SESSION_CHECK}, and connects to the next host if the server accepts no writes. `target_session_attrs`
+   * of postgres.js is not used: it fails the statement that waits for the connection instead of sending it to the next
    * host, and takes a standby for `read-write` if `default_transaction_read_only` is off.
    */
   #checkServer(): void {
