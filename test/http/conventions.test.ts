@@ -181,7 +181,9 @@ t.test('the conventions of every answer', async (t) => {
 
   t.test('an internal error shows no SQL, no stack and no path', async (t) => {
     await service.sql`alter table users rename to gone`
+    await service.sql`create view users as select (1 / (1 - 1))::bigint as id`
     const answer = await send('GET', '/api/v1/segments/user/1')
+    await service.sql`drop view users`
     await service.sql`alter table gone rename to users`
     t.same(
       [answer.statusCode, answer.json()],
