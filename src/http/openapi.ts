@@ -45,6 +45,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             description: 'Segments and the users in them: create, change, look up, upload, delete'
           },
           { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },
+          { name: 'users', description: 'The data of a user: erase it' },
           { name: 'operation', description: 'For the operators of the service' }
         ],
         components: {
@@ -56,7 +57,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
                 'The secret of an API key. Its role says what it may do:\n' +
                 '- `reader`: read, and order reports;\n' +
                 "- `editor`: also change users' segments, one user at a time or by uploads;\n" +
-                '- `admin`: also create, change and delete segments.\n\n' +
+                '- `admin`: also create, change and delete segments, and erase users.\n\n' +
                 'A service without configured keys needs none.'
             }
           }

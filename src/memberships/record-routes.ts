@@ -81,7 +81,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'Removes everything that names the user: memberships, history and reports, whose links then answer 404. This ' +
           'cannot be undone. A later change or upload that names the id makes the user known again.',
-        tags: ['segments'],
+        tags: ['users'],
         params: UserParamsSchema,
         response: {
           204: emptyResponse('The user is erased.'),
