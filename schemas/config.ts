@@ -30,7 +30,7 @@ export const ConfigSchema = Type.Object({
   /** The routes outside the API that need no key. */
   OPEN_ROUTES: Type.String({
     default: 'docs',
-    pattern: '^(none|(docs|metrics)(,(docs|metrics))*)$',
+    pattern: '^\\s*(none|(docs|metrics)(\\s*,\\s*(docs|metrics))*)\\s*$',
     description: 'docs, metrics, both with a comma between them, or none'
   }),
   /** Requests per second that each key may send to an instance. Default: no limit. */
@@ -40,7 +40,7 @@ export const ConfigSchema = Type.Object({
   /** Origins that may call the service from a browser. Default: only its own. */
   CORS_ORIGINS: Type.Optional(
     Type.String({
-      pattern: '^https?://[^/?#\\s,*]+(,https?://[^/?#\\s,*]+)*$',
+      pattern: '^\\s*https?://[^/?#\\s,*]+(\\s*,\\s*https?://[^/?#\\s,*]+)*\\s*$',
       description: 'comma-separated origins such as https://admin.example.com'
     })
   ),

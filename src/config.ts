@@ -35,6 +35,11 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   )
 }
 
+/** Splits a comma-separated setting. Spaces around its entries don't matter. */
+export function splitList(text: string): string[] {
+  return text.trim().split(/\s*,\s*/)
+}
+
 const secondsOfUnit: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
 /** Converts a duration of the configuration, such as `7d`, to seconds. */

@@ -44,6 +44,11 @@ t.test('values are read', async (t) => {
   t.same(readConfig({ ...environment, OTHER: 'ignored' }), { ...environment, PORT: 0, RATE_LIMIT: 1000 })
 })
 
+t.test('spaces around the entries of a list are no error', async (t) => {
+  const spaced = { OPEN_ROUTES: ' docs, metrics ', CORS_ORIGINS: 'https://a.example , https://b.example' }
+  t.match(readConfig({ DATABASE_URL: 'postgres://db/x', ...spaced }), spaced)
+})
+
 t.test('durations are seconds', async (t) => {
   t.same(['5s', '2m', '36h', '7d'].map(toSeconds), [5, 120, 129_600, 604_800])
 })
@@ -81,7 +86,7 @@ t.test('missing and invalid variables are named in one line without secrets', as
     [{ DATABASE_URL, RATE_LIMIT: 'off' }, rate],
     [{ DATABASE_URL, CORS_ORIGINS: '*' }, cors],
     [{ DATABASE_URL, CORS_ORIGINS: 'https://*.example.com' }, cors],
-    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example, https://b.example' }, cors],
+    [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example https://b.example' }, cors],
     [{ DATABASE_URL, CORS_ORIGINS: 'https://a.example/' }, cors]
   ] as const) {
     t.throws(() => readConfig(environment), new ConfigError(message), message)

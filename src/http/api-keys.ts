@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { BlockList, isIPv6 } from 'node:net'
 import type { Config } from '../../schemas/config.ts'
-import { ConfigError } from '../config.ts'
+import { ConfigError, splitList } from '../config.ts'
 
 /** The roles of keys. Each role includes the permissions of the roles before it. */
 export const roles = ['reader', 'editor', 'admin'] as const
@@ -41,10 +41,7 @@ function parseApiKey(text: string, index: number): ApiKey {
 
 /** @throws {ConfigError} for the first key that is malformed, or that has the secret of an earlier key. */
 function parseApiKeys(text: string): ApiKey[] {
-  const keys = text
-    .trim()
-    .split(/\s*,\s*/)
-    .map(parseApiKey)
+  const keys = splitList(text).map(parseApiKey)
   for (const [index, { digest }] of keys.entries()) {
     const first = keys.findIndex((key) => key.digest.equals(digest))
     if (first < index)

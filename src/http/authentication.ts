@@ -8,7 +8,7 @@ import type {
 } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../../schemas/config.ts'
-import { ConfigError } from '../config.ts'
+import { ConfigError, splitList } from '../config.ts'
 import { type Actor, type ApiKey, findActor, type Role, readApiKeys, roles } from './api-keys.ts'
 import { roleErrors } from './common-responses.ts'
 import { forbidden, rateLimited, unauthenticated } from './errors.ts'
@@ -130,7 +130,7 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
       throw new ConfigError('RATE_LIMIT is not valid: it counts by key, and API_KEYS is not set')
     const limits = options.RATE_LIMIT === undefined ? [] : [await limitRate(app, options.RATE_LIMIT)]
 
-    const open = options.OPEN_ROUTES.split(',')
+    const open = splitList(options.OPEN_ROUTES)
     app.decorate('roleOf', (routes) => (open.includes(routes) ? 'open' : 'reader'))
     app.decorate('undeclaredRole', undefined)
     app.decorateRequest('actor', undefined)

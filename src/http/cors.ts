@@ -1,8 +1,21 @@
 import cors from '@fastify/cors'
 import fp from 'fastify-plugin'
+import { splitList } from '../config.ts'
 
 /** Headers that a page may read, in addition to the few that browsers always expose. */
-const EXPOSED_HEADERS = ['allow', 'content-disposition', 'location', 'preference-applied', 'retry-after']
+const EXPOSED_HEADERS = [
+  'accept-ranges',
+  'allow',
+  'content-disposition',
+  'content-range',
+  'etag',
+  'link',
+  'location',
+  'preference-applied',
+  'retry-after',
+  'www-authenticate',
+  'x-request-id'
+]
 /** All methods that routes have. A path answers 405 to those that it lacks. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 /** Seconds for which a browser may reuse the answer to a preflight. */
@@ -19,7 +32,7 @@ export const corsPlugin = fp<{ origins: string | undefined }>(
   async (app, { origins }) => {
     if (origins === undefined) return
     const options = {
-      origin: origins.split(','),
+      origin: splitList(origins),
       methods: METHODS,
       exposedHeaders: EXPOSED_HEADERS,
       maxAge: PREFLIGHT_MAX_AGE

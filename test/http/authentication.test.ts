@@ -61,6 +61,8 @@ t.test('OPEN_ROUTES says which routes outside the API need no key', async (t) =>
     ['docs', 'open', 'reader'],
     ['metrics', 'reader', 'open'],
     ['docs,metrics', 'open', 'open'],
+    [' docs , metrics ', 'open', 'open'],
+    [' none ', 'reader', 'reader'],
     ['none', 'reader', 'reader']
   ] as const) {
     const { app } = await build({ OPEN_ROUTES })
