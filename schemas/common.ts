@@ -108,21 +108,33 @@ const retryAfterHeader = {
   'Retry-After': { type: 'integer', description: 'Seconds to wait before trying again.', examples: [1] }
 }
 
+/** Additional fields of an error response, and their values in its examples. */
+type ErrorDetails = { properties: TProperties; example: Record<string, unknown> }
+
 /**
  * The error response of one status.
  *
  * @param title the name of the schema in the OpenAPI document. Each set of codes has its own.
  * @param examples a message for each code.
+ * @param details the fields that it has besides the message and the code.
  */
-export function errorResponse(title: string, description: string, examples: Record<string, string>) {
+export function errorResponse(
+  title: string,
+  description: string,
+  examples: Record<string, string>,
+  details?: ErrorDetails
+) {
   const codes = Object.keys(examples)
   return {
     description,
     content: {
       'application/json': {
-        schema: Type.Object(errorProperties(codes), { title }),
+        schema: Type.Object({ ...errorProperties(codes), ...details?.properties }, { title }),
         examples: Object.fromEntries(
-          Object.entries(examples).map(([code, message]) => [code, { value: { message, code } }])
+          Object.entries(examples).map(([code, message]) => [
+            code,
+            { value: { message, code, ...details?.example } }
+          ])
         )
       }
     }

@@ -93,7 +93,7 @@ export type ImportAccount =
 /** The error response to an upload, with its account if lines were rejected. */
 export const ImportErrorSchema = Type.Object(
   {
-    ...errorProperties(['LINES_REJECTED', 'INVALID_REQUEST', 'INVALID_JSON']),
+    ...errorProperties(['LINES_REJECTED', 'INVALID_REQUEST', 'INVALID_JSON', 'INVALID_UTF8']),
     ...Type.Partial(Type.Object({ ...addedMembers, ...removedMembers, ...knownUsers })).properties
   },
   {
@@ -104,7 +104,8 @@ export const ImportErrorSchema = Type.Object(
   }
 )
 
-const ids = 'Ids are integers from 1 to 9223372036854775807, exact as numbers too.'
+const ids =
+  'Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.'
 
 const UploadedUserIdSchema = Type.Union(
   [UserIdSchema, Type.Integer({ description: 'A user id as a number.', minimum: 1, format: 'int64' })],
@@ -131,6 +132,14 @@ function uploadSchema(name: string, element: string, allowsExpiry: boolean) {
   const example = allowsExpiry ? { user_id: 12, expires_at: expiry } : { user_id: 12 }
   const fields = allowsExpiry ? '`user_id` and optionally `expires_at` (RFC 3339)' : '`user_id`'
   const elements = `ids as integers or strings, or objects with ${fields}`
+  const ndjson = {
+    schema: Type.String({
+      title: `${name}Ndjson`,
+      description: `Each line is JSON: ${elements}. Blank lines are ignored. ${ids}`,
+      format: 'binary',
+      examples: [`10\n"11"\n${JSON.stringify(example)}\n`]
+    })
+  }
   return {
     content: {
       'text/csv': {
@@ -144,14 +153,8 @@ function uploadSchema(name: string, element: string, allowsExpiry: boolean) {
           examples: [allowsExpiry ? `user_id,expires_at\n10,\n11,${expiry}\n` : 'user_id\n10\n11\n']
         })
       },
-      'application/x-ndjson': {
-        schema: Type.String({
-          title: `${name}Ndjson`,
-          description: `Each line is JSON: ${elements}. Blank lines are ignored. ${ids}`,
-          format: 'binary',
-          examples: [`10\n"11"\n${JSON.stringify(example)}\n`]
-        })
-      },
+      'application/x-ndjson': ndjson,
+      'application/ndjson': ndjson,
       'application/json': {
         schema: Type.Array(
           Type.Union([UploadedUserIdSchema, object], {

@@ -55,7 +55,8 @@ export const QueryUsersBodySchema = closedObject(
     user_ids: Type.Array(QueriedUserIdSchema, {
       description: 'User ids, as strings or as integers.',
       minItems: 1,
-      maxItems: 1_000
+      maxItems: 1_000,
+      'x-expected': 'an array of 1 to 1000 user ids'
     })
   },
   {
@@ -137,6 +138,7 @@ export const ChangeUserSegmentsBodySchema = closedObject(
           description: 'A slug, or a segment with an expiry of its own.'
         }),
         {
+          'x-expected': 'an array of slugs, or of objects with a slug',
           description:
             'Segments to add the user to. The expiry of a segment the user is already in is set again.'
         }
@@ -144,6 +146,7 @@ export const ChangeUserSegmentsBodySchema = closedObject(
     ),
     segments_to_delete: Type.Optional(
       Type.Array(SlugSchema, {
+        'x-expected': 'an array of slugs',
         description: 'Segments to remove the user from. One the user is not in is no error.'
       })
     ),

@@ -20,7 +20,12 @@ const DescriptionSchema = Type.String({
   examples: ['Half price on messages by voice']
 })
 
-const SelectionSchema = Type.Number({ minimum: 0, maximum: 1, examples: [0.2] })
+const SelectionSchema = Type.Number({
+  minimum: 0,
+  maximum: 1,
+  'x-expected': 'a number from 0 to 1',
+  examples: [0.2]
+})
 
 export const CreateSegmentBodySchema = closedObject(
   {

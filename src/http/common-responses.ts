@@ -7,10 +7,11 @@ import {
   forbidden,
   internalError,
   invalidCursor,
-  invalidJson,
+  invalidUtf8,
   lockTimeout,
   overloaded,
   rateLimited,
+  repeatedKey,
   schemaOutdated,
   segmentNotFound,
   userNotFound
@@ -65,14 +66,19 @@ export const pageErrors = errorResponse('InvalidPageError', 'The request is not 
 export const commonBodyErrors = {
   400: errorResponse('InvalidBodyError', 'The request is not valid.', {
     INVALID_REQUEST: 'unknown body field (colour)',
-    INVALID_JSON: invalidJson().message
+    INVALID_JSON: repeatedKey('slug').message,
+    INVALID_UTF8: invalidUtf8().message
   }),
   413: errorResponse('BodyTooLargeError', 'The body is too large.', {
     BODY_TOO_LARGE: bodyTooLarge('1 MiB').message
   }),
-  415: errorResponse('UnsupportedMediaTypeError', 'The content type of the body is not JSON.', {
-    UNSUPPORTED_MEDIA_TYPE: 'the content type must be application/json'
-  })
+  415: errorResponse(
+    'UnsupportedMediaTypeError',
+    'The body is not JSON by its content type, or is compressed.',
+    {
+      UNSUPPORTED_MEDIA_TYPE: 'the content type must be application/json'
+    }
+  )
 }
 
 export const unknownSegment = errorResponse(

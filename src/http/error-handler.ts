@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { isDatabaseUnavailable, isLockTimeout, isSchemaOutdated } from '../database/faults.ts'
 import { errorCode } from '../telemetry/request-log.ts'
 import {
@@ -6,47 +6,17 @@ import {
   bodyTooLarge,
   databaseUnavailable,
   internalError,
-  invalidJson,
   invalidRequest,
   lockTimeout,
   schemaOutdated,
-  shorten,
   unsupportedMediaType
 } from './errors.ts'
-
-const places: Record<string, string> = {
-  body: 'body field',
-  querystring: 'query parameter',
-  params: 'path parameter',
-  headers: 'header'
-}
-
-/** `/segments_to_add/0` as `segments_to_add[0]`. */
-function fieldName(instancePath: string): string {
-  return instancePath.slice(1).replace(/\/(\d+)/g, '[$1]')
-}
-
-function describeValidationError(error: FastifySchemaValidationError, context = 'body'): string {
-  const place = places[context] ?? context
-  const field = fieldName(error.instancePath)
-  const within = field === '' ? '' : `${field}.`
-  const { additionalProperty, missingProperty } = error.params
-  if (typeof additionalProperty === 'string')
-    return `unknown ${place} (${shorten(within + additionalProperty)})`
-  if (typeof missingProperty === 'string') return `${place} (${within}${missingProperty}) is missing`
-
-  const { parentSchema } = error as { parentSchema?: { 'x-expected'?: string } }
-  const expected = parentSchema?.['x-expected']
-  const rule = expected ? `must be ${expected}` : error.message
-  return field === '' ? `${context} ${rule}` : `${place} (${field}) ${rule}`
-}
+import { describeValidationErrors } from './validation-error.ts'
 
 /** Fastify's own errors, by code, as errors of this service's contract. */
 const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
   FST_ERR_BAD_URL: () => new ApiError(400, 'INVALID_URL', 'the path is not valid percent-encoded UTF-8'),
   FST_ERR_CTP_BODY_TOO_LARGE: () => bodyTooLarge('1 MiB'),
-  FST_ERR_CTP_EMPTY_JSON_BODY: () => invalidJson('the body is empty: it must be JSON'),
-  FST_ERR_CTP_INVALID_JSON_BODY: () => invalidJson(),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupportedMediaType('the content type must be application/json')
 }
 
@@ -56,8 +26,8 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   if (request.raw.destroyed && request.raw.complete === false) {
     return new ApiError(400, 'REQUEST_ABORTED', 'the request was aborted')
   }
-  const [invalid] = error.validation ?? []
-  if (invalid) return invalidRequest(describeValidationError(invalid, error.validationContext))
+  if (error.validation)
+    return invalidRequest(describeValidationErrors(error.validation, error.validationContext))
   const known = frameworkErrors[error.code]
   if (known) return known(error)
   if (isLockTimeout(error)) return lockTimeout(error)

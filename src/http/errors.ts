@@ -43,6 +43,19 @@ export const duplicateSlug = (slug: string) =>
 export const invalidJson = (message = 'the body is not valid JSON') =>
   new ApiError(400, 'INVALID_JSON', message)
 
+export const repeatedKey = (key: string) =>
+  invalidJson(`the body is ambiguous: key (${shorten(key)}) appears more than once in an object`)
+
+/** @param encoding what the body seems to be instead, if that is known. */
+export const invalidUtf8 = (encoding?: string) =>
+  new ApiError(
+    400,
+    'INVALID_UTF8',
+    encoding === undefined
+      ? 'the body is not valid UTF-8'
+      : `the body must be UTF-8: it seems to be ${encoding}`
+  )
+
 /** @param account the outcome of the upload's lines, which the answer includes. */
 export const linesRejected = (message: string, account: Record<string, unknown>) =>
   new ApiError(400, 'LINES_REJECTED', message, { details: account })
@@ -57,6 +70,11 @@ export const tooManyLines = (limit: number) =>
   new ApiError(413, 'TOO_MANY_LINES', `the upload has more than ${limit} lines: split it`)
 
 export const unsupportedMediaType = (message: string) => new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', message)
+
+export const compressedBody = (encoding: string) =>
+  unsupportedMediaType(
+    `the content encoding (${shorten(encoding)}) is not supported: send the body uncompressed, without Content-Encoding`
+  )
 
 export const expiryPassed = () =>
   new ApiError(400, 'EXPIRY_PASSED', 'body field (expires_at) must be in the future')
@@ -81,7 +99,9 @@ export const rateLimited = (name: string, limit: number) =>
 export const userNotFound = (userId: string) =>
   new ApiError(404, 'USER_NOT_FOUND', `user with id (${userId}) not found`)
 
-export const segmentsNotFound = () => new ApiError(404, 'SEGMENTS_NOT_FOUND', 'some segments not found')
+/** @param slugs those that name no segment or a deleted one. */
+export const segmentsNotFound = (slugs: readonly string[]) =>
+  new ApiError(404, 'SEGMENTS_NOT_FOUND', 'some segments not found', { details: { segments: slugs } })
 
 export const segmentNotFound = (slug: string) =>
   new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) not found`)
@@ -89,8 +109,9 @@ export const segmentNotFound = (slug: string) =>
 export const segmentNotFoundForDelete = (slug: string) =>
   new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) is not found for delete`)
 
-export const segmentAlreadyExists = (slug: string) =>
-  new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`)
+/** @param details when the segment with this slug was deleted, if it was. */
+export const segmentAlreadyExists = (slug: string, details: { deleted_at?: string } = {}) =>
+  new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`, { details })
 
 export const segmentBeingFilled = (slug: string) =>
   new ApiError(409, 'SEGMENT_BEING_FILLED', `segment with slug (${slug}) is still being filled`, {

@@ -31,7 +31,8 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
           description:
             'Which user is in which segment, since when and until when.\n\n' +
             'A failed request answers `{"message", "code"}`: the message is for people, the code for programs. ' +
-            'Unknown body fields and query parameters are refused. Times are in UTC. Each answer has the id of its ' +
+            'Unknown body fields and query parameters are refused. Null for an optional body field means that it is ' +
+            'absent. Times are in UTC. Each answer has the id of its ' +
             'request in `x-request-id`: the one the request came with, or a new one.\n\n' +
             'The examples fit together: on a fresh service, "Try it out" and "Execute" succeed from the first ' +
             'operation to the last. An upload needs a file, such as one with the line `10`.',

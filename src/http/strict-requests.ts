@@ -8,12 +8,54 @@ import type {
 } from 'fastify'
 import fp from 'fastify-plugin'
 import { closedObject } from '../../schemas/common.ts'
-import { invalidRequest } from './errors.ts'
+import { compressedBody, invalidRequest, shorten } from './errors.ts'
+import { parseJsonBody } from './json-body.ts'
+import { allowNulls, dropNulls } from './optional-nulls.ts'
 
 /** Refuses a body unless it is empty: some clients send `{}` or null with every request. */
 function refuseBody(request: FastifyRequest, _reply: FastifyReply, done: HookHandlerDoneFunction): void {
   const isEmpty = JSON.stringify(request.body ?? {}) === '{}'
   done(isEmpty ? undefined : invalidRequest(`${request.method} takes no body here`))
+}
+
+/** @throws {ApiError} UNSUPPORTED_MEDIA_TYPE if the body of the request is compressed. */
+export function refuseCompressed({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding'] ?? 'identity'
+  if (encoding.toLowerCase() !== 'identity') throw compressedBody(encoding)
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Refuses a query with a parameter that appears more than once, or that is not percent-encoded UTF-8. Fastify would pass
+ * on a list, or the encoded text.
+ */
+function refuseAmbiguousQuery(
+  { raw, query }: FastifyRequest,
+  _reply: FastifyReply,
+  done: HookHandlerDoneFunction
+) {
+  const { url = '' } = raw
+  const start = url.indexOf('?')
+  if (start < 0) return done()
+  if (url.includes('%', start))
+    for (const parameter of url.slice(start + 1).split('&')) {
+      const [name = ''] = parameter.split('=', 1)
+      if (!isDecodable(parameter))
+        return done(invalidRequest(`query parameter (${shorten(name)}) is not valid percent-encoded UTF-8`))
+    }
+  if (isRecord(query))
+    for (const [name, value] of Object.entries(query))
+      if (Array.isArray(value))
+        return done(invalidRequest(`query parameter (${shorten(name)}) appears more than once`))
+  done()
 }
 
 /** Replaces Node's own check, which answers 400 without a body. */
@@ -57,10 +99,13 @@ function parseBoolean(value: unknown): unknown {
 
 function closeRoute(route: RouteOptions): void {
   if (route.schema?.hide) return
-  route.schema = { querystring: closedObject({}), ...route.schema }
-  const refusals = route.method === 'DELETE' && !route.schema.body ? [refuseBody] : []
-  const hooks = [...parseQuery(route.schema.querystring), ...refusals]
-  if (hooks.length > 0) route.preValidation = [...hooks, ...[route.preValidation ?? []].flat()]
+  const schema = { querystring: closedObject({}), ...route.schema }
+  const { body, querystring } = schema
+  if (body !== undefined) schema.body = allowNulls(body)
+  route.schema = schema
+  const refusals = route.method === 'DELETE' && body === undefined ? [refuseBody] : []
+  const hooks = [refuseAmbiguousQuery, ...parseQuery(querystring), ...refusals, ...dropNulls(body)]
+  route.preValidation = [...hooks, ...[route.preValidation ?? []].flat()]
 }
 
 /** Makes documented routes accept only JSON, and only the query parameters and the body that they declare. */
@@ -69,12 +114,11 @@ export const strictRequestsPlugin = fp(
     app.addHook('onRoute', closeRoute)
     app.addHook('onRequest', requireHost)
 
-    const parseJson = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
-    app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+      refuseCompressed(request)
       // Some clients always send a content type, even with a DELETE without a body.
-      if (request.method === 'DELETE' && body === '') return done(null, undefined)
-      return parseJson(request, body, done)
+      done(null, request.method === 'DELETE' && body.length === 0 ? undefined : parseJsonBody(body))
     })
   },
   { name: 'strict-requests' }

@@ -31,6 +31,12 @@ function hasOddQuotes(text: string): boolean {
   return isOdd
 }
 
+/** A header whose columns are separated by something else than commas, as some spreadsheets do. */
+const otherHeader = /^"?user_id"?\s*([;|\t])/i
+
+/** The id of a program that stores ids as floats. */
+const idWithFraction = /^([0-9]+)\.0+$/
+
 /** Reads the column names of the first record. Returns undefined if it is not a header. */
 function readHeader(cells: string[], allowsExpiry: boolean): string[] | undefined {
   const names = cells.map((cell) => cell.trim().toLowerCase())
@@ -87,6 +93,11 @@ export class CsvReader implements UploadReader {
   }
 
   #readRecord(line: number, record: string): void {
+    const [, separator] = (this.#columns === undefined && otherHeader.exec(record)) || []
+    if (separator !== undefined)
+      throw invalidRequest(
+        `columns must be separated by commas, not by (${separator === '\t' ? 'tab' : separator})`
+      )
     const cells = parseRecord(record)
     if (!cells) {
       this.#consumer.reject(line, record, 'has a misplaced quote')
@@ -100,6 +111,9 @@ export class CsvReader implements UploadReader {
     const [userId = '', expiresAt = ''] = cells
     if (cells.length > this.#columns.length)
       this.#consumer.reject(line, record, `has ${cells.length} cells instead of ${this.#columns.length}`)
-    else judgeLine(this.#consumer, line, userId, expiresAt === '' ? undefined : expiresAt)
+    else {
+      const id = userId.includes('.') ? userId.replace(idWithFraction, '$1') : userId
+      judgeLine(this.#consumer, line, id, expiresAt === '' ? undefined : expiresAt)
+    }
   }
 }

@@ -23,6 +23,7 @@ export const uploadReaders: Record<
 > = {
   'text/csv': CsvReader,
   'application/x-ndjson': NdjsonReader,
+  'application/ndjson': NdjsonReader,
   'application/json': JsonArrayReader
 }
 

@@ -1,16 +1,19 @@
 import { invalidJson } from '../http/errors.ts'
+import { findRepeatedKey } from '../http/json-body.ts'
 import { MAX_LINE_LENGTH } from '../limits.ts'
 import {
+  hasInvalidBytes,
   idReason,
   judgeLine,
   type LineConsumer,
   LineSplitter,
   lengthReason,
   timeReason,
-  type UploadReader
+  type UploadReader,
+  utf8Reason
 } from './lines.ts'
 
-/** Keeps numbers as their source text: JavaScript numbers are not exact beyond 2^53. */
+/** Keeps numbers as text: JavaScript numbers are not exact beyond 2^53. */
 function keepSource(_key: string, value: unknown, context?: { source?: string }): unknown {
   return typeof value === 'number' ? (toExactInteger(context?.source ?? '') ?? context?.source) : value
 }
@@ -46,11 +49,19 @@ const plainId = /^[ \t\r\n]*(?:"([1-9][0-9]{0,18})"|([1-9][0-9]{0,18}))[ \t\r\n]
  */
 function judgeElement(consumer: LineConsumer, line: number, text: string, allowsExpiry: boolean): void {
   const plain = plainId.exec(text)
+  if (!plain && hasInvalidBytes(text)) {
+    consumer.reject(line, text.trim(), utf8Reason)
+    return
+  }
   const element: unknown = plain ? (plain[1] ?? plain[2]) : JSON.parse(text, keepSource)
   if (typeof element === 'string') judgeLine(consumer, line, element, undefined)
   else if (typeof element !== 'object' || element === null || Array.isArray(element))
     consumer.reject(line, text.trim(), idReason)
-  else judgeObject(consumer, line, element, allowsExpiry)
+  else {
+    const repeated = findRepeatedKey(text)
+    if (repeated !== undefined) consumer.reject(line, repeated, 'appears more than once in an object')
+    else judgeObject(consumer, line, element, allowsExpiry)
+  }
 }
 
 function judgeObject(consumer: LineConsumer, line: number, element: object, allowsExpiry: boolean): void {

@@ -1,6 +1,7 @@
 import type { UserId } from '../../schemas/common.ts'
 import { normalizeTime } from '../database/times.ts'
 import { shorten } from '../http/errors.ts'
+import { explainTime, explainUserId } from '../http/explain.ts'
 import { MAX_LINE_LENGTH } from '../limits.ts'
 
 /** Receives the lines of an upload. */
@@ -29,9 +30,30 @@ export function isUserId(text: string): text is UserId {
   return idPattern.test(text) && (text.length < MAX_USER_ID.length || text <= MAX_USER_ID)
 }
 
-export const idReason = `is not a user id: an integer from 1 to ${MAX_USER_ID}`
+const isNoId = 'is not a user id'
+export const idReason = `${isNoId}: an integer from 1 to ${MAX_USER_ID}`
 export const timeReason = 'is not a time such as 2026-11-23T08:51:00Z'
 export const lengthReason = `is longer than ${MAX_LINE_LENGTH} characters`
+export const utf8Reason = 'is not valid UTF-8'
+
+/** The decoder writes this character for bytes that are not UTF-8. No valid line has it. */
+export function hasInvalidBytes(text: string): boolean {
+  return text.includes('\ufffd')
+}
+
+/** Why a text is not a user id, for people. */
+function explainId(text: string): string {
+  if (hasInvalidBytes(text)) return utf8Reason
+  if (/^\s*\d+\s*[;\t|]/.test(text)) return `${isNoId}: columns must be separated by commas`
+  const explanation = explainUserId(text)
+  return explanation === undefined ? idReason : `${isNoId}: ${explanation}`
+}
+
+function explainExpiry(text: string): string {
+  if (hasInvalidBytes(text)) return utf8Reason
+  const explanation = explainTime(text)
+  return explanation === undefined ? timeReason : `${timeReason}: ${explanation}`
+}
 
 /** Accepts a line, or rejects it if its id or its expiry is not valid. */
 export function judgeLine(
@@ -41,8 +63,9 @@ export function judgeLine(
   expiresAt: string | undefined
 ): void {
   const time = expiresAt === undefined ? undefined : normalizeTime(expiresAt)
-  if (!isUserId(userId)) consumer.reject(line, userId, idReason)
-  else if (expiresAt !== undefined && time === undefined) consumer.reject(line, expiresAt, timeReason)
+  if (!isUserId(userId)) consumer.reject(line, userId, explainId(userId))
+  else if (expiresAt !== undefined && time === undefined)
+    consumer.reject(line, expiresAt, explainExpiry(expiresAt))
   else consumer.accept(line, userId, time)
 }
 

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { bodyTooLarge, requestTimeout, shuttingDown } from '../http/errors.ts'
+import { bodyTooLarge, invalidUtf8, requestTimeout, shuttingDown } from '../http/errors.ts'
+import { findOtherEncoding } from '../http/json-body.ts'
 import {
   MAX_UPLOAD_BYTES,
   MIN_UPLOAD_BYTES_PER_SECOND,
@@ -34,11 +35,12 @@ async function nextWithin<T>(
 
 /**
  * Yields the text of an upload in small pieces, without a byte order mark. It reads no faster than the caller consumes.
+ * Bytes that are not UTF-8 become U+FFFD, so that only their lines are rejected.
  *
  * @param gaveUp aborts the upload when the service shuts down.
  * @param idleTimeout milliseconds to wait for the next byte.
  * @param rateWindow milliseconds of waiting over which the rate of the bytes is measured.
- * @throws {ApiError} 408 if no byte comes in time or the bytes come too slowly, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
+ * @throws {ApiError} 400 if it seems to be in another encoding, 408 if no byte comes in time or the bytes come too slowly, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
  */
 export async function* readPieces(
   body: Readable,
@@ -52,6 +54,7 @@ export async function* readPieces(
   let bytes = 0
   let waited = 0
   let bytesInWindow = 0
+  let head = Buffer.alloc(0)
   let isFirst = true
   try {
     for (;;) {
@@ -64,6 +67,11 @@ export async function* readPieces(
         if (bytesInWindow < (waited / 1_000) * MIN_UPLOAD_BYTES_PER_SECOND) throw requestTimeout()
         waited = 0
         bytesInWindow = 0
+      }
+      if (head.length < 2) {
+        head = Buffer.concat([head, chunk.subarray(0, 2)])
+        const encoding = findOtherEncoding(head)
+        if (encoding !== undefined) throw invalidUtf8(encoding)
       }
       bytes += chunk.length
       if (bytes > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)

@@ -21,6 +21,7 @@ import {
   bodyTooLarge,
   databaseUnavailable,
   invalidJson,
+  invalidUtf8,
   linesRejected,
   requestTimeout,
   segmentNotFound,
@@ -29,6 +30,7 @@ import {
   tooManyLines,
   unsupportedMediaType
 } from '../http/errors.ts'
+import { refuseCompressed } from '../http/strict-requests.ts'
 import {
   BULK_STATEMENT_TIMEOUT_MS,
   MAX_SHOWN_LINES,
@@ -65,7 +67,8 @@ const uploadErrors = {
             }
           },
           INVALID_REQUEST: { value: { message: 'unknown column (colour)', code: 'INVALID_REQUEST' } },
-          INVALID_JSON: { value: { message: invalidJson().message, code: 'INVALID_JSON' } }
+          INVALID_JSON: { value: { message: invalidJson().message, code: 'INVALID_JSON' } },
+          INVALID_UTF8: { value: { message: invalidUtf8('UTF-16').message, code: 'INVALID_UTF8' } }
         }
       }
     }
@@ -103,8 +106,10 @@ const uploadErrors = {
 }
 
 const forms =
-  'The upload is CSV, newline-delimited JSON or a JSON array, of at most 1 GiB and 50 million lines. An instance takes two at once of a key. It takes effect as a whole, at one ' +
-  'moment, once all of it has arrived. The answer accounts for every line.'
+  'The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines. An ' +
+  'instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The ' +
+  'answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line ' +
+  'breaks, so that several ids become one.'
 
 const config = {
   role: 'editor',
@@ -113,10 +118,9 @@ const config = {
 } as const
 
 /** Rejects a request by its headers, before the upload is read. */
-function refuseHeaders({ headers }: FastifyRequest): void {
-  if ((headers['content-encoding'] ?? 'identity') !== 'identity')
-    throw unsupportedMediaType('the content encoding must be identity: send the body uncompressed')
-  if (Number(headers['content-length'] ?? 0) > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
+function refuseHeaders(request: FastifyRequest): void {
+  refuseCompressed(request)
+  if (Number(request.headers['content-length'] ?? 0) > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
 }
 
 function refuseLines(account: ImportAccount): ApiError {

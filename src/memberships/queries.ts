@@ -158,3 +158,14 @@ export async function changeUserSegments(
   if (changed === null) return 'expiry_passed'
   return changed ? 'changed' : 'not_found'
 }
+
+/** Finds which of the slugs name no segment or a deleted one. */
+export async function selectMissingSlugs(sql: Sql, slugs: Slug[]): Promise<Slug[]> {
+  const rows = await sql<{ slug: Slug }[]>`
+    select slug
+    from segments
+    where slug = any (${slugs}::text[])
+      and deleted_at is null`
+  const live = new Set(rows.map(({ slug }) => slug))
+  return slugs.filter((slug) => !live.has(slug))
+}

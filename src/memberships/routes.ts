@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import { emptyResponse, errorResponse, type Time } from '../../schemas/common.ts'
 import {
   ActiveSegmentsSchema,
@@ -18,13 +19,20 @@ import {
   expiryPassed,
   invalidJson,
   invalidRequest,
+  invalidUtf8,
   segmentsNotFound,
   userNotFound
 } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import { batchActiveSegments } from './batch.ts'
-import { changeUserSegments, selectSegmentsAt, selectSegmentsOfUsers, selectTimeline } from './queries.ts'
+import {
+  changeUserSegments,
+  selectMissingSlugs,
+  selectSegmentsAt,
+  selectSegmentsOfUsers,
+  selectTimeline
+} from './queries.ts'
 
 /** Fewer queries mean larger batches, which cost less per user. A query takes 1 to 3 ms if its pages are in memory. */
 const LOOKUP_BATCHES = { concurrency: 2, maxWait: 5 }
@@ -180,12 +188,21 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
             INVALID_REQUEST: 'unknown body field (segment_to_add)',
             DUPLICATE_SLUG: duplicateSlug('AVITO_VOICE_MESSAGES').message,
             EXPIRY_PASSED: expiryPassed().message,
-            INVALID_JSON: invalidJson().message
+            INVALID_JSON: invalidJson().message,
+            INVALID_UTF8: invalidUtf8().message
           }),
           404: errorResponse(
             'SegmentsNotFoundError',
             'A slug names no segment, or a deleted one. Nothing has changed.',
-            { SEGMENTS_NOT_FOUND: segmentsNotFound().message }
+            { SEGMENTS_NOT_FOUND: segmentsNotFound([]).message },
+            {
+              properties: {
+                segments: Type.Array(Type.String(), {
+                  description: 'The slugs that name no segment, or a deleted one.'
+                })
+              },
+              example: { segments: ['AVITO_VOICE_MESSAGES'] }
+            }
           )
         }
       }
@@ -212,7 +229,8 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { user_id: userId } = request.params
       const change = { add, remove, actor: actor?.name ?? null }
       const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
-      if (outcome === 'not_found') throw segmentsNotFound()
+      if (outcome === 'not_found')
+        throw segmentsNotFound(await retryIdempotent(() => selectMissingSlugs(app.writes, [...seen])))
       if (outcome === 'expiry_passed') throw expiryPassed()
       return reply.send()
     }

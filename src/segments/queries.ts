@@ -1,4 +1,4 @@
-import type { Slug, UserId } from '../../schemas/common.ts'
+import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { Member, Segment, SegmentEntry } from '../../schemas/segments.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
 import { COUNTING_TIMEOUT_MS } from '../limits.ts'
@@ -40,6 +40,16 @@ export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | und
   if (!row) return undefined
   const { id, ...segment } = row
   return { ...segment, members: await countMembers(sql, id) }
+}
+
+/** Returns when the segment with this slug was deleted, if it was. */
+export async function selectDeletion(sql: Sql, slug: Slug): Promise<{ deleted_at?: Time }> {
+  const [row] = await sql<{ deleted_at: Time }[]>`
+    select ${formatTime(sql, 'deleted_at')} as deleted_at
+    from segments
+    where slug = ${slug}
+      and deleted_at is not null`
+  return { ...row }
 }
 
 type SegmentFilter = {

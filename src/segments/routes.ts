@@ -1,7 +1,10 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import {
+  AnsweredTimeSchema,
   contentResponse,
+  describe,
   emptyResponse,
   errorResponse,
   MAX_USER_ID,
@@ -37,7 +40,13 @@ import { cutPage, decodeCursor } from '../http/paging.ts'
 import { BULK_DEADLINE_MS, MAX_DOWNLOADS, MAX_LISTS_IN_FLIGHT, STALL_TIMEOUT_MS } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { openMembersCsv } from './members-csv.ts'
-import { selectMembers, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
+import {
+  selectDeletion,
+  selectMembers,
+  selectSegment,
+  selectSegmentHistory,
+  selectSegments
+} from './queries.ts'
 import { changeSegment, createSegment } from './share-queries.ts'
 
 const SLUG = 'AVITO_VOICE_MESSAGES'
@@ -101,6 +110,16 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
             'The slug is taken, possibly by a deleted segment.',
             {
               SEGMENT_ALREADY_EXISTS: segmentAlreadyExists(SLUG).message
+            },
+            {
+              properties: {
+                deleted_at: Type.Optional(
+                  describe(AnsweredTimeSchema, {
+                    description: 'When the segment with this slug was deleted. Absent if it is not deleted.'
+                  })
+                )
+              },
+              example: { deleted_at: '2026-11-23T08:51:00.123456Z' }
             }
           )
         }
@@ -120,7 +139,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           actor?.name ?? null
         )
       )
-      if (!created) throw segmentAlreadyExists(slug)
+      if (!created)
+        throw segmentAlreadyExists(slug, await retryIdempotent(() => selectDeletion(app.bulk, slug)))
       if (!later) return reply.send()
       app.backgroundJobs.assignments.wake()
       return reply

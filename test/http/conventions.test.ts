@@ -101,7 +101,7 @@ t.test('the conventions of every answer', async (t) => {
       }
       t.same(await post('{"slug":'), [400, 'INVALID_JSON'])
       t.same(await post(''), [400, 'INVALID_JSON'])
-      t.same(await post('{"slug":"X","__proto__":{}}'), [400, 'INVALID_JSON'])
+      t.same(await post('{"slug":"X","__proto__":{}}'), [400, 'INVALID_REQUEST'])
       t.same(await post('{"slug":"X"}', { 'content-type': 'text/plain' }), [415, 'UNSUPPORTED_MEDIA_TYPE'])
       t.same(await post('slug=X', { 'content-type': 'application/x-www-form-urlencoded' }), [
         415,

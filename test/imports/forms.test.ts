@@ -34,13 +34,97 @@ t.test('ids are exact up to the largest, in each format', async (t) => {
   }
 })
 
+t.test('integers that are written as floats are exact', async (t) => {
+  t.same(ids(await csv(`6799010.0\n${largest}.00`)), [
+    [1, '6799010'],
+    [2, largest]
+  ])
+  for (const [number, id] of [
+    ['6799010.0', '6799010'],
+    ['1e3', '1000'],
+    ['12.50E+1', '125'],
+    ['0.12e2', '12'],
+    ['1200e-2', '12'],
+    [`${largest}.0`, largest],
+    ['9.223372036854775807e18', largest]
+  ] as const) {
+    t.same(ids(await ndjson(`${number}\n{"user_id":${number}}`)), [
+      [1, id],
+      [2, id]
+    ])
+    t.same(ids(await json(`[${number},{"user_id":${number}}]`)), [
+      [1, id],
+      [2, id]
+    ])
+    t.same(reasons(await json(`["${number}"]`)), [[1, noId]], 'not in a string')
+  }
+})
+
+t.test('the reason of a rejected line says what is wrong with it', async (t) => {
+  const why = async (reading: Promise<Judgement[]>) => (await reading).map(({ reason }) => reason)
+  const id = (reason: string) => `is not a user id: ${reason}`
+  const time = (reason: string) => `is not a time such as 2026-11-23T08:51:00Z: ${reason}`
+  for (const [line, reason] of [
+    [' 1', id('it begins or ends with a space')],
+    ['1 ', id('it begins or ends with a space')],
+    ['007', id('it begins with 0')],
+    ['6.79901E+06', id('it may have been rounded, as spreadsheets do')],
+    ['1;2100-01-01T00:00:00Z', id('columns must be separated by commas')],
+    ['1\t2', id('columns must be separated by commas')],
+    ['x', id(`an integer from 1 to ${largest}`)],
+    ['1,01.01.2100', time('the year comes first')],
+    ['1,2100-01-01', time('the time of day is missing')],
+    ['1,2100-01-01 00:00:00', time('the offset is missing, such as Z for UTC')],
+    ['1,2100-01-01 00:00:00Z', time('T must be between the day and the time')],
+    ['1, 2100-01-01T00:00:00Z', time('it begins or ends with a space')]
+  ] as const) {
+    t.same(await why(csv(`7\n${line}`)), [undefined, reason], line)
+    const [userId, expiry] = line.split(',')
+    const element = JSON.stringify({ user_id: userId, expires_at: expiry })
+    t.same(await why(ndjson(element)), [reason], element)
+    t.same(await why(json(`[${element}]`)), [reason], element)
+  }
+})
+
+t.test('a line that is not UTF-8 is rejected, and the others are read', async (t) => {
+  for (const [Reader, head, line, tail] of [
+    [CsvReader, 'user_id,expires_at\n1\n', '2\xff', '\n3,\xfc\n4'],
+    [NdjsonReader, '0\n1\n', '"2\xff"', '\n{"user_id":3,"expires_at":"\xfc"}\n4'],
+    [JsonArrayReader, '[0,1,', '"2\xff"', ',{"user_id":3,"\xfc":1},4]']
+  ] as const) {
+    const judged = await judgeUpload(Reader, [Buffer.from(head + line + tail, 'latin1')])
+    t.same(
+      judged.filter(({ line }) => line > 1).map(({ line, userId, reason }) => [line, userId ?? reason]),
+      [
+        [2, '1'],
+        [3, 'is not valid UTF-8'],
+        [4, 'is not valid UTF-8'],
+        [5, '4']
+      ]
+    )
+  }
+})
+
+t.test('an element with a key that appears more than once is rejected', async (t) => {
+  const repeated = 'appears more than once in an object'
+  const element = '{"user_id":1,"user_id":2}'
+  t.same(await ndjson(`${element}\n3`), [
+    { line: 1, reason: repeated },
+    { line: 2, userId: '3', expiresAt: undefined }
+  ])
+  t.same(await json(`[${element},{"user_id":{"a":1,"a":2}}]`), [
+    { line: 1, reason: repeated },
+    { line: 2, reason: repeated }
+  ])
+})
+
 t.test('invalid ids are rejected, in each format', async (t) => {
   const wrong = [
     '0',
     '-1',
     '+1',
     '01',
-    '1.0',
+    '1.5',
     '1e3',
     ' 1',
     '0x1',
@@ -83,7 +167,11 @@ t.test('invalid ids are rejected, in each format', async (t) => {
     '-1.0',
     '1e99',
     '92233720368547758.08e2',
+    '1e-3',
+    '15e-1',
     '9223372036854775808',
+    '9223372036854775807.5',
+    '1e19',
     'true',
     'null',
     '[]',

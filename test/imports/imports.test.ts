@@ -388,10 +388,12 @@ t.test('anything but an upload is refused', async (t) => {
     new_users: 0,
     rejected: none
   })
-  t.same(await send({ 'content-type': 'TEXT/CSV; charset=utf-8', 'content-encoding': 'identity' }, '1'), [
-    200,
-    undefined
+  for (const headers of [
+    { 'content-type': 'TEXT/CSV; charset=utf-8', 'content-encoding': 'identity' },
+    { 'content-type': 'application/x-ndjson' },
+    { 'content-type': 'application/ndjson' }
   ])
+    t.same(await send(headers, '1'), [200, undefined], headers['content-type'])
 })
 
 t.test('users of an upload become known, enrolled and members at one moment', async (t) => {

@@ -173,7 +173,7 @@ t.test('invalid expiries are refused, and change nothing', async (t) => {
     [{ expires_at: '2100-01-01T00:00:00+25:00' }, invalid(time)],
     [{ expires_at: '0000-01-01T00:00:00Z' }, invalid(time)],
     [{ expires_at: 'infinity' }, invalid(time)],
-    [{ expires_at: null }, {}],
+    [{ expires_at: false }, {}],
     [{ expires_at: 4102444800 }, {}],
     [{ ttl_seconds: 0 }, invalid(seconds)],
     [{ ttl_seconds: 1.5 }, {}],

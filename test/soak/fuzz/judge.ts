@@ -10,6 +10,8 @@ const beforeRouting: Record<number, string[]> = {
   431: ['HEADERS_TOO_LARGE']
 }
 
+const withDetails = ['LINES_REJECTED', 'SEGMENTS_NOT_FOUND', 'SEGMENT_ALREADY_EXISTS']
+
 const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** What is wrong with a response, by the document; undefined if nothing is. */
@@ -32,8 +34,9 @@ function findWrongError({ headers, text }: Answer): string | undefined {
   const error: unknown = JSON.parse(text)
   if (typeof error !== 'object' || error === null) return 'an error that is no object'
   const { message, code, ...details } = error as Record<string, unknown>
-  // An error about lines includes the account, in the form that the operation defines.
-  if (Object.keys(details).length > 0 && code !== 'LINES_REJECTED') return 'an error of another form'
+  // Some errors have additional fields, in the form that the operation defines.
+  if (Object.keys(details).length > 0 && !withDetails.includes(String(code)))
+    return 'an error of another form'
   if (typeof code !== 'string' || !/^[A-Z_]+$/.test(code)) return 'an error without a code'
   if (typeof message !== 'string' || message === '') return 'an error without a message'
   if (/\n|\.ts\b|\bat .*:\d+|\bselect\b.*\bfrom\b/.test(message)) return 'a message that shows the inside'

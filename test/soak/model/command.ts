@@ -44,9 +44,9 @@ export const userId = fc.oneof(fc.constantFrom('1', '2'), fc.constantFrom(...use
 
 type Expected = { status: number; body: unknown }
 
-export const refused = (status: number, code: string, message: string): Expected => ({
+export const refused = (status: number, code: string, message: string, details = {}): Expected => ({
   status,
-  body: { message, code }
+  body: { message, code, ...details }
 })
 export const done: Expected = { status: 200, body: '' }
 

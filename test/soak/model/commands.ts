@@ -55,7 +55,10 @@ const createSegment = command(
     )
     if (!model.createSegment(name, selection, enrolls && selection !== null, at)) {
       const message = `segment with slug (${name}) already exists`
-      assertAnswer(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message))
+      const { deleted_at } = answer.json<{ deleted_at?: string }>()
+      assert.equal(deleted_at === undefined, model.isLive(name), `${name} is deleted`)
+      const details = deleted_at === undefined ? {} : { deleted_at }
+      assertAnswer(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message, details))
       return
     }
     assertAnswer(answer, { status: later ? 202 : 200, body: '' })
@@ -161,7 +164,8 @@ const changeSegments = command(
       assertAnswer(answer, done)
       if (isNew) await findEnrollments(world, userId, all, at)
     } else {
-      assertAnswer(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found'))
+      const segments = all.filter((name) => !model.isLive(name))
+      assertAnswer(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found', { segments }))
     }
   }
 )

@@ -179,6 +179,10 @@ export class Model {
     for (const moment of this.#moments) moment.moveBack(by)
   }
 
+  isLive(slug: string): boolean {
+    return this.#live(slug) !== undefined
+  }
+
   #live(slug: string): ModelSegment | undefined {
     const segment = this.segments.get(slug)
     return segment?.deleted ? undefined : segment
