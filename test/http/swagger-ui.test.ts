@@ -82,7 +82,11 @@ t.test('Swagger UI, in a browser', (t) =>
         removeSegmentUsers: { text: /"removed": 2/ },
         orderUserReport: { status: /^202/ }
       })
-      t.match(await service.getSegments(10), { status: 404, code: 'USER_NOT_FOUND' }, 'the erasure comes last')
+      t.match(
+        await service.getSegments(10),
+        { status: 404, code: 'USER_NOT_FOUND' },
+        'the erasure comes last'
+      )
     })
 
     await t.test('takes the secret of a key with "Authorize", and forgets it with the page', async (t) => {
