@@ -282,7 +282,7 @@ t.test("changing a user's segments", async (t) => {
     t.same(await change({ segment_to_add: ['A'] }), invalid('unknown body field (segment_to_add)'))
     t.same(
       await change({ segments_to_add: 'A' }),
-      invalid('body field (segments_to_add) must be an array of slugs')
+      invalid('body field (segments_to_add) must be an array of slugs, or of objects with a slug')
     )
     t.same(
       await change({ segments_to_delete: {} }),
