@@ -137,7 +137,7 @@ t.test('a statement counts once, however it is composed and however it ends', as
   t.match(await service.getSegment('A'), { status: 404 })
   t.equal(await count(), 1, 'that of a segment has two fragments')
   await service.sql`alter table segments rename to gone`
-  t.match(await service.getSegment('A'), { status: 500 })
+  t.match(await service.getSegment('A'), { status: 503, code: 'SCHEMA_OUTDATED' })
   t.equal(await count(), 2)
   t.equal((await scrape(service)).value('user_segments_database_statements{pool="lists"}'), 0)
 })
