@@ -268,6 +268,9 @@ async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, a
       and memberships.user_id = import_lines.user_id
       and removed_at is null
       and memberships.expires_at <= ${toTimestamp(sql, at)}`
+  // If the clock has gone back, an expired membership may have begun, and so ended, after `at`. The new ones begin
+  // later, and the expiries are set at the same moment.
+  const addedAt = await nextMoment(sql, segmentId, at)
   if (options.hasExpiries)
     await sql`
       with renewed as (
@@ -283,11 +286,8 @@ async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, a
         returning memberships.user_id, added_at, memberships.expires_at
       )
       insert into expiry_changes (user_id, segment_id, set_at, expires_at, cause, actor)
-      select user_id, ${segmentId}, greatest(added_at, ${toTimestamp(sql, at)}), expires_at, 'import', ${options.actor}
+      select user_id, ${segmentId}, greatest(added_at, ${toTimestamp(sql, addedAt)}), expires_at, 'import', ${options.actor}
       from renewed`
-  // If the clock has gone back, an expired membership may have begun, and so ended, after `at`. The new ones begin
-  // later.
-  const addedAt = await nextMoment(sql, segmentId, at)
   const { count } = await sql`
     insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
     select user_id, ${segmentId}, ${toTimestamp(sql, addedAt)}, expires_at, 'import', ${options.actor}
