@@ -77,6 +77,21 @@ t.test('an expiry that is set again is an entry of its own, and what was told be
   )
 })
 
+t.test('an upload sets expiries and adds members at one moment', async (t) => {
+  const service = await start(t)
+  await change(service, { segments_to_add: ['A'] })
+  await service.request({
+    method: 'POST',
+    url: '/api/v1/segment/A/users',
+    headers: { ...editor.headers, 'content-type': 'text/csv' },
+    body: 'user_id,expires_at\n1,2100-01-01T00:00:00Z\n2,2100-01-01T00:00:00Z\n'
+  })
+  const [, setting] = await history(service)
+  t.match(setting, { operation: 'expiry_set', cause: 'import' })
+  const { body } = await service.get('/api/v1/segment/A/users/2', admin.headers)
+  t.match(body, { member: true, added_at: setting?.time })
+})
+
 t.test('each segment to add may have an expiry of its own', async (t) => {
   const service = await start(t)
   const day = '2100-01-01T00:00:00.000000Z'
