@@ -175,15 +175,11 @@ export const TimelineQuerySchema = closedObject({
   ...pageParameters('WyJoaXN0b3J5LzEwIiwiMTY5MDg0ODAwMDAwMDAwMCIsIjEiLCIxIl0')
 })
 
-const causes = [
-  'request',
-  'selection',
-  'enrollment',
-  'import',
-  'expiry',
-  'segment_deleted',
-  'selection_lowered'
-] as const
+const additionCauses = ['request', 'selection', 'enrollment', 'import'] as const
+const additionCausesMeaning =
+  '`request`: a change of this user; `import`: an upload of many users; `selection`: sampled for a share of the users; ' +
+  '`enrollment`: sampled when first seen'
+const causes = [...additionCauses, 'expiry', 'segment_deleted', 'selection_lowered'] as const
 
 export const TimelineEntrySchema = Type.Object(
   {
@@ -194,9 +190,8 @@ export const TimelineEntrySchema = Type.Object(
     time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
     cause: stringEnum(causes, {
       description:
-        '`request`: a change of this user; `import`: an upload of many users; `selection`: sampled for a share of ' +
-        'the users; `enrollment`: sampled when first seen; `expiry`: the membership expired; `segment_deleted`: the ' +
-        'segment was deleted; `selection_lowered`: sampled to leave when the share was lowered.'
+        `${additionCausesMeaning}; \`expiry\`: the membership expired; \`segment_deleted\`: the segment was deleted; ` +
+        '`selection_lowered`: sampled to leave when the share was lowered.'
     }),
     actor: nullable(Type.String(), {
       description: 'The name of the API key. Null for an expiry, and if no key was needed.'
@@ -247,11 +242,7 @@ const membershipFields = {
   expires_at: nullable(AnsweredTimeSchema, {
     description: 'When it expires, as set at that moment. Null if it does not.'
   }),
-  cause: stringEnum(['request', 'selection', 'enrollment', 'import'], {
-    description:
-      'Why it began. `request`: a change of this user; `import`: an upload of many users; `selection`: sampled for a ' +
-      'share of the users; `enrollment`: sampled when first seen.'
-  }),
+  cause: stringEnum(additionCauses, { description: `Why it began. ${additionCausesMeaning}.` }),
   actor: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' })
 }
 

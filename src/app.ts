@@ -34,6 +34,7 @@ import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
 import { reportRoutes } from './reports/routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
+import { memberRoutes } from './segments/member-routes.ts'
 import { segmentRoutes } from './segments/routes.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
@@ -83,6 +84,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl }) => 
     done()
   })
   await app.register(segmentRoutes)
+  await app.register(memberRoutes)
   await app.register(membershipRoutes)
   await app.register(recordRoutes)
   await app.register(importRoutes)

@@ -4,10 +4,9 @@ import { ConnectionError } from './driver/connection-error.ts'
 /**
  * SQLSTATE classes and codes of transient faults. These end without a change of the request or the service, or when the
  * operator has fixed them: connection (08), authorization (28), unknown database (3D), database that accepts no
- * connections (55000), missing rights of the role (42501), ids used up (2200H),
- * resources (53), operator intervention (57), system error such as a disk failure (58), lock not
- * available (55P03), serialization failure and deadlock (40), read-only server after a failover (25006),
- * idle-in-transaction timeout (25P03).
+ * connections (55000), missing rights of the role (42501), ids used up (2200H), resources (53), operator intervention
+ * (57), system error such as a disk failure (58), lock not available (55P03), serialization failure and deadlock (40),
+ * read-only server after a failover (25006), idle-in-transaction timeout (25P03).
  *
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */

@@ -1,6 +1,6 @@
 /** Improves the OpenAPI document that @fastify/swagger generates, for readers and for client generators. */
 
-type Node = Record<string, unknown>
+import { isJsonObject, type JsonObject } from './json-object.ts'
 
 /** The order in which a newcomer tries the operations: each uses what earlier operations have created. */
 const pathOrder = [
@@ -35,19 +35,15 @@ const annotations = ['description', 'examples']
 /** Keywords whose values are not schemas. */
 const valueKeywords = ['default', 'enum', 'example', 'examples']
 
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function nodesIn(value: unknown): JsonObject[] {
+  return isJsonObject(value) ? Object.values(value).filter(isJsonObject) : []
 }
 
-function nodesIn(value: unknown): Node[] {
-  return isNode(value) ? Object.values(value).filter(isNode) : []
-}
-
-function sortedEntries(node: Node, order: readonly string[]): [string, unknown][] {
+function sortedEntries(node: JsonObject, order: readonly string[]): [string, unknown][] {
   return Object.entries(node).toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
 }
 
-function describesSame(schema: Node, other: Node): boolean {
+function describesSame(schema: JsonObject, other: JsonObject): boolean {
   const [rules, otherRules] = [schema, other].map((each) =>
     JSON.stringify(Object.entries(each).filter(([keyword]) => !annotations.includes(keyword)))
   )
@@ -59,13 +55,13 @@ function describesSame(schema: Node, other: Node): boolean {
  * error messages, is dropped.
  */
 class NamedSchemas {
-  readonly #schemas = new Map<string, Node>()
+  readonly #schemas = new Map<string, JsonObject>()
 
   /** @throws {Error} if two different schemas have the same title. */
   replace(value: unknown): unknown {
     if (Array.isArray(value)) return value.map((element) => this.replace(element))
-    if (!isNode(value)) return value
-    const copy: Node = {}
+    if (!isJsonObject(value)) return value
+    const copy: JsonObject = {}
     for (const [key, child] of Object.entries(value))
       if (key !== 'x-expected') copy[key] = valueKeywords.includes(key) ? child : this.replace(child)
     const { title, ...schema } = copy
@@ -77,13 +73,13 @@ class NamedSchemas {
     return { $ref: `#/components/schemas/${title}` }
   }
 
-  toObject(): Node {
+  toObject(): JsonObject {
     return sortByName([...this.#schemas])
   }
 }
 
 /** A part of the document, and a function that replaces it with a reference. */
-type Place = { part: Node; replace: (reference: Node) => void }
+type Place = { part: JsonObject; replace: (reference: JsonObject) => void }
 
 /**
  * Replaces parts that appear more than once with references. If different parts have the same name, only the first one
@@ -91,9 +87,13 @@ type Place = { part: Node; replace: (reference: Node) => void }
  *
  * @returns the shared parts by name.
  */
-function shareParts(section: string, places: Place[], nameOf: (part: Node) => string | undefined): Node {
+function shareParts(
+  section: string,
+  places: Place[],
+  nameOf: (part: JsonObject) => string | undefined
+): JsonObject {
   const seen = new Set<string>()
-  const shared = new Map<string, { text: string; part: Node }>()
+  const shared = new Map<string, { text: string; part: JsonObject }>()
   const named = places.flatMap(({ part, replace }) => {
     const name = nameOf(part)
     return name === undefined ? [] : [{ name, part, replace, text: JSON.stringify(part) }]
@@ -107,33 +107,33 @@ function shareParts(section: string, places: Place[], nameOf: (part: Node) => st
   return sortByName([...shared].map(([name, { part }]) => [name, part]))
 }
 
-function sortByName(entries: [string, unknown][]): Node {
+function sortByName(entries: [string, unknown][]): JsonObject {
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function placesIn(container: unknown): Place[] {
   if (Array.isArray(container))
-    return container.filter(isNode).map((part, index) => ({
+    return container.filter(isJsonObject).map((part, index) => ({
       part,
       replace: (reference) => {
         container[index] = reference
       }
     }))
-  if (!isNode(container)) return []
+  if (!isJsonObject(container)) return []
   return Object.entries(container).flatMap(([key, part]) =>
-    isNode(part)
-      ? [{ part, replace: (reference: Node) => Object.assign(container, { [key]: reference }) }]
+    isJsonObject(part)
+      ? [{ part, replace: (reference: JsonObject) => Object.assign(container, { [key]: reference }) }]
       : []
   )
 }
 
 /** The name of a failure: the name of its schema, without `Error`. */
-function failureName({ content }: Node): string | undefined {
+function failureName({ content }: JsonObject): string | undefined {
   return /"#\/components\/schemas\/(\w+)Error"/.exec(JSON.stringify(content ?? null))?.[1]
 }
 
 /** `UserId` for `user_id`. */
-function parameterName({ name }: Node): string {
+function parameterName({ name }: JsonObject): string {
   return String(name).replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
@@ -141,9 +141,9 @@ function parameterName({ name }: Node): string {
  * Moves the example of an optional parameter to its schema. Swagger UI fills in the example of a parameter, but not those
  * of its schema, so optional parameters stay empty.
  */
-function tidyParameter(parameter: Node): void {
+function tidyParameter(parameter: JsonObject): void {
   const { schema, example } = parameter
-  if (!isNode(schema)) return
+  if (!isJsonObject(schema)) return
   // A parameter with a default is always present for the handler, but callers may omit it.
   const isRequired = parameter['required'] === true && !('default' in schema)
   if (isRequired) return
@@ -155,9 +155,9 @@ function tidyParameter(parameter: Node): void {
 /** Changes the document in place. */
 export function tidyDocument(document: { paths?: object; components?: object }): void {
   const schemas = new NamedSchemas()
-  const paths: Node = {}
+  const paths: JsonObject = {}
   for (const [path, methods] of sortedEntries({ ...document.paths }, pathOrder)) {
-    if (!isNode(methods)) continue
+    if (!isJsonObject(methods)) continue
     paths[path] = Object.fromEntries(
       sortedEntries(methods, methodOrder).map(([method, operation]) => [method, schemas.replace(operation)])
     )

@@ -3,34 +3,30 @@
  * The exceptions are fields whose own schema allows null.
  */
 import type { preValidationHookHandler } from 'fastify'
+import { isJsonObject, type JsonObject } from './json-object.ts'
 
-type Node = Record<string, unknown>
 type Drop = (value: unknown) => void
 
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function nodesOf(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : []
 }
 
-function nodesOf(value: unknown): Node[] {
-  return Array.isArray(value) ? value.filter(isNode) : []
-}
-
-function fieldsOf({ properties }: Node): [name: string, schema: Node][] {
-  return Object.entries(isNode(properties) ? properties : {}).flatMap(([name, field]) =>
-    isNode(field) ? [[name, field]] : []
+function fieldsOf({ properties }: JsonObject): [name: string, schema: JsonObject][] {
+  return Object.entries(isJsonObject(properties) ? properties : {}).flatMap(([name, field]) =>
+    isJsonObject(field) ? [[name, field]] : []
   )
 }
 
 /** Whether null for the field means that it is absent. */
-function isDropped({ required }: Node, name: string, field: Node): boolean {
+function isDropped({ required }: JsonObject, name: string, field: JsonObject): boolean {
   const isRequired = Array.isArray(required) && required.includes(name)
   return !isRequired && ![field['type']].flat().includes('null')
 }
 
 /** Creates the functions that remove nulls from a value of this schema: none if there is nothing to remove. */
-function compileDrops(schema: Node): Drop[] {
+function compileDrops(schema: JsonObject): Drop[] {
   const { items, anyOf } = schema
-  const ofElements = isNode(items) ? compileDrops(items) : []
+  const ofElements = isJsonObject(items) ? compileDrops(items) : []
   const fields = fieldsOf(schema)
   const names = fields.filter(([name, field]) => isDropped(schema, name, field)).map(([name]) => name)
   const ofFields = fields.flatMap(([name, field]) => compileDrops(field).map((drop) => ({ name, drop })))
@@ -41,7 +37,7 @@ function compileDrops(schema: Node): Drop[] {
     })
   if (names.length > 0 || ofFields.length > 0)
     drops.push((value) => {
-      if (!isNode(value)) return
+      if (!isJsonObject(value)) return
       for (const name of names) if (value[name] === null) delete value[name]
       for (const { name, drop } of ofFields) drop(value[name])
     })
@@ -50,7 +46,7 @@ function compileDrops(schema: Node): Drop[] {
 
 /** Creates the hook that removes nulls from a route's body before it is validated. */
 export function dropNulls(body: unknown): preValidationHookHandler[] {
-  const drops = isNode(body) ? compileDrops(body) : []
+  const drops = isJsonObject(body) ? compileDrops(body) : []
   if (drops.length === 0) return []
   return [
     (request, _reply, done) => {
@@ -60,7 +56,7 @@ export function dropNulls(body: unknown): preValidationHookHandler[] {
   ]
 }
 
-function allowNull(schema: Node): Node {
+function allowNull(schema: JsonObject): JsonObject {
   const { title: _, type, ...rules } = schema
   return typeof type === 'string' && !('enum' in schema)
     ? { ...rules, type: [type, 'null'] }
@@ -69,16 +65,16 @@ function allowNull(schema: Node): Node {
 
 /** A copy of a body's schema that allows null where {@link dropNulls} removes it, for the OpenAPI document. */
 export function allowNulls(schema: unknown): unknown {
-  if (!isNode(schema)) return schema
+  if (!isJsonObject(schema)) return schema
   const { items, anyOf, properties } = schema
   const fields = fieldsOf(schema).map(([name, field]) => {
     const inner = allowNulls(field)
-    return [name, isNode(inner) && isDropped(schema, name, field) ? allowNull(inner) : inner]
+    return [name, isJsonObject(inner) && isDropped(schema, name, field) ? allowNull(inner) : inner]
   })
   return {
     ...schema,
-    ...(isNode(items) && { items: allowNulls(items) }),
+    ...(isJsonObject(items) && { items: allowNulls(items) }),
     ...(Array.isArray(anyOf) && { anyOf: anyOf.map(allowNulls) }),
-    ...(isNode(properties) && { properties: Object.fromEntries(fields) })
+    ...(isJsonObject(properties) && { properties: Object.fromEntries(fields) })
   }
 }

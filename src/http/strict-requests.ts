@@ -10,6 +10,7 @@ import fp from 'fastify-plugin'
 import { closedObject } from '../../schemas/common.ts'
 import { compressedBody, invalidRequest, shorten } from './errors.ts'
 import { parseJsonBody } from './json-body.ts'
+import { isJsonObject } from './json-object.ts'
 import { allowNulls, dropNulls } from './optional-nulls.ts'
 
 /** Refuses a body unless it is empty: some clients send `{}` or null with every request. */
@@ -51,7 +52,7 @@ function refuseAmbiguousQuery(
       if (!isDecodable(parameter))
         return done(invalidRequest(`query parameter (${shorten(name)}) is not valid percent-encoded UTF-8`))
     }
-  if (isRecord(query))
+  if (isJsonObject(query))
     for (const [name, value] of Object.entries(query))
       if (Array.isArray(value))
         return done(invalidRequest(`query parameter (${shorten(name)}) appears more than once`))
@@ -76,17 +77,13 @@ function parseQuery(querystring: unknown): preValidationHookHandler[] {
   if (integers.length === 0 && booleans.length === 0) return []
   return [
     ({ query }, _reply, done) => {
-      if (isRecord(query)) {
+      if (isJsonObject(query)) {
         for (const name of integers) query[name] = parseInteger(query[name])
         for (const name of booleans) query[name] = parseBoolean(query[name])
       }
       done()
     }
   ]
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }
 
 function parseInteger(value: unknown): unknown {

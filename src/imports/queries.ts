@@ -65,7 +65,6 @@ export function importMembers(
   return transaction(
     pool,
     async (sql) => {
-      if (!countOnly) await shareErasure(sql)
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, segmentId)
@@ -97,10 +96,12 @@ export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): 
   return transaction(
     pool,
     async (sql) => {
-      if (!countOnly) await shareErasure(sql)
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
-      if (!countOnly) await lockSegment(sql, segmentId)
+      if (!countOnly) {
+        await shareErasure(sql)
+        await lockSegment(sql, segmentId)
+      }
       if ((await findSegment(sql, slug)) === undefined) return undefined
 
       const at = await nextMoment(sql, segmentId)
@@ -135,7 +136,6 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
   return transaction(
     pool,
     async (sql) => {
-      if (!countOnly) await shareErasure(sql)
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, null)
       const at = await readClock(sql)
       await checkLines(sql, options, at, 0)
@@ -147,8 +147,8 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
 }
 
 /**
- * Takes the locks of an import: its segment exclusively and, if it has new users, every segment that enrolls new users,
- * shared.
+ * Takes the locks of an import: no user is erased, its segment exclusively and, if it has new users, every segment that
+ * enrolls new users, shared.
  *
  * @returns the segments that enroll new users, except the import's own; undefined if the import has no new users.
  */
@@ -157,6 +157,7 @@ async function lockForImport(
   importId: string,
   segmentId: number | null
 ): Promise<number[] | undefined> {
+  await shareErasure(sql)
   const newUsers = await sql`
     select
     from import_lines

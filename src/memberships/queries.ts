@@ -43,6 +43,11 @@ export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promis
   return `{"segments":{${known.join()}},"unknown":${JSON.stringify(unknown)}}`
 }
 
+/** A condition on the view `periods`: the period was active at a moment, which is a fragment. */
+export function wasActive(sql: Sql, moment: ReturnType<typeof toTimestamp>) {
+  return sql`(added_at <= ${moment} and (ended_at is null or ended_at > ${moment}))`
+}
+
 /**
  * Reads the segments that a user was in at a given time, as JSON text.
  *
@@ -59,8 +64,7 @@ export async function selectSegmentsAt(
       coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]') as segments
     from users
     left join periods on user_id = users.id
-      and added_at <= ${toTimestamp(sql, at)}
-      and (ended_at is null or ended_at > ${toTimestamp(sql, at)})
+      and ${wasActive(sql, toTimestamp(sql, at))}
     where users.id = ${userId}
     group by users.id`
   if (row && !row.is_past) return null

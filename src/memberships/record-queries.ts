@@ -5,6 +5,7 @@ import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { lockErasure, lockUser } from '../database/locks.ts'
 import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
+import { wasActive } from './queries.ts'
 
 /**
  * Reads the memberships that a user has or had at a given time, each as it was recorded at that time: an expiry that was
@@ -32,8 +33,7 @@ export async function selectMemberships(
     from users
     cross join (select coalesce(${toTimestamp(sql, at)}, now()) as at) moment
     left join periods on periods.user_id = users.id
-      and added_at <= moment.at
-      and (ended_at is null or ended_at > moment.at)
+      and ${wasActive(sql, sql`moment.at`)}
     left join lateral (
       select set_at, expires_at
       from expiry_changes
@@ -53,6 +53,9 @@ export async function selectMemberships(
   return rows.filter(({ slug }) => slug !== null).map(({ is_past: _, ...membership }) => membership)
 }
 
+/** A row of a left join: without a membership, `added_at` is null and the rest means nothing. */
+type MembershipRow = Omit<UserMembership, 'slug' | 'added_at'> & { added_at: Time | null }
+
 /**
  * Reads whether a user is in a segment now. A deleted segment has no members.
  *
@@ -63,13 +66,10 @@ export async function selectMembership(
   slug: Slug,
   userId: UserId
 ): Promise<MembershipState | 'segment_not_found' | 'user_not_found'> {
-  const [row] = await sql<
-    [MembershipState & { segment_exists: boolean; user_exists: boolean; is_member: boolean }]
-  >`
+  const [row] = await sql<[MembershipRow & { segment_exists: boolean; user_exists: boolean }]>`
     select
       exists (select from segments where slug = ${slug}) as segment_exists,
       exists (select from users where id = ${userId}) as user_exists,
-      membership.added_at is not null as is_member,
       ${formatTime(sql, 'membership.added_at')} as added_at,
       ${formatTime(sql, 'membership.expires_at')} as expires_at,
       added_cause as cause,
@@ -82,11 +82,10 @@ export async function selectMembership(
         and slug = ${slug}
         and active
     ) membership on true`
-  if (!row.segment_exists) return 'segment_not_found'
-  if (!row.user_exists) return 'user_not_found'
-  if (!row.is_member) return { member: false }
-  const { segment_exists: _, user_exists: __, is_member: ___, ...membership } = row
-  return { ...membership, member: true }
+  const { segment_exists, user_exists, added_at, expires_at, cause, actor } = row
+  if (!segment_exists) return 'segment_not_found'
+  if (!user_exists) return 'user_not_found'
+  return added_at === null ? { member: false } : { member: true, added_at, expires_at, cause, actor }
 }
 
 /**

@@ -37,7 +37,7 @@ import {
 /** Fewer queries mean larger batches, which cost less per user. A query takes 1 to 3 ms if its pages are in memory. */
 const LOOKUP_BATCHES = { concurrency: 2, maxWait: 5 }
 
-const positionParts = [/^\d{1,17}$/, /^[0123]$/, /^\d{1,10}$/].map(
+const positionParts = [/^\d{1,17}$/, /^[0-3]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
 )
 

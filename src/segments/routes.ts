@@ -1,23 +1,17 @@
-import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
-  contentResponse,
   describe,
   emptyResponse,
   errorResponse,
-  MAX_USER_ID,
   retryableErrorResponse
 } from '../../schemas/common.ts'
 import {
   ChangeSegmentBodySchema,
   CreateSegmentBodySchema,
   CreateSegmentHeadersSchema,
-  ListMembersQuerySchema,
   ListSegmentsQuerySchema,
-  MemberPageSchema,
-  MembersCsvSchema,
   SegmentChangeSchema,
   SegmentHistoryQuerySchema,
   SegmentHistorySchema,
@@ -26,7 +20,6 @@ import {
   SegmentSchema
 } from '../../schemas/segments.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
-import { abortResponse, sendStream } from '../http/abort-response.ts'
 import { commonBodyErrors, commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import {
@@ -37,23 +30,15 @@ import {
   segmentNotFoundForDelete
 } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
-import { BULK_DEADLINE_MS, MAX_DOWNLOADS, MAX_LISTS_IN_FLIGHT, STALL_TIMEOUT_MS } from '../limits.ts'
+import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
-import { openMembersCsv } from './members-csv.ts'
-import {
-  selectDeletion,
-  selectMembers,
-  selectSegment,
-  selectSegmentHistory,
-  selectSegments
-} from './queries.ts'
+import { selectDeletion, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
 import { changeSegment, createSegment } from './share-queries.ts'
 
 const SLUG = 'AVITO_VOICE_MESSAGES'
 
 const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
 const isPosition = (text: string) => /^\d{1,18}$/.test(text)
-const isUserId = (text: string) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER_ID
 
 const enrollsWithoutSelection = () => invalidRequest('body field (enroll_new_users) needs a selection')
 
@@ -228,89 +213,6 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { segments, hasMore } = await retryIdempotent(() => selectSegments(lists, filter))
       const { rows, next_cursor } = cutPage('segments', segments, size, ({ slug }) => [slug], hasMore)
       return { segments: rows, next_cursor }
-    }
-  )
-
-  app.get(
-    '/segment/:slug/users',
-    {
-      config: { role: 'reader' },
-      schema: {
-        operationId: 'listSegmentUsers',
-        summary: 'List the users of a segment',
-        description:
-          'The users in the segment now, ordered by id, one page at a time. Each page shows its own moment: users ' +
-          'who join meanwhile are listed if their ids come after the cursor, and nobody is listed twice.',
-        tags: ['segments'],
-        params: SegmentParamsSchema,
-        querystring: ListMembersQuerySchema,
-        response: {
-          200: MemberPageSchema,
-          ...commonErrors,
-          400: pageErrors,
-          404: unknownSegment
-        }
-      }
-    },
-    async (request, reply) => {
-      const slug = request.params.slug.toUpperCase()
-      const { limit: size, cursor } = request.query
-      const list = `users/${slug}`
-      const [after = '0'] = cursor === undefined ? [] : decodeCursor(list, cursor, [isUserId])
-      const lists = app.lists.within(signalAbandonment(reply))
-      const members = await retryIdempotent(() => selectMembers(lists, slug, after, size + 1))
-      if (!members) throw segmentNotFound(slug)
-      const { rows, next_cursor } = cutPage(list, members, size, ({ user_id }) => [user_id])
-      return { users: rows, next_cursor }
-    }
-  )
-
-  const memberStreams = new Set<Readable>()
-  // A download may last longer than the shutdown may take.
-  app.addHook('preClose', async () => {
-    for (const members of memberStreams) members.destroy(new Error('the service is shutting down'))
-  })
-
-  app.get(
-    '/segment/:slug/users.csv',
-    {
-      config: { role: 'reader', maxInFlight: MAX_DOWNLOADS },
-      schema: {
-        operationId: 'downloadSegmentUsers',
-        summary: 'Download the users of a segment',
-        description:
-          'All users in the segment at one moment, whatever changes during the download. The answer is complete only ' +
-          'if its chunked body ends properly: otherwise HTTP clients report an error. It is aborted if the database ' +
-          'fails, if the client reads nothing for a minute, and after ten minutes. An instance sends at most four at ' +
-          'once, and answers `OVERLOADED` to others.',
-        tags: ['segments'],
-        params: SegmentParamsSchema,
-        response: {
-          200: contentResponse(
-            'The users of the segment. A deleted one has none.',
-            'text/csv',
-            MembersCsvSchema
-          ),
-          ...commonErrors,
-          404: unknownSegment
-        }
-      }
-    },
-    async (request, reply) => {
-      const slug = request.params.slug.toUpperCase()
-      const members = await openMembersCsv(app.bulk, slug)
-      memberStreams.add(members)
-      members.once('close', () => memberStreams.delete(members))
-      // For HEAD, Fastify would read the whole stream and discard it. If the reply has been sent, the deadline has
-      // passed.
-      if (reply.sent || request.method === 'HEAD') members.destroy()
-      if (reply.sent) return reply
-      // The answer to HEAD has no body on which the client could stall.
-      if (request.method === 'GET') reply.raw.setTimeout(STALL_TIMEOUT_MS, () => abortResponse(reply))
-      reply
-        .type('text/csv; charset=utf-8')
-        .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
-      return sendStream(reply, members)
     }
   )
 

@@ -1,0 +1,106 @@
+import type { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { contentResponse, MAX_USER_ID } from '../../schemas/common.ts'
+import {
+  ListMembersQuerySchema,
+  MemberPageSchema,
+  MembersCsvSchema,
+  SegmentParamsSchema
+} from '../../schemas/segments.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import { abortResponse, sendStream } from '../http/abort-response.ts'
+import { commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
+import { signalAbandonment } from '../http/deadline.ts'
+import { segmentNotFound } from '../http/errors.ts'
+import { cutPage, decodeCursor } from '../http/paging.ts'
+import { MAX_DOWNLOADS, STALL_TIMEOUT_MS } from '../limits.ts'
+import { openMembersCsv } from './members-csv.ts'
+import { selectMembers } from './queries.ts'
+
+const isUserId = (text: string) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER_ID
+
+/** The users of a segment: as pages, and as a download of all of them. */
+export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/segment/:slug/users',
+    {
+      config: { role: 'reader' },
+      schema: {
+        operationId: 'listSegmentUsers',
+        summary: 'List the users of a segment',
+        description:
+          'The users in the segment now, ordered by id, one page at a time. Each page shows its own moment: users ' +
+          'who join meanwhile are listed if their ids come after the cursor, and nobody is listed twice.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        querystring: ListMembersQuerySchema,
+        response: {
+          200: MemberPageSchema,
+          ...commonErrors,
+          400: pageErrors,
+          404: unknownSegment
+        }
+      }
+    },
+    async (request, reply) => {
+      const slug = request.params.slug.toUpperCase()
+      const { limit: size, cursor } = request.query
+      const list = `users/${slug}`
+      const [after = '0'] = cursor === undefined ? [] : decodeCursor(list, cursor, [isUserId])
+      const lists = app.lists.within(signalAbandonment(reply))
+      const members = await retryIdempotent(() => selectMembers(lists, slug, after, size + 1))
+      if (!members) throw segmentNotFound(slug)
+      const { rows, next_cursor } = cutPage(list, members, size, ({ user_id }) => [user_id])
+      return { users: rows, next_cursor }
+    }
+  )
+
+  const memberStreams = new Set<Readable>()
+  // A download may last longer than the shutdown may take.
+  app.addHook('preClose', async () => {
+    for (const members of memberStreams) members.destroy(new Error('the service is shutting down'))
+  })
+
+  app.get(
+    '/segment/:slug/users.csv',
+    {
+      config: { role: 'reader', maxInFlight: MAX_DOWNLOADS },
+      schema: {
+        operationId: 'downloadSegmentUsers',
+        summary: 'Download the users of a segment',
+        description:
+          'All users in the segment at one moment, whatever changes during the download. The answer is complete only ' +
+          'if its chunked body ends properly: otherwise HTTP clients report an error. It is aborted if the database ' +
+          'fails, if the client reads nothing for a minute, and after ten minutes. An instance sends at most four at ' +
+          'once, and answers `OVERLOADED` to others.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        response: {
+          200: contentResponse(
+            'The users of the segment. A deleted one has none.',
+            'text/csv',
+            MembersCsvSchema
+          ),
+          ...commonErrors,
+          404: unknownSegment
+        }
+      }
+    },
+    async (request, reply) => {
+      const slug = request.params.slug.toUpperCase()
+      const members = await openMembersCsv(app.bulk, slug)
+      memberStreams.add(members)
+      members.once('close', () => memberStreams.delete(members))
+      // For HEAD, Fastify would read the whole stream and discard it. If the reply has been sent, the deadline has
+      // passed.
+      if (reply.sent || request.method === 'HEAD') members.destroy()
+      if (reply.sent) return reply
+      // The answer to HEAD has no body on which the client could stall.
+      if (request.method === 'GET') reply.raw.setTimeout(STALL_TIMEOUT_MS, () => abortResponse(reply))
+      reply
+        .type('text/csv; charset=utf-8')
+        .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
+      return sendStream(reply, members)
+    }
+  )
+}
