@@ -30,13 +30,14 @@ declare
   named_ids integer[];
   enrolling_ids integer[];
   add_ids integer[];
+  add_places integer[];
   delete_ids integer[];
   filling_ids integer[];
+  open_ids integer[];
+  has_renewals boolean;
   last_change timestamptz;
   changed_at timestamptz;
   expiries timestamptz[];
-  renewed_ids integer[];
-  renewed_expiries timestamptz[];
 begin
   if is_new then
     perform pg_advisory_xact_lock_shared(3, 0);
@@ -57,10 +58,11 @@ begin
   from (select distinct id from unnest(named_ids || enrolling_ids) as id order by id) s;
 
   select
-    array_agg(id order by array_position(p_add, slug)) filter (where slug = any(p_add)),
+    array_agg(id) filter (where slug = any(p_add)),
+    array_agg(array_position(p_add, slug)) filter (where slug = any(p_add)),
     array_agg(id) filter (where slug = any(p_delete)),
     array_agg(id) filter (where status in ('queued', 'running'))
-  into add_ids, delete_ids, filling_ids
+  into add_ids, add_places, delete_ids, filling_ids
   from segments
   left join assignments on segment_id = id
   where id = any(named_ids)
@@ -76,20 +78,28 @@ begin
 
   -- The time is read after the lock is taken. It is later than every earlier change of the user in these segments, even
   -- if the server's clock has gone back, for example after a failover to a server whose clock is behind.
-  select greatest(
-      max(greatest(added_at, removed_at)),
-      (select max(set_at) from expiry_changes where user_id = p_user_id and segment_id = any(named_ids))
-    )
-  into last_change
+  select
+    max(greatest(added_at, removed_at)),
+    bool_or(initial_expires_at is not null),
+    array_agg(segment_id) filter (where removed_at is null and segment_id = any(add_ids))
+  into last_change, has_renewals, open_ids
   from memberships
   where user_id = p_user_id
     and segment_id = any(named_ids);
 
+  if has_renewals then
+    select greatest(last_change, max(set_at))
+    into last_change
+    from expiry_changes
+    where user_id = p_user_id
+      and segment_id = any(named_ids);
+  end if;
+
   changed_at := greatest(clock_timestamp(), last_change + interval '1 microsecond');
   if p_expiries is not null or p_ttls is not null then
-    select array_agg(coalesce(expires_at, changed_at + make_interval(secs => ttl)) order by place)
+    select array_agg(coalesce(p_expiries[place], changed_at + make_interval(secs => p_ttls[place])) order by position)
     into expiries
-    from unnest(p_expiries, p_ttls) with ordinality as e (expires_at, ttl, place);
+    from unnest(add_places) with ordinality as places (place, position);
 
     if changed_at >= any(expiries) then
       return null;
@@ -109,43 +119,42 @@ begin
       and random() < selection::double precision;
   end if;
 
-  -- Ends the memberships to remove, and expired ones that are added again below. Sets the expiry of the others.
-  with changed as (
-    update memberships
-    set removed_at = case
-        when segment_id = any(delete_ids) or expires_at <= changed_at
-          then greatest(added_at, least(changed_at, expires_at))
-      end,
-      removed_by = case when segment_id = any(delete_ids) then p_actor end,
-      expires_at = case
-        when segment_id = any(delete_ids) or expires_at <= changed_at then expires_at
-        else expiries[array_position(add_ids, segment_id)]
-      end,
-      initial_expires_at = case
-        when segment_id = any(delete_ids) or expires_at <= changed_at then initial_expires_at
-        else coalesce(initial_expires_at, expires_at, 'infinity')
-      end
-    where user_id = p_user_id
-      and removed_at is null
-      and (
-        segment_id = any(delete_ids)
-        or (
-          segment_id = any(add_ids)
-          and expires_at is distinct from expiries[array_position(add_ids, segment_id)]
-        )
-      )
-    returning segment_id, expires_at, removed_at
-  )
-  select array_agg(segment_id), array_agg(expires_at)
-  into renewed_ids, renewed_expiries
-  from changed
-  where removed_at is null;
-
-  if renewed_ids is not null then
+  -- Records the expiries that the next statement sets. Most changes name no segment to add that the user is already in.
+  if open_ids is not null then
     insert into expiry_changes (user_id, segment_id, set_at, expires_at, actor)
-    select p_user_id, segment_id, changed_at, expires_at, p_actor
-    from unnest(renewed_ids, renewed_expiries) as renewed (segment_id, expires_at);
+    select p_user_id, segment_id, changed_at, expiries[array_position(add_ids, segment_id)], p_actor
+    from memberships
+    where user_id = p_user_id
+      and segment_id = any(open_ids)
+      and removed_at is null
+      and (expires_at is null or expires_at > changed_at)
+      and expires_at is distinct from expiries[array_position(add_ids, segment_id)];
   end if;
+
+  -- Ends the memberships to remove, and expired ones that are added again below. Sets the expiry of the others.
+  update memberships
+  set removed_at = case
+      when segment_id = any(delete_ids) or expires_at <= changed_at
+        then greatest(added_at, least(changed_at, expires_at))
+    end,
+    removed_by = case when segment_id = any(delete_ids) then p_actor end,
+    expires_at = case
+      when segment_id = any(delete_ids) or expires_at <= changed_at then expires_at
+      else expiries[array_position(add_ids, segment_id)]
+    end,
+    initial_expires_at = case
+      when segment_id = any(delete_ids) or expires_at <= changed_at then initial_expires_at
+      else coalesce(initial_expires_at, expires_at, 'infinity')
+    end
+  where user_id = p_user_id
+    and removed_at is null
+    and (
+      segment_id = any(delete_ids)
+      or (
+        segment_id = any(add_ids)
+        and expires_at is distinct from expiries[array_position(add_ids, segment_id)]
+      )
+    );
 
   insert into memberships (user_id, segment_id, added_at, expires_at, added_by)
   select p_user_id, segment_id, changed_at, expires_at, p_actor
