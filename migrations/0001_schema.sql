@@ -325,18 +325,23 @@ comment on column import_lines.line is 'The line number if the line has an expir
 create index import_lines_batch on import_lines (import_id, batch);
 
 create table reports (
-  filename text primary key,
+  id bigint generated always as identity primary key,
+  filename text not null,
+  series uuid not null default gen_random_uuid(),
   user_id bigint,
   segment_slug text,
   from_date date not null,
   to_date date not null,
+  details boolean not null default false,
+  orderers text[] not null default array[''] check (cardinality(orderers) > 0),
   status text not null default 'queued' check (status in ('queued', 'running', 'ready', 'failed', 'expired')),
   created_at timestamptz not null default now(),
-  ordered_at timestamptz not null default now(),
+  ordered_at timestamptz not null default clock_timestamp(),
   request_id text,
   run_at timestamptz not null default now(),
   attempt integer not null default 0,
   token uuid unique,
+  claimed_at timestamptz,
   lease_until timestamptz,
   snapshot_at timestamptz,
   rows bigint not null default 0,
@@ -348,18 +353,46 @@ create table reports (
   check (user_id is null or segment_slug is null),
   check ((token is not null) = (status in ('running', 'ready'))),
   check ((lease_until is not null) = (status = 'running')),
-  check ((finished_at is not null) = (status in ('ready', 'failed', 'expired')))
+  check ((finished_at is not null) = (status in ('ready', 'failed', 'expired'))),
+  check (snapshot_at is not null or status not in ('ready', 'expired'))
 );
 
 comment on table reports is
-  'Ordered reports: the queue of reports to generate, and the results. The files are stored outside the database. A '
-  'report covers one user or one segment; if user_id and segment_slug are both null, it covers all users.';
+  'The queue of reports to generate, and the results. A row is one edition of a report: orders that come before its '
+  'generation begins share it, later ones share the next edition. The files are stored outside the database. A report '
+  'covers one user or one segment; if user_id and segment_slug are both null, it covers all users.';
+comment on column reports.series is
+  'Editions of the same report that replace each other without a gap have the same series. A signed link opens one '
+  'series: it does not open a report that is ordered after the last edition has expired.';
+comment on column reports.orderers is
+  'The names of the API keys whose orders share the edition, in their order; an empty name if the service runs without '
+  'keys. The edition counts towards the limits of the first one.';
 comment on column reports.ordered_at is
   'The time of the latest order. The report contains everything that was committed before it.';
 comment on column reports.run_at is 'The earliest time of the next attempt. A failed attempt moves it into the future.';
 comment on column reports.token is
   'Identifies the attempt that generates or has generated the report. It is part of the file name. An attempt whose '
   'token has been replaced writes nothing.';
+comment on column reports.claimed_at is
+  'The beginning of the latest attempt. The report contains everything that was committed before it.';
 
+create index reports_of_name on reports (filename);
 create index reports_unfinished on reports (run_at) where status in ('queued', 'running');
 create index reports_expiry on reports (expires_at) where expires_at is not null;
+-- Sums the sizes of the reports of a key.
+create index reports_of_key on reports ((orderers[1])) include (filename, bytes) where status = 'ready';
+
+create table report_turns (
+  orderer text primary key,
+  claimed_at timestamptz not null
+);
+
+comment on table report_turns is
+  'When a report of each API key was last begun. Keys take turns, so one with many orders does not delay the others.';
+
+create table secrets (
+  name text primary key,
+  value bytea not null check (octet_length(value) = 32)
+);
+
+comment on table secrets is 'Secrets that all instances share. The first instance that needs one creates it.';

@@ -5,28 +5,51 @@ import {
   closedObject,
   DateSchema,
   describe,
+  flagSchema,
   nullable,
   SlugSchema,
-  stringEnum
+  stringEnum,
+  TimeSchema
 } from './common.ts'
 
 const interval = {
-  from: describe(DateSchema, {
-    description: 'The first day, in UTC. It is inclusive.',
-    examples: ['2023-08-01']
-  }),
-  to: describe(DateSchema, {
-    description: 'The day after the last one, in UTC. It is exclusive, and tomorrow at the latest.',
-    examples: ['2023-08-31']
-  })
+  from: Type.Optional(
+    describe(DateSchema, {
+      description: 'The first day, in UTC. It is inclusive.',
+      examples: ['2023-08-01'],
+      'x-fill': true
+    })
+  ),
+  to: Type.Optional(
+    describe(DateSchema, {
+      description: 'The day after the last one, in UTC. It is exclusive, and tomorrow at the latest.',
+      examples: ['2023-08-31'],
+      'x-fill': true
+    })
+  ),
+  month: Type.Optional(
+    Type.String({
+      description:
+        'A month, as `YYYY-MM`, instead of `from` and `to`. The report of the current month is up to now.',
+      pattern: '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])$',
+      'x-expected': 'a month, as YYYY-MM'
+    })
+  )
 }
 
-export const ReportIntervalSchema = closedObject(interval)
-export type ReportInterval = Static<typeof ReportIntervalSchema>
+const details = flagSchema(
+  'Whether the report has three further columns: `cause`, `actor` and `expires_at`, which is the expiry that an addition was made with.'
+)
+
+export const UserReportQuerySchema = closedObject({ ...interval, details })
+
+/** The days of a report, as an order gives them. */
+export type GivenInterval = Pick<Static<typeof UserReportQuerySchema>, 'from' | 'to' | 'month'>
 
 export const OrderReportBodySchema = closedObject(
   {
     ...interval,
+    details: Type.Optional(details),
     segment: Type.Optional(
       describe(SlugSchema, {
         description: 'The segment to report on, which may be deleted. Without it, all segments.',
@@ -36,7 +59,7 @@ export const OrderReportBodySchema = closedObject(
   },
   {
     title: 'OrderReport',
-    description: 'The interval, and optionally a segment.',
+    description: 'The interval or the month, and optionally a segment.',
     examples: [{ from: '2023-08-01', to: '2023-08-31', segment: 'AVITO_VOICE_MESSAGES' }]
   }
 )
@@ -45,7 +68,9 @@ export type OrderReportBody = Static<typeof OrderReportBodySchema>
 export const OrderedReportSchema = Type.Object(
   {
     link: Type.String({
-      description: 'The URL of the report, where it can be fetched once it is ready.',
+      description:
+        'The URL of the report, where it can be fetched once it is ready. Use it as it is: `as_of` keeps it from ' +
+        'serving data older than the order, and `signature` opens it without a key, as in a browser.',
       format: 'uri'
     })
   },
@@ -59,12 +84,12 @@ export const OrderedReportSchema = Type.Object(
 )
 export type OrderedReport = Static<typeof OrderedReportSchema>
 
-/** The filename in the link of a report: its subject and its interval. */
+/** The filename in the link of a report: its subject, its interval, and whether it has details. */
 function reportParams(description: string, subject: string, example: string) {
   return closedObject({
     filename: Type.String({
       description,
-      pattern: `^${subject}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{4}-[0-9]{2}-[0-9]{2}\\.csv$`,
+      pattern: `^${subject}_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{4}-[0-9]{2}-[0-9]{2}(_details)?\\.csv$`,
       'x-expected': `a name like ${example}`,
       examples: [example]
     })
@@ -74,17 +99,49 @@ function reportParams(description: string, subject: string, example: string) {
 const USER = 'user-[1-9][0-9]{0,18}'
 
 export const UserReportParamsSchema = reportParams(
-  'The filename in the link: `user-{user_id}_{from}_{to}.csv`.',
+  'The filename in the link: `user-{user_id}_{from}_{to}.csv`. With details, it ends with `_details.csv`.',
   USER,
   'user-10_2023-08-01_2023-08-31.csv'
 )
 
 export const ReportParamsSchema = reportParams(
-  'The filename in the link: `all_{from}_{to}.csv`, `segment-{slug}_{from}_{to}.csv` or `user-{user_id}_{from}_{to}.csv`.',
+  'The filename in the link: `all_{from}_{to}.csv`, `segment-{slug}_{from}_{to}.csv` or `user-{user_id}_{from}_{to}.csv`. With details, it ends with `_details.csv`.',
   `(all|segment-[A-Z0-9][A-Z0-9_.-]{0,127}|${USER})`,
   'segment-AVITO_VOICE_MESSAGES_2023-08-01_2023-08-31.csv'
 )
 export type ReportParams = Static<typeof ReportParamsSchema>
+
+const asOf = Type.Optional(
+  describe(TimeSchema, {
+    description: 'The time of an order, from its link. Nothing older is served.',
+    examples: ['2023-08-31T12:00:00.123456Z']
+  })
+)
+
+export const ReportLinkQuerySchema = closedObject({ as_of: asOf })
+
+export const SignedLinkQuerySchema = closedObject({
+  as_of: asOf,
+  signature: Type.Optional(
+    Type.String({
+      description: 'The signature of the link, which replaces a key. It is there if keys are configured.',
+      pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\.[A-Za-z0-9_-]{43}$',
+      'x-expected': 'the signature of the link',
+      examples: ['1f0c8a52-6f7e-4d0e-9c43-0d5b7c1e2a90.mJ0mX1h0n9V0r3bq1v5c8k2z7y4w6u0t9s8r7q6p5o4']
+    })
+  )
+})
+
+export const ReportFileHeadersSchema = Type.Object({
+  range: Type.Optional(
+    Type.String({ description: 'One range of bytes, such as `bytes=1000-`, which is answered with 206.' })
+  ),
+  'if-none-match': Type.Optional(
+    Type.String({
+      description: 'The `ETag` of an earlier answer. If the file is still that one, the answer is 304.'
+    })
+  )
+})
 
 export const ReportStatusSchema = Type.Object(
   {
@@ -117,9 +174,6 @@ export const ReportStatusSchema = Type.Object(
   }
 )
 export type ReportStatus = Static<typeof ReportStatusSchema>
-
-/** The columns of a history report, in their order. */
-export const reportColumns = ['user_id', 'segment_slug', 'operation', 'date'] as const
 
 export const ReportCsvSchema = Type.Unsafe<Readable>(
   Type.String({

@@ -75,9 +75,9 @@ function refuseMalformedRequest(
   this.log.info(line, 'malformed request')
 }
 
-type ApiOptions = { publicUrl: string | undefined }
+type ApiOptions = { publicUrl: string | undefined; corsOrigins: string | undefined }
 
-const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl }) => {
+const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsOrigins }) => {
   // Some shared caches store every answer that does not forbid it, and serve it when it is stale.
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
@@ -88,7 +88,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl }) => 
   await app.register(membershipRoutes)
   await app.register(recordRoutes)
   await app.register(importRoutes)
-  await app.register(reportRoutes, { publicUrl })
+  await app.register(reportRoutes, { publicUrl, corsOrigins })
 }
 
 export type Observation = {
@@ -131,7 +131,7 @@ export async function buildApp(
         removeAdditional: false,
         coerceTypes: false,
         verbose: true,
-        keywords: ['x-expected'],
+        keywords: ['x-expected', 'x-fill'],
         formats: { 'user-id': (text: string) => text.length < 19 || BigInt(text) <= MAX_USER_ID }
       },
       // Replaces Ajv's own date-time, which is less strict.
@@ -171,7 +171,8 @@ export async function buildApp(
   await app.register(metricsRoutes, { databaseUrl: config.DATABASE_URL })
   await app.register(apiRoutes, {
     prefix: '/api/v1',
-    publicUrl: config.PUBLIC_URL
+    publicUrl: config.PUBLIC_URL,
+    corsOrigins: config.CORS_ORIGINS
   })
   await app.ready()
   return app

@@ -170,12 +170,14 @@ export const COUNTING_TIMEOUT_MS = 3_000
 
 /** Worker threads of an instance, and so concurrent reports. Each one has a connection. */
 export const MAX_REPORT_THREADS = 2
-/** An idle thread ends after this time. */
-export const REPORT_THREAD_IDLE_TIMEOUT_MS = 10_000
 /** The thread of a report that takes longer is ended: it has lost its connection to the database without notice. */
 export const REPORT_TIMEOUT_MS = 1_800_000
+/** The maximum number of unfinished reports of an API key, on all instances. */
+export const MAX_UNFINISHED_REPORTS_OF_KEY = 100
 /** The maximum number of unfinished reports of all instances. */
 export const MAX_UNFINISHED_REPORTS = 1_000
+/** The maximum size of the finished reports of an API key together: 4 GiB, which is 70 million rows. */
+export const MAX_REPORT_BYTES_OF_KEY = 2 ** 32
 /** How often an instance looks for reports that were ordered from another instance. */
 export const REPORT_POLL_MS = 1_000
 /** How often expired reports are removed. */

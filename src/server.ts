@@ -19,6 +19,14 @@ function describeListenError(error: unknown, host: string, port: number): string
   }
 }
 
+/**
+ * Ends the process with the exit code 0, without waiting for its threads: `process.exit` waits for those that a folder
+ * that does not answer holds up. Replacing the program is the only way to end them that leaves that exit code.
+ */
+function endWithoutThreads(): void {
+  process.execve?.(process.execPath, [process.execPath, '--eval', ''], {})
+}
+
 /** Serves until the process receives a signal to end or fails. Returns the URL that the service listens on. */
 async function serve(): Promise<string> {
   const environment = loadEnvironment()
@@ -29,12 +37,13 @@ async function serve(): Promise<string> {
     if (err) app.log.fatal({ err }, 'unexpected error, shutting down')
     else app.log.info({ signal }, 'shutting down')
     // The service still listens meanwhile: probes see readiness fail, and reports that finish now can be downloaded.
-    await Promise.all([
+    const [, canExit] = await Promise.all([
       app.shutdown.begin(delay, DRAIN_TIMEOUT_MS),
       app.reportJobs.close(delay + DRAIN_TIMEOUT_MS)
     ])
     await app.close()
     await stdoutLog.flush(LOG_FLUSH_TIMEOUT_MS)
+    if (!canExit) endWithoutThreads()
   })
   try {
     return await app.listen({ host: config.HOST, port: config.PORT })

@@ -4,7 +4,7 @@ import { Transform, type TransformCallback } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { isMainThread } from 'node:worker_threads'
 import { CsvFormatterStream, FormatterOptions, type FormatterRow } from 'fast-csv'
-import { reportColumns } from '../schemas/reports.ts'
+import { detailColumns, reportColumns } from '../schemas/report-columns.ts'
 import { connectDatabase } from '../src/database/connect.ts'
 import { streamBatches } from '../src/database/query-stream.ts'
 import { BULK_LOCK_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS } from '../src/limits.ts'
@@ -59,15 +59,22 @@ class BatchFormatter extends CsvFormatterStream<FormatterRow, FormatterRow> {
   }
 }
 
-/** Passes bytes through and computes their number and their SHA-256. */
+/** Passes up to `maxBytes` through, and computes their number and their SHA-256. */
 class Digest extends Transform {
   readonly #hash = createHash('sha256')
+  readonly #maxBytes: number
   bytes = 0
+
+  constructor(maxBytes: number) {
+    super()
+    this.#maxBytes = maxBytes
+  }
 
   override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
     this.#hash.update(chunk)
     this.bytes += chunk.length
-    done(null, chunk)
+    if (this.bytes > this.#maxBytes) done(new ReportFailure('size'))
+    else done(null, chunk)
   }
 
   get sha256(): string {
@@ -94,13 +101,13 @@ export default async function generateHistoryReport(task: HistoryReportTask): Pr
     })
     const formatter = new BatchFormatter(
       new FormatterOptions({
-        headers: [...reportColumns],
+        headers: [...reportColumns, ...(task.details ? detailColumns : [])],
         alwaysWriteHeaders: true,
         includeEndRowDelimiter: true
       }),
       new BigInt64Array(task.progress)
     )
-    const digest = new Digest()
+    const digest = new Digest(task.maxBytes)
     await new FileReportStorage(task.directory).write(task.name, (target) =>
       pipeline(streamBatches(selectHistory(sql, task), BATCH_SIZE, failure), formatter, digest, target)
     )

@@ -19,6 +19,8 @@
  * 4. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
  *    segment's lock exclusively.
  *
+ * The lock of report orders, (4, 0), is taken alone. It makes orders count the unfinished reports one after the other.
+ *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
  * segments.
  */
@@ -84,4 +86,9 @@ export async function shareSegments(
 export async function tryLockClosing(sql: Sql): Promise<boolean> {
   const [row] = await sql<[{ locked: boolean }]>`select pg_try_advisory_xact_lock(2, 0) as locked`
   return row.locked
+}
+
+/** Takes the lock of report orders: no other report is queued until the transaction ends. */
+export async function lockReportOrders(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock(4, 0)`
 }

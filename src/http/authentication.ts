@@ -23,6 +23,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the route requires. Registering a route fails if neither it nor its scope declares a role. */
     role?: RouteRole
+    /** Whether a request without the header `Authorization` needs no key, because its URL is signed. */
+    hasSignedUrl?: (request: FastifyRequest) => Promise<boolean>
   }
   interface FastifyInstance {
     /** The role to declare for such routes: `open` if OPEN_ROUTES lists them, otherwise `reader`. */
@@ -71,8 +73,14 @@ function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandle
     const actor = secret === undefined ? undefined : findActor(keys, secret)
     request.actor = actor
     if (actor === undefined) {
-      reply.header('www-authenticate', CHALLENGE)
-      return done(unauthenticated(describeRefusal(authorization, secret)))
+      const refuse = () => {
+        reply.header('www-authenticate', CHALLENGE)
+        done(unauthenticated(describeRefusal(authorization, secret)))
+      }
+      const { hasSignedUrl } = request.routeOptions.config
+      if (authorization !== undefined || !hasSignedUrl) refuse()
+      else hasSignedUrl(request).then((isSigned) => (isSigned ? done() : refuse()), done)
+      return
     }
     done(sufficient.has(actor.role) ? undefined : forbidden(actor.name, actor.role, needed))
   }
@@ -91,7 +99,8 @@ function documentRole(route: RouteOptions, needed: RouteRole): void {
     ...route.schema,
     description: [route.schema?.description, need].filter(Boolean).join('\n\n'),
     security: [{ [BEARER_SCHEME]: [] }],
-    response: Object.assign({}, route.schema?.response, roleErrors(needed))
+    // A route may document further codes of the same status.
+    response: Object.assign(roleErrors(needed), route.schema?.response)
   }
 }
 

@@ -111,7 +111,7 @@ const keyErrors = {
 
 /** The additional errors of every route that requires a key. A key has at least the role `reader`. */
 export function roleErrors(needed: Role) {
-  if (needed === 'reader') return keyErrors
+  if (needed === 'reader') return { ...keyErrors }
   return {
     ...keyErrors,
     403: errorResponse('ForbiddenError', 'The role of the key is not sufficient. Nothing has changed.', {

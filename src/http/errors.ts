@@ -135,6 +135,21 @@ export const tooManyReports = () =>
     retryAfter: 5
   })
 
+/** @param name the name of the API key; empty if the service runs without keys. */
+export const reportQuotaExceeded = (name: string, bound: string) =>
+  new ApiError(
+    429,
+    'REPORT_QUOTA_EXCEEDED',
+    `${name === '' ? 'the callers have' : `key (${name}) has`} ${bound}: wait, or delete some by DELETE of their links`,
+    { retryAfter: 5 }
+  )
+
+export const crossSiteOrder = () =>
+  new ApiError(403, 'CROSS_SITE_ORDER', 'a page of another site cannot order a report')
+
+export const rangeNotSatisfiable = (size: number) =>
+  new ApiError(416, 'RANGE_NOT_SATISFIABLE', `header (range) begins after the end of the file: ${size} bytes`)
+
 export const tooManyImports = () =>
   new ApiError(503, 'TOO_MANY_IMPORTS', 'too many imports are in progress, try again later', {
     retryAfter: 5

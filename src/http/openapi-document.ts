@@ -139,7 +139,8 @@ function parameterName({ name }: JsonObject): string {
 
 /**
  * Moves the example of an optional parameter to its schema. Swagger UI fills in the example of a parameter, but not those
- * of its schema, so optional parameters stay empty.
+ * of its schema, so optional parameters stay empty. Those with `x-fill` are filled in: the operation needs them, or others
+ * in their place.
  */
 function tidyParameter(parameter: JsonObject): void {
   const { schema, example } = parameter
@@ -148,8 +149,11 @@ function tidyParameter(parameter: JsonObject): void {
   const isRequired = parameter['required'] === true && !('default' in schema)
   if (isRequired) return
   delete parameter['required']
+  const isFilled = schema['x-fill'] === true
+  delete schema['x-fill']
+  if (isFilled) return
   delete parameter['example']
-  schema['examples'] = [example]
+  if (example !== undefined) schema['examples'] = [example]
 }
 
 /** Changes the document in place. */

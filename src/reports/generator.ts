@@ -5,9 +5,9 @@ import { Piscina } from 'piscina'
 import type { Histogram } from 'prom-client'
 import type { Sql } from '../database/connect.ts'
 import { retryUntilDone } from '../database/retry.ts'
-import { MAX_REPORT_THREADS, REPORT_THREAD_IDLE_TIMEOUT_MS, REPORT_TIMEOUT_MS } from '../limits.ts'
+import { MAX_REPORT_BYTES_OF_KEY, MAX_REPORT_THREADS, REPORT_TIMEOUT_MS } from '../limits.ts'
 import { hideUserIds } from '../telemetry/request-log.ts'
-import { ReportFailure, toReportFailure } from './failure.ts'
+import { isSizeFailure, ReportFailure, toReportFailure } from './failure.ts'
 import {
   claimReport,
   failReport,
@@ -17,7 +17,7 @@ import {
   releaseReport,
   renewReport
 } from './job-queries.ts'
-import { type ReportRequest, SETTLING_TIME_MS } from './queries.ts'
+import type { ReportRequest } from './queries.ts'
 import { type ReportStorage, storedName } from './storage.ts'
 
 type ReportGeneratorOptions = {
@@ -43,9 +43,13 @@ export type HistoryReportTask = ReportRequest & {
   requestId: string
   /** The name of the file in the storage. */
   name: string
+  /** The maximum size of the file. */
+  maxBytes: number
   /** Holds the number of rows written so far. */
   progress: SharedArrayBuffer
 }
+
+const LOST = 'report was lost to another attempt, or cancelled'
 
 /** Why an attempt was aborted. */
 type End = 'lease lost' | 'overdue' | 'closing'
@@ -67,25 +71,36 @@ function secondsSince(time: Date): number {
  */
 export class ReportGenerator {
   readonly #options: ReportGeneratorOptions
-  readonly #pool: Piscina<HistoryReportTask, GeneratedReport>
+  #pool: Piscina<HistoryReportTask, GeneratedReport> | undefined
   readonly #closing = new AbortController()
+  /** The reports in progress on this instance, by token. */
+  readonly #attempts = new Map<string, AbortController>()
 
   constructor(options: ReportGeneratorOptions) {
     this.#options = options
-    this.#pool = new Piscina({
+  }
+
+  /**
+   * Starts the threads. They stay: starting one takes 300 ms, several times as long as a small report. One that ends is
+   * replaced.
+   */
+  startThreads(): Piscina<HistoryReportTask, GeneratedReport> {
+    if (this.#pool) return this.#pool
+    const pool = new Piscina<HistoryReportTask, GeneratedReport>({
       filename: new URL('../../workers/history-report.ts', import.meta.url).href,
-      minThreads: 0,
+      minThreads: MAX_REPORT_THREADS,
       maxThreads: MAX_REPORT_THREADS,
-      idleTimeout: REPORT_THREAD_IDLE_TIMEOUT_MS,
       resourceLimits: THREAD_LIMITS,
       // By default Piscina blocks an idle thread; its sockets and timers must still be served.
       atomics: 'disabled'
     })
-    this.#pool.on('error', (error) => options.log.error({ err: error }, 'report worker failed'))
+    pool.on('error', (error) => this.#options.log.error({ err: error }, 'report worker failed'))
+    this.#pool = pool
+    return pool
   }
 
   /**
-   * Generates the report that has waited longest.
+   * Generates the next report of the queue.
    *
    * @param ofUser whether to take only reports of one user.
    * @returns false if none is queued.
@@ -99,12 +114,19 @@ export class ReportGenerator {
     const close = () => end.abort('closing' satisfies End)
     this.#closing.signal.addEventListener('abort', close)
     if (this.#closing.signal.aborted) close()
+    this.#attempts.set(job.token, end)
     try {
       await this.#generate(job, end)
     } finally {
+      this.#attempts.delete(job.token)
       this.#closing.signal.removeEventListener('abort', close)
     }
     return true
+  }
+
+  /** Aborts the attempt if this instance makes it. Another instance notices when it renews the lease. */
+  abort(token: string): void {
+    this.#attempts.get(token)?.abort('lease lost' satisfies End)
   }
 
   /** Returns the reports in progress to the queue. Each pending `generateNext` resolves soon after. */
@@ -114,7 +136,7 @@ export class ReportGenerator {
 
   /** Ends the threads. */
   async close(): Promise<void> {
-    await this.#pool.destroy()
+    await this.#pool?.destroy()
   }
 
   async #generate(job: ReportJob, end: AbortController): Promise<void> {
@@ -134,16 +156,17 @@ export class ReportGenerator {
       if (!made) return
       // After a lost connection the outcome is unknown, but repeating the statement is safe: only this attempt has the
       // token.
-      const status = await retryUntilDone(
-        () => finishReport(sql, token, made, SETTLING_TIME_MS, this.#options.timeToLive),
+      const replaced = await retryUntilDone(
+        () => finishReport(sql, token, made, this.#options.timeToLive),
         end.signal
       )
       const seconds = (performance.now() - started) / 1000
-      if (status === 'ready')
+      if (replaced) {
         this.#options.durations.observe({ outcome: 'made' }, secondsSince(job.created_at))
-      if (status) log.info({ rows: made.rows, bytes: made.bytes, seconds, status }, 'report made')
-      else log.warn('report was lost to another attempt')
-      if (status !== 'ready') await this.#removeStored(filename, token)
+        log.info({ rows: made.rows, bytes: made.bytes, seconds }, 'report made')
+      } else log.warn(LOST)
+      // Clients that are reading a replaced file go on reading it.
+      for (const unused of replaced ?? [token]) await this.#removeStored(filename, unused)
     } finally {
       clearTimeout(overdue)
       done.abort()
@@ -162,13 +185,15 @@ export class ReportGenerator {
       segment: job.segment_slug,
       from: job.from_date,
       to: job.to_date,
+      details: job.details,
       requestId: job.request_id ?? '',
       databaseUrl,
       directory,
       name: storedName(job.filename, job.token),
+      maxBytes: MAX_REPORT_BYTES_OF_KEY - job.other_bytes,
       progress
     }
-    return await this.#pool.run(task, { signal })
+    return await this.startThreads().run(task, { signal })
   }
 
   async #giveUp(
@@ -179,19 +204,22 @@ export class ReportGenerator {
   ): Promise<undefined> {
     const { sql, timeToLive } = this.#options
     const end: End | undefined = aborted ? reason : undefined
-    await this.#removeStored(filename, token)
-    if (end === 'lease lost') {
-      log.warn('report was lost to another attempt')
-    } else if (end === 'closing') {
+    if (end === 'closing') {
+      // First, because the storage may hang.
       await releaseReport(sql, token)
       log.info('report handed back')
-    } else {
+    }
+    await this.#removeStored(filename, token)
+    if (end === 'lease lost') {
+      log.warn(LOST)
+    } else if (end !== 'closing') {
       const failure = end === 'overdue' ? new ReportFailure('overdue') : toReportFailure(error)
-      const status = await failReport(sql, token, failure.message, timeToLive)
+      const outcome = { reason: failure.message, isFinal: isSizeFailure(failure) }
+      const status = await failReport(sql, token, outcome, timeToLive)
       if (status === 'failed')
         this.#options.durations.observe({ outcome: 'failed' }, secondsSince(created_at))
       if (status) log.error({ err: failure, status }, 'report failed')
-      else log.warn('report was lost to another attempt')
+      else log.warn(LOST)
     }
   }
 

@@ -17,12 +17,15 @@ export type ReportJob = {
   segment_slug: Slug | null
   from_date: CalendarDate
   to_date: CalendarDate
+  details: boolean
   attempt: number
   /** The id of the request that ordered the report. */
   request_id: string | null
   created_at: Date
   /** The token of the previous attempt, if its lease has expired. Its file can be removed. */
   lost_token: string | null
+  /** The size of the other finished reports of the key that ordered this one. */
+  other_bytes: number
 }
 
 /** The result of a successful attempt. */
@@ -35,8 +38,9 @@ export type GeneratedReport = {
 }
 
 /**
- * Claims the report that has waited longest, or one whose lease has expired because its instance has crashed or
- * stalled.
+ * Claims the next report. Keys take turns: of the key whose last report began longest ago, the report that has waited
+ * longest, or one whose lease has expired because its instance has crashed or stalled. Two editions of the same report
+ * are not generated at the same time.
  *
  * @param lease milliseconds for which this attempt holds the report; `renewReport` extends them.
  * @param ofUser whether to claim only reports of one user.
@@ -48,30 +52,60 @@ export async function claimReport(
   lease: number,
   ofUser = false
 ): Promise<ReportJob | undefined> {
+  const isClaimable = sql`
+    ((r.status = 'queued' and r.run_at <= now())
+      or (r.status = 'running' and r.lease_until < now() and r.attempt < ${MAX_ATTEMPTS}))
+    and (r.user_id is not null or not ${ofUser})`
+  // The condition is repeated for the case that a report changes between the first part and its lock.
   const [job] = await sql<ReportJob[]>`
-    with next as (
-      select filename, token as lost_token
-      from reports
-      where (
-          (status = 'queued' and run_at <= now())
-          or (status = 'running' and lease_until < now() and attempt < ${MAX_ATTEMPTS})
+    with first_of_keys as (
+      select distinct on (r.orderers[1]) r.id, r.orderers[1] as orderer
+      from reports r
+      where ${isClaimable}
+        and not exists (
+          select from reports other
+          where other.filename = r.filename
+            and other.id <> r.id
+            and other.status = 'running'
+            and other.lease_until >= now()
         )
-        and (user_id is not null or not ${ofUser})
-      order by run_at
+      order by r.orderers[1], r.run_at, r.id
+    ),
+    next as (
+      select r.id, r.token as lost_token, r.orderers[1] as orderer
+      from first_of_keys
+      join reports r using (id)
+      left join report_turns turn on turn.orderer = first_of_keys.orderer
+      where ${isClaimable}
+      order by turn.claimed_at nulls first, r.run_at
       limit 1
-      for update skip locked
+      for update of r skip locked
+    ),
+    turn as (
+      insert into report_turns (orderer, claimed_at)
+      select orderer, clock_timestamp() from next
+      on conflict (orderer) do update
+      set claimed_at = excluded.claimed_at
     )
     update reports r
     set status = 'running',
       attempt = attempt + 1,
       token = ${token},
+      claimed_at = clock_timestamp(),
       lease_until = now() + make_interval(secs => ${lease / 1000}),
       rows = 0
     from next
-    where r.filename = next.filename
+    where r.id = next.id
     returning
-      r.filename, token, user_id, segment_slug, from_date::text, to_date::text, attempt, request_id, created_at,
-      lost_token`
+      r.filename, r.token, r.user_id, r.segment_slug, r.from_date::text, r.to_date::text, r.details, r.attempt,
+      r.request_id, r.created_at, next.lost_token,
+      (
+        select coalesce(sum(other.bytes), 0)::double precision
+        from reports other
+        where other.status = 'ready'
+          and other.orderers[1] = r.orderers[1]
+          and other.filename <> r.filename
+      ) as other_bytes`
   return job
 }
 
@@ -91,75 +125,87 @@ export async function renewReport(sql: Sql, token: string, lease: number, rows: 
 }
 
 /**
- * Publishes the result of an attempt. If a later order needs newer content, it queues the report again instead.
- * Repeating the call is safe.
+ * Publishes the result of an attempt. It replaces finished editions of the same report that are older, and takes over
+ * their orderers, so that their links lead to it. Repeating the call is safe.
  *
- * @param settlingTime milliseconds after the end of an interval in which its history may still change.
  * @param timeToLive seconds for which the report is kept.
- * @returns undefined if the attempt no longer holds the report. Then its file can be removed.
+ * @returns the tokens of the replaced editions, whose files can be removed; undefined if the attempt no longer holds the
+ * report. Then its own file can be removed.
  */
 export async function finishReport(
   sql: Sql,
   token: string,
   { rows, bytes, sha256, snapshotAt }: GeneratedReport,
-  settlingTime: number,
   timeToLive: number
-): Promise<'ready' | 'queued' | undefined> {
-  const [report] = await sql<{ status: 'ready' | 'queued' }[]>`
+): Promise<string[] | undefined> {
+  const [report] = await sql<{ replaced: string[] }[]>`
     with made as (
       select
+        id,
         filename,
-        snapshot.taken_at,
-        snapshot.taken_at < ordered_at
-          and snapshot.taken_at < to_date::timestamp at time zone 'utc'
-            + make_interval(secs => ${settlingTime / 1000}) as outdated
+        orderers,
+        to_timestamp(0) + ${String(snapshotAt)}::bigint * interval '1 microsecond' as taken_at
       from reports
-      cross join (
-        select to_timestamp(0) + ${String(snapshotAt)}::bigint * interval '1 microsecond' as taken_at
-      ) snapshot
       where token = ${token}
-      for update of reports
+      for update
+    ),
+    replaced as (
+      delete from reports r
+      using made
+      where r.filename = made.filename
+        and r.id <> made.id
+        and case
+          when r.status = 'ready' then r.snapshot_at <= made.taken_at
+          else r.status in ('failed', 'expired') and r.ordered_at <= made.taken_at
+        end
+      returning r.token, r.status, r.orderers
     )
     update reports r
-    set status = case when outdated then 'queued' else 'ready' end,
-      token = case when not outdated then r.token end,
+    set status = 'ready',
       lease_until = null,
-      attempt = case when outdated then 0 else r.attempt end,
-      run_at = case when outdated then now() else r.run_at end,
-      rows = case when outdated then 0 else ${rows}::bigint end,
-      bytes = case when not outdated then ${bytes}::bigint end,
-      sha256 = case when not outdated then ${sha256} end,
-      snapshot_at = case when not outdated then taken_at end,
+      orderers = made.orderers || array(
+        select distinct orderer
+        from replaced
+        cross join unnest(replaced.orderers) as orderer
+        where replaced.status = 'ready'
+          and orderer <> all (made.orderers)
+      ),
+      rows = ${rows}::bigint,
+      bytes = ${bytes}::bigint,
+      sha256 = ${sha256},
+      snapshot_at = taken_at,
       error = null,
-      finished_at = case when not outdated then now() end,
-      expires_at = case when not outdated then now() + make_interval(secs => ${timeToLive}) end
+      finished_at = now(),
+      expires_at = now() + make_interval(secs => ${timeToLive})
     from made
-    where r.filename = made.filename
-    returning r.status`
-  return report?.status
+    where r.id = made.id
+    returning array(select replaced.token::text from replaced where replaced.token is not null) as replaced`
+  return report?.replaced
 }
 
 /**
  * Ends a failed attempt. The report is queued again after a pause that grows, or has failed after the last attempt.
  *
  * @param reason the message that the API shows.
+ * @param isFinal whether another attempt would fail as well.
  * @returns undefined if the attempt no longer holds the report.
  */
 export async function failReport(
   sql: Sql,
   token: string,
-  reason: string,
+  { reason, isFinal }: { reason: string; isFinal: boolean },
   timeToLive: number
 ): Promise<'queued' | 'failed' | undefined> {
+  const attempts = isFinal ? 0 : MAX_ATTEMPTS
   const [report] = await sql<{ status: 'queued' | 'failed' }[]>`
     update reports
-    set status = case when attempt < ${MAX_ATTEMPTS} then 'queued' else 'failed' end,
+    set status = case when attempt < ${attempts} then 'queued' else 'failed' end,
       token = null,
       lease_until = null,
       run_at = now() + make_interval(secs => 4 ^ (attempt - 1) * (0.5 + random())),
       error = ${reason},
-      finished_at = case when attempt >= ${MAX_ATTEMPTS} then now() end,
-      expires_at = case when attempt >= ${MAX_ATTEMPTS} then now() + make_interval(secs => ${timeToLive}) end
+      finished_at = case when attempt >= ${attempts} then now() end,
+      expires_at = case when attempt >= ${attempts} then now() + make_interval(secs => ${timeToLive}) end
     where token = ${token}
       and status = 'running'
     returning status`
@@ -206,7 +252,7 @@ export async function expireReports(
       and expires_at < now() - make_interval(secs => ${timeToLive})`
   return sql<{ filename: string; token: string }[]>`
     with overdue as (
-      select filename, token
+      select id, filename, token
       from reports
       where status = 'ready'
         and expires_at <= now()
@@ -218,7 +264,7 @@ export async function expireReports(
     set status = 'expired',
       token = null
     from overdue
-    where r.filename = overdue.filename
+    where r.id = overdue.id
     returning overdue.filename, overdue.token`
 }
 
@@ -229,22 +275,4 @@ export async function selectUnknownTokens(sql: Sql, tokens: string[]): Promise<s
     from unnest(${tokens}::text[]::uuid[]) as unknown (token)
     where not exists (select from reports where reports.token = unknown.token)`
   return rows.map(({ token }) => token)
-}
-
-/**
- * Deletes the reports that may contain a user: those of the user, of a segment and of all users. An attempt in progress
- * then finds that it has lost its report, and removes its file.
- *
- * @returns the reports that have a file.
- */
-export async function deleteReportsOf(
-  sql: Sql,
-  userId: UserId
-): Promise<{ filename: string; token: string }[]> {
-  const reports = await sql<{ filename: string; token: string | null }[]>`
-    delete from reports
-    where user_id is null
-      or user_id = ${userId}
-    returning filename, token`
-  return reports.flatMap(({ filename, token }) => (token === null ? [] : [{ filename, token }]))
 }

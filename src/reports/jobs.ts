@@ -1,34 +1,48 @@
 import { access, constants, mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import type { UserId } from '../../schemas/common.ts'
 import { ConfigError } from '../config.ts'
 import { BackgroundJob } from '../database/background-job.ts'
-import type { Sql } from '../database/connect.ts'
+import type { Pool, Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
-import { reportExpired, reportFailed, reportNotFound, reportPending, tooManyReports } from '../http/errors.ts'
+import {
+  reportExpired,
+  reportFailed,
+  reportNotFound,
+  reportPending,
+  reportQuotaExceeded,
+  tooManyReports
+} from '../http/errors.ts'
 import {
   DRAIN_TIMEOUT_MS,
+  LAST_ANSWERS_TIMEOUT_MS,
   LEFTOVER_AGE_MS,
   MAX_REPORT_THREADS,
-  MAX_UNFINISHED_REPORTS,
+  MAX_UNFINISHED_REPORTS_OF_KEY,
   REPORT_POLL_MS,
   REPORT_SWEEP_MS
 } from '../limits.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { hideUserIds } from '../telemetry/request-log.ts'
 import { ReportGenerator } from './generator.ts'
-import { deleteReportsOf, expireReports, selectUnknownTokens } from './job-queries.ts'
+import { expireReports, selectUnknownTokens } from './job-queries.ts'
 import {
-  type OrderedReport,
+  type AttemptFile,
+  cancelOrder,
+  deleteReportsOf,
+  type Edition,
   orderReport,
-  type ReportRequest,
-  type ReportToken,
-  reportFilename,
-  selectReport
-} from './queries.ts'
+  type PlacedOrder,
+  type ReportLink,
+  type ReportOrder,
+  selectEdition
+} from './order-queries.ts'
+import { type ReportRequest, reportFilename } from './queries.ts'
 import {
+  type ByteRange,
   FileReportStorage,
   type ReportStorage,
   type StoredReport,
@@ -59,16 +73,17 @@ const LEFTOVER_BATCH = 1_000
  * so any instance can generate and serve a report that was ordered from another one.
  */
 export class ReportJobs {
-  readonly #pools: { reads: Sql; writes: Sql }
+  readonly #pools: { reads: Sql; writes: Pool }
   readonly #timeToLive: number
   readonly #storage: ReportStorage
   readonly #log: FastifyBaseLogger
   readonly #generator: ReportGenerator
   readonly #jobs: BackgroundJob[]
   readonly #sweeper: BackgroundJob
+  #closed: Promise<boolean> | undefined
 
   constructor(
-    pools: { reads: Sql; writes: Sql },
+    pools: { reads: Sql; writes: Pool },
     log: FastifyBaseLogger,
     durations: Metrics['reportDuration'],
     { databaseUrl, directory, timeToLive, lease }: ReportJobsOptions
@@ -113,69 +128,88 @@ export class ReportJobs {
 
   /** Starts generating queued reports and removing expired ones. */
   start(): void {
+    this.#generator.startThreads()
     for (const job of [...this.#jobs, this.#sweeper]) job.start()
   }
 
   /**
-   * Orders a report. Its link then serves nothing older than this order.
+   * Orders a report. The order shares an edition that is queued or final, or queues the next one.
    *
-   * @throws {ApiError} TOO_MANY_REPORTS if {@link MAX_UNFINISHED_REPORTS} are unfinished.
+   * @param orderer the name of the API key; empty if the service runs without keys.
+   * @throws {ApiError} TOO_MANY_REPORTS or REPORT_QUOTA_EXCEEDED.
    */
-  async order(request: ReportRequest, requestId: string): Promise<void> {
-    const order = (lost: ReportToken) =>
-      retryIdempotent(() =>
-        orderReport(this.#pools.writes, request, { requestId, lost, capacity: MAX_UNFINISHED_REPORTS })
-      )
-    let ordered = await order(null)
-    if (ordered?.token && !(await this.#storage.has(storedName(reportFilename(request), ordered.token))))
-      ordered = await order(ordered.token)
-    if (!ordered) throw tooManyReports()
-    if (ordered.token === null) for (const job of this.#jobs) job.wake()
+  async order(request: ReportRequest, requestId: string, orderer: string): Promise<PlacedOrder> {
+    const order = (lost: ReportOrder['lost']) =>
+      retryIdempotent(() => orderReport(this.#pools.writes, { request, requestId, orderer, lost }))
+    let placed = await order(null)
+    if (typeof placed === 'object' && placed.status === 'ready' && placed.token !== null) {
+      const isStored = await this.#storage.has(storedName(reportFilename(request), placed.token))
+      if (!isStored) placed = await order(placed.token)
+    }
+    if (placed === 'all reports') throw tooManyReports()
+    if (placed === 'reports of the key')
+      throw reportQuotaExceeded(orderer, `${MAX_UNFINISHED_REPORTS_OF_KEY} unfinished reports`)
+    if (placed === 'bytes of the key') throw reportQuotaExceeded(orderer, '4 GiB of reports')
+    if (placed.status === 'queued') for (const job of this.#jobs) job.wake()
+    return placed
   }
 
   /**
-   * Reads the status of a report.
+   * Finds the edition of a report that a link serves.
    *
+   * @param series the series that the link opens; undefined for any.
    * @throws {ApiError} REPORT_NOT_FOUND or REPORT_EXPIRED.
    */
   async find(
-    filename: string
-  ): Promise<OrderedReport & { status: Exclude<OrderedReport['status'], 'expired'> }> {
-    const report = await retryIdempotent(() => selectReport(this.#pools.reads, filename))
-    if (!report) throw reportNotFound(filename)
-    const { status, ...rest } = report
-    if (status === 'expired') throw reportExpired(filename)
+    link: ReportLink,
+    series?: string
+  ): Promise<Edition & { status: Exclude<Edition['status'], 'expired'> }> {
+    const edition = await retryIdempotent(() => selectEdition(this.#pools.reads, link))
+    if (!edition || (series !== undefined && edition.series !== series)) throw reportNotFound(link.filename)
+    const { status, ...rest } = edition
+    if (status === 'expired') throw reportExpired(link.filename)
     return { status, ...rest }
   }
 
   /**
-   * Opens a finished report. The caller must read or destroy its content.
+   * Finds the finished edition of a report that a link serves.
    *
    * @throws {ApiError} REPORT_PENDING, REPORT_FAILED, REPORT_NOT_FOUND or REPORT_EXPIRED.
    */
-  async read(filename: string): Promise<StoredReport> {
-    const { status, token } = await this.find(filename)
-    if (status === 'failed') throw reportFailed(filename)
-    if (status !== 'ready' || token === null) throw reportPending(filename)
-    const stored = await this.#storage.read(storedName(filename, token))
+  async findFinished(
+    link: ReportLink,
+    series?: string
+  ): Promise<{ token: string; size: number; sha256: string; finishedAt: Date }> {
+    const { status, token, bytes, sha256, finished_seconds } = await this.find(link, series)
+    if (status === 'failed') throw reportFailed(link.filename)
+    if (token === null || bytes === null || sha256 === null || finished_seconds === null)
+      throw reportPending(link.filename)
+    return { token, size: bytes, sha256, finishedAt: new Date(Math.floor(finished_seconds) * 1000) }
+  }
+
+  /**
+   * Opens the file of a finished edition. The caller must read or destroy its content.
+   *
+   * @throws {ApiError} REPORT_NOT_FOUND if the file is lost.
+   */
+  async read(filename: string, token: string, part?: ByteRange): Promise<StoredReport> {
+    const stored = await this.#storage.read(storedName(filename, token), part)
     if (stored) return stored
     this.#log.error({ report: hideUserIds(filename), token }, 'the file of a finished report is lost')
     throw reportNotFound(filename)
   }
 
-  /** Removes expired reports and the files of aborted attempts. Returns whether there may be more. */
-  async sweep(): Promise<boolean> {
-    const expired = await expireReports(this.#pools.writes, this.#timeToLive)
-    for (const { filename, token } of expired) await this.#storage.remove(storedName(filename, token))
-
-    const names = new Map<string, string>()
-    for await (const name of this.#storage.listOlderThan(Date.now() - LEFTOVER_AGE_MS)) {
-      const token = tokenInName(name)
-      if (token) names.set(token, name)
-      if (names.size >= LEFTOVER_BATCH) await this.#removeUnknown(names)
-    }
-    await this.#removeUnknown(names)
-    return expired.length > 0
+  /**
+   * Cancels the orders of a key for the edition that a link serves. If no other key has ordered it, it is removed, whether
+   * it is finished or not.
+   *
+   * @throws {ApiError} REPORT_NOT_FOUND if the key has not ordered it; REPORT_EXPIRED.
+   */
+  async cancel(link: ReportLink, orderer: string): Promise<void> {
+    const { id } = await this.find(link)
+    const unused = await cancelOrder(this.#pools.writes, id, orderer)
+    if (unused === undefined) throw reportNotFound(link.filename)
+    if (unused) await this.remove([unused])
   }
 
   /**
@@ -188,21 +222,62 @@ export class ReportJobs {
     userId: UserId,
     erase: (deleteReports: (sql: Sql) => Promise<void>) => Promise<boolean>
   ): Promise<boolean> {
-    let deleted: { filename: string; token: string }[] = []
+    let deleted: AttemptFile[] = []
     const isErased = await erase(async (sql) => {
       deleted = await deleteReportsOf(sql, userId)
     })
     // After the transaction: nobody can find these files any more. If the process crashes here, the sweep removes them.
-    for (const { filename, token } of deleted) await this.#storage.remove(storedName(filename, token))
+    await this.remove(deleted)
     return isErased
   }
 
-  /** Waits up to `timeout` milliseconds for the reports in progress, then returns unfinished ones to the queue. */
-  async close(timeout: number): Promise<void> {
+  /** Removes the files of attempts, and aborts those attempts that are in progress on this instance. */
+  async remove(files: AttemptFile[]): Promise<void> {
+    for (const { filename, token } of files) {
+      this.#generator.abort(token)
+      await this.#storage.remove(storedName(filename, token))
+    }
+  }
+
+  /** Removes expired reports and the files of aborted attempts. Returns whether there may be more. */
+  async sweep(): Promise<boolean> {
+    const expired = await expireReports(this.#pools.writes, this.#timeToLive)
+    await this.remove(expired)
+
+    const names = new Map<string, string>()
+    for await (const name of this.#storage.listOlderThan(Date.now() - LEFTOVER_AGE_MS)) {
+      const token = tokenInName(name)
+      if (token) names.set(token, name)
+      if (names.size >= LEFTOVER_BATCH) await this.#removeUnknown(names)
+    }
+    await this.#removeUnknown(names)
+    return expired.length > 0
+  }
+
+  /**
+   * Waits up to `timeout` milliseconds for the reports in progress, then returns unfinished ones to the queue.
+   *
+   * @returns false if the storage does not answer. Then the threads, and with them the process, do not end.
+   */
+  close(timeout: number): Promise<boolean> {
+    this.#closed ??= this.#close(timeout)
+    return this.#closed
+  }
+
+  async #close(timeout: number): Promise<boolean> {
     const overdue = setTimeout(() => this.#generator.returnToQueue(), timeout)
-    await Promise.all([...this.#jobs, this.#sweeper].map((job) => job.stop()))
+    const stopped = Promise.all([...this.#jobs, this.#sweeper].map((job) => job.stop()))
+      .then(() => this.#generator.close())
+      .then(() => true)
+    const waiting = new AbortController()
+    const isEnded = await Promise.race([
+      stopped,
+      sleep(timeout + LAST_ANSWERS_TIMEOUT_MS, false, { signal: waiting.signal })
+    ])
+    waiting.abort()
     clearTimeout(overdue)
-    await this.#generator.close()
+    if (!isEnded) this.#log.warn('the folder of the reports does not answer')
+    return isEnded
   }
 
   /** Removes the files whose tokens the database does not know. @param names file names by token; emptied. */
@@ -229,7 +304,7 @@ export const reportJobsPlugin = fp<ReportJobsOptions>(
     app.decorate('reportJobs', reportJobs)
     // The jobs start with `listen`, not before: generating the documentation needs an app without a database.
     app.addHook('onListen', async () => reportJobs.start())
-    app.addHook('onClose', () => reportJobs.close(DRAIN_TIMEOUT_MS))
+    app.addHook('onClose', async () => void (await reportJobs.close(DRAIN_TIMEOUT_MS)))
   },
   { name: 'report-jobs', dependencies: ['database'] }
 )

@@ -1,15 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
-import { contentResponse, errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
+import type { FastifyRequest, onRequestHookHandler } from 'fastify'
+import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import { UserParamsSchema } from '../../schemas/memberships.ts'
 import {
+  type GivenInterval,
   OrderedReportSchema,
   OrderReportBodySchema,
-  ReportCsvSchema,
-  ReportIntervalSchema,
-  ReportParamsSchema,
-  ReportStatusSchema,
-  UserReportParamsSchema
+  UserReportQuerySchema
 } from '../../schemas/reports.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import {
@@ -20,16 +17,18 @@ import {
   unknownUser
 } from '../http/common-responses.ts'
 import {
+  crossSiteOrder,
   invalidRequest,
-  reportExpired,
-  reportFailed,
-  reportNotFound,
-  reportPending,
+  rateLimited,
+  reportQuotaExceeded,
   segmentNotFound,
   tooManyReports,
   userNotFound
 } from '../http/errors.ts'
-import { checkReportOrder, type ReportRequest, reportFilename } from './queries.ts'
+import { reportFileRoutes } from './file-routes.ts'
+import { endInterval, type IntervalPlace, readInterval } from './intervals.ts'
+import { LinkSigner } from './links.ts'
+import { checkReportSubject, type ReportRequest, reportFilename } from './queries.ts'
 
 /** A valid host with an optional port. The header `Host` may contain anything. */
 const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
@@ -47,47 +46,64 @@ function requestOrigin({ protocol, host, socket }: FastifyRequest): string {
   return `${protocol}://${host}`
 }
 
-/** The response to an order that the service can't accept now. */
-const orderRefused = retryableErrorResponse(
-  'ReportOrderUnavailableError',
-  'The service cannot answer now, or too many reports are in progress.',
-  { TOO_MANY_REPORTS: tooManyReports().message, ...unavailableExamples }
-)
+/** The responses to an order that the service can't accept now. */
+const orderRefusals = {
+  429: retryableErrorResponse(
+    'ReportOrderLimitedError',
+    'The key has sent more requests than it may, or has too many reports.',
+    {
+      RATE_LIMITED: rateLimited('billing', 1000).message,
+      REPORT_QUOTA_EXCEEDED: reportQuotaExceeded('billing', '100 unfinished reports').message
+    }
+  ),
+  503: retryableErrorResponse(
+    'ReportOrderUnavailableError',
+    'The service cannot answer now, or too many reports are in progress.',
+    { TOO_MANY_REPORTS: tooManyReports().message, ...unavailableExamples }
+  )
+}
 
-type OrderPlace = {
-  /** The part of the request with the interval, as error messages call it. */
-  part: 'query parameter' | 'body field'
+type Order = {
+  subject: Pick<ReportRequest, 'userId' | 'segment'>
+  interval: GivenInterval
+  details: boolean
+  notFound: () => Error
+  /** The part of the request with the interval. */
+  part: IntervalPlace
   /** The path of the report's link, below the API's base path. */
   folder: string
 }
 
-const USER_REPORT = 'user-10_2023-08-01_2023-08-31.csv'
 const SEGMENT_REPORT = 'segment-AVITO_VOICE_MESSAGES_2023-08-01_2023-08-31.csv'
 
-/** The paths that serve reports. The first one is that of the original API and serves reports of one user. */
-const folders = [
-  {
-    folder: '/segments/user/history',
-    params: UserReportParamsSchema,
-    operationIds: { fetch: 'downloadUserReport', status: 'getUserReportStatus' },
-    summaries: { fetch: 'Download a report of a user', status: 'Get the progress of a report of a user' }
-  },
-  {
-    folder: '/reports',
-    params: ReportParamsSchema,
-    operationIds: { fetch: 'downloadReport', status: 'getReportStatus' },
-    summaries: { fetch: 'Download a report', status: 'Get the progress of a report' }
-  }
-]
+const EDITIONS =
+  'It is made in the background: fetch it by the link in the answer. A finished report of a past interval is not made ' +
+  'again. A report that includes today is made again for each order; orders that come while it is being made share ' +
+  'the next one. A finished file stays until the next one is ready.'
 
-const expired = errorResponse('ReportExpiredError', 'The report has expired.', {
-  REPORT_EXPIRED: reportExpired(USER_REPORT).message
-})
+type ReportRoutesOptions = {
+  publicUrl: string | undefined
+  /** The origins whose pages may call the service, separated by commas. */
+  corsOrigins: string | undefined
+}
 
-export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undefined }> = async (
+export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = async (
   app,
-  { publicUrl }
+  { publicUrl, corsOrigins }
 ) => {
+  const signer = new LinkSigner(app.writes)
+  await app.register(reportFileRoutes, { signer })
+  const allowedOrigins = corsOrigins?.split(',') ?? []
+
+  /**
+   * Refuses an order by a page of another site. A GET needs no permission of the service's, so any page could have the
+   * browsers of its visitors order reports.
+   */
+  const refuseOtherSites: onRequestHookHandler = ({ headers }, _reply, done) => {
+    const isForeign = headers['sec-fetch-site'] === 'cross-site'
+    done(isForeign && !allowedOrigins.includes(headers.origin ?? '') ? crossSiteOrder() : undefined)
+  }
+
   /**
    * Orders a report.
    *
@@ -95,48 +111,64 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
    * @throws {ApiError} if the interval is empty or ends too late; `notFound` if the user or the segment does not exist.
    */
   async function order(
-    report: ReportRequest,
-    notFound: () => Error,
-    { part, folder }: OrderPlace,
+    { subject, interval, details, notFound, part, folder }: Order,
     request: FastifyRequest
   ): Promise<{ link: string }> {
-    const { from, to } = report
     const base = publicUrl?.replace(/\/+$/, '') ?? requestOrigin(request)
-    if (from >= to) throw invalidRequest(`${part} (from) must be before (to): ${from} is not before ${to}`)
-    const { afterTomorrow, known } = await retryIdempotent(() => checkReportOrder(app.reads, report))
-    if (afterTomorrow) throw invalidRequest(`${part} (to) must be tomorrow at the latest: ${to} is later`)
+    const given = readInterval(interval, part)
+    const { tomorrow, known } = await retryIdempotent(() => checkReportSubject(app.reads, subject))
+    const report = { ...subject, ...endInterval(given, tomorrow, part), details }
     if (!known) throw notFound()
-    await app.reportJobs.order(report, request.id)
-    return { link: `${base}/api/v1${folder}/${reportFilename(report)}` }
+    const { actor } = request
+    const placed = await app.reportJobs.order(report, request.id, actor?.name ?? '')
+    const link = { filename: reportFilename(report), asOf: placed.as_of ?? undefined }
+    const query = new URLSearchParams()
+    if (link.asOf !== undefined) query.set('as_of', link.asOf)
+    if (actor) query.set('signature', await signer.sign(link, placed.series))
+    // A colon needs no encoding in a query.
+    const suffix = query.size > 0 ? `?${query}`.replaceAll('%3A', ':') : ''
+    return { link: `${base}/api/v1${folder}/${link.filename}${suffix}` }
   }
 
   app.get(
     '/segments/user/:user_id/csv',
     {
       config: { role: 'reader' },
+      // HEAD must have no effect.
+      exposeHeadRoute: false,
+      onRequest: refuseOtherSites,
       schema: {
         operationId: 'orderUserReport',
         summary: "Order a report of a user's history",
-        description:
-          'The report covers whole days in UTC: `from` is inclusive, `to` exclusive. It is made in the background: ' +
-          'fetch it by the link in the answer. A finished report of a past interval is not made again. A report ' +
-          'that includes today is made again for each order.',
+        description: `The report covers whole days in UTC: \`from\` is inclusive, \`to\` exclusive. ${EDITIONS}`,
         tags: ['reports'],
         params: UserParamsSchema,
-        querystring: ReportIntervalSchema,
+        querystring: UserReportQuerySchema,
         response: {
           202: OrderedReportSchema,
           ...commonErrors,
-          503: orderRefused,
+          ...orderRefusals,
+          403: errorResponse('CrossSiteOrderError', 'A page of another site has sent the request.', {
+            CROSS_SITE_ORDER: crossSiteOrder().message
+          }),
           404: unknownUser
         }
       }
     },
     async (request, reply) => {
-      const { from, to } = request.query
+      const { details, ...interval } = request.query
       const userId = request.params.user_id
-      const place = { part: 'query parameter', folder: '/segments/user/history' } as const
-      const ordered = await order({ userId, from, to }, () => userNotFound(userId), place, request)
+      const ordered = await order(
+        {
+          subject: { userId },
+          interval,
+          details,
+          notFound: () => userNotFound(userId),
+          part: 'query parameter',
+          folder: '/segments/user/history'
+        },
+        request
+      )
       return reply.status(202).send(ordered)
     }
   )
@@ -150,8 +182,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
         summary: 'Order a report of the history of all users',
         description:
           'Of all segments, or of one, which may be deleted. Otherwise it is as the report of a user: whole days in ' +
-          'UTC, `from` inclusive, `to` exclusive, made in the background. A finished report of a past interval is not ' +
-          'made again. A report that includes today is made again for each order.',
+          `UTC, \`from\` inclusive, \`to\` exclusive. ${EDITIONS}`,
         tags: ['reports'],
         body: OrderReportBodySchema,
         response: {
@@ -161,79 +192,26 @@ export const reportRoutes: FastifyPluginAsyncTypebox<{ publicUrl: string | undef
           },
           ...commonErrors,
           ...commonBodyErrors,
-          503: orderRefused,
+          ...orderRefusals,
           404: unknownSegment
         }
       }
     },
     async (request, reply) => {
-      const { from, to } = request.body
-      const segment = request.body.segment?.toUpperCase() ?? null
-      const place = { part: 'body field', folder: '/reports' } as const
-      const ordered = await order({ segment, from, to }, () => segmentNotFound(segment ?? ''), place, request)
+      const { details = false, segment: given, ...interval } = request.body
+      const segment = given?.toUpperCase() ?? null
+      const ordered = await order(
+        {
+          subject: { segment },
+          interval,
+          details,
+          notFound: () => segmentNotFound(segment ?? ''),
+          part: 'body field',
+          folder: '/reports'
+        },
+        request
+      )
       return reply.status(202).send(ordered)
     }
   )
-
-  for (const { folder, params, operationIds, summaries } of folders) {
-    app.get(
-      `${folder}/:filename`,
-      {
-        config: { role: 'reader' },
-        schema: {
-          operationId: operationIds.fetch,
-          summary: summaries.fetch,
-          description: 'The file that an order linked to, once it is ready.',
-          tags: ['reports'],
-          params,
-          response: {
-            200: contentResponse('The report as a file.', 'text/csv', ReportCsvSchema),
-            ...commonErrors,
-            410: expired,
-            404: retryableErrorResponse(
-              'ReportUnavailableError',
-              'The report is not ready yet (`Retry-After` says when to try again), has failed, or was never ordered.',
-              {
-                REPORT_PENDING: reportPending(USER_REPORT).message,
-                REPORT_FAILED: reportFailed(USER_REPORT).message,
-                REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
-              }
-            )
-          }
-        }
-      },
-      async (request, reply) => {
-        const { filename } = request.params
-        const { size, content } = await app.reportJobs.read(filename)
-        reply
-          .type('text/csv; charset=utf-8')
-          .header('content-disposition', `attachment; filename="${filename}"`)
-          .header('content-length', size)
-        return reply.send(content)
-      }
-    )
-
-    app.get(
-      `${folder}/:filename/status`,
-      {
-        config: { role: 'reader' },
-        schema: {
-          operationId: operationIds.status,
-          summary: summaries.status,
-          description: 'A report that cannot be made is tried five times, with growing pauses.',
-          tags: ['reports'],
-          params,
-          response: {
-            200: ReportStatusSchema,
-            ...commonErrors,
-            404: errorResponse('ReportNotFoundError', 'The report was never ordered.', {
-              REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
-            }),
-            410: expired
-          }
-        }
-      },
-      (request) => app.reportJobs.find(request.params.filename)
-    )
-  }
 }

@@ -1,10 +1,13 @@
-import { createWriteStream } from 'node:fs'
-import { open, opendir, rename, rm, stat } from 'node:fs/promises'
+import { constants, createWriteStream } from 'node:fs'
+import { lstat, open, opendir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
+/** Positions of bytes, both inclusive. */
+export type ByteRange = { start: number; end: number }
+
 export type StoredReport = {
-  /** The size in bytes. */
+  /** The size of the whole file in bytes. */
   size: number
   /** The caller must read or destroy it. */
   content: Readable
@@ -17,8 +20,10 @@ export type ReportStorage = {
    * may be written only once.
    */
   write(name: string, fill: (target: Writable) => Promise<void>): Promise<void>
-  /** Undefined if there is no file of this name. */
-  read(name: string): Promise<StoredReport | undefined>
+  /**
+   * Opens a file, or the bytes of it from `start` to `end`, both inclusive. Undefined if there is no file of this name.
+   */
+  read(name: string, part?: ByteRange): Promise<StoredReport | undefined>
   has(name: string): Promise<boolean>
   /** Removes the file of this name, complete or left by an aborted `write`. */
   remove(name: string): Promise<void>
@@ -36,9 +41,15 @@ export function tokenInName(name: string): string | undefined {
   return /\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.csv$/.exec(name)?.[1]
 }
 
+/** A symbolic link is as good as missing: it is not a file that the service has written. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ELOOP')
 }
+
+/** Reports are personal data: only the user of the operating system that runs the service may read them. */
+const FILE_MODE = 0o600
+/** Does not follow a symbolic link, and does not wait for the writer of a pipe. */
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** The prefix of the name while a file is incomplete. */
 const UNFINISHED = '.'
@@ -53,18 +64,20 @@ export class FileReportStorage implements ReportStorage {
 
   async write(name: string, fill: (target: Writable) => Promise<void>): Promise<void> {
     const unfinished = this.#path(UNFINISHED + name)
-    await fill(createWriteStream(unfinished, { flags: 'wx', flush: true }))
+    await fill(createWriteStream(unfinished, { flags: 'wx', flush: true, mode: FILE_MODE }))
     await rename(unfinished, this.#path(name))
     // Only after the folder is synced does the new name survive a power failure.
     const folder = await open(this.#directory)
     await folder.sync().finally(() => folder.close())
   }
 
-  async read(name: string): Promise<StoredReport | undefined> {
+  async read(name: string, part?: ByteRange): Promise<StoredReport | undefined> {
     try {
-      const file = await open(this.#path(name))
-      const { size } = await file.stat()
-      return { size, content: file.createReadStream() }
+      const file = await open(this.#path(name), READ_FLAGS)
+      const stats = await file.stat()
+      if (stats.isFile()) return { size: stats.size, content: file.createReadStream(part) }
+      await file.close()
+      return undefined
     } catch (error) {
       if (isMissing(error)) return undefined
       throw error
@@ -95,7 +108,8 @@ export class FileReportStorage implements ReportStorage {
   /** The time of the last modification, in milliseconds since 1970; undefined if there is no such file. */
   async #modifiedAt(file: string): Promise<number | undefined> {
     try {
-      return (await stat(this.#path(file))).mtimeMs
+      const stats = await lstat(this.#path(file))
+      return stats.isFile() ? stats.mtimeMs : undefined
     } catch (error) {
       if (isMissing(error)) return undefined
       throw error

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { reportColumns } from '../../schemas/reports.ts'
+import { reportColumns } from '../../schemas/report-columns.ts'
 import { dayFromNow, startService } from '../support/service.ts'
 
 /** Characters that a spreadsheet takes for the beginning of a formula. */

@@ -24,6 +24,7 @@ const createTask = (databaseUrl: string, directory: string) => ({
   directory,
   requestId: 'test',
   name,
+  maxBytes: 2 ** 32,
   progress: new SharedArrayBuffer(8)
 })
 

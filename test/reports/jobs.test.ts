@@ -10,17 +10,10 @@ import {
   releaseReport,
   renewReport
 } from '../../src/reports/job-queries.ts'
-import { orderReport, SETTLING_TIME_MS } from '../../src/reports/queries.ts'
+import { orderReport } from '../../src/reports/order-queries.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { addPeriod } from '../support/periods.ts'
-import {
-  createDatabase,
-  dayFromNow,
-  startService,
-  startServiceOn,
-  type TestService,
-  waitUntil
-} from '../support/service.ts'
+import { dayFromNow, startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
 
 const august = 'user-1_2023-08-01_2023-08-31.csv'
 
@@ -324,10 +317,11 @@ t.test('an instance that shuts down returns its reports to the queue', async (t)
 })
 
 t.test('an instance that has lost the lease of a report cannot change it', async (t) => {
-  const { sql } = await createDatabase(t)
+  const { app, sql } = await startService(t)
+  const tooLate = { reason: 'too late', isFinal: false }
   const request = { userId: '1', from: '2023-08-01', to: '2023-08-31' }
   const made = { rows: 1, bytes: 2, sha256: 'a', snapshotAt: BigInt(Date.now()) * 1000n }
-  await orderReport(sql, request, { requestId: 'a', lost: null, capacity: 9 })
+  await orderReport(app.writes, { request, requestId: 'a', orderer: '', lost: null })
   const [late, next] = [randomUUID(), randomUUID()]
   t.match(await claimReport(sql, late, 60_000), { token: late, attempt: 1, filename: august })
   t.equal(await claimReport(sql, next, 60_000), undefined, 'it is in progress')
@@ -338,21 +332,17 @@ t.test('an instance that has lost the lease of a report cannot change it', async
   const state = () => sql`select * from reports`
   const before = await state()
   t.equal(await renewReport(sql, late, 60_000, 6), false)
-  t.equal(await finishReport(sql, late, made, SETTLING_TIME_MS, 60), undefined)
-  t.equal(await failReport(sql, late, 'too late', 60), undefined)
+  t.equal(await finishReport(sql, late, made, 60), undefined)
+  t.equal(await failReport(sql, late, tooLate, 60), undefined)
   await releaseReport(sql, late)
   t.same(await state(), before)
 
-  t.equal(await finishReport(sql, next, made, SETTLING_TIME_MS, 60), 'ready')
-  t.equal(
-    await finishReport(sql, next, made, SETTLING_TIME_MS, 60),
-    'ready',
-    'repeating the call has the same result'
-  )
+  t.same(await finishReport(sql, next, made, 60), [])
+  t.same(await finishReport(sql, next, made, 60), [], 'repeating the call has the same result')
   const finished = await state()
-  t.equal(await failReport(sql, next, 'too late', 60), undefined)
+  t.equal(await failReport(sql, next, tooLate, 60), undefined)
   await releaseReport(sql, next)
-  t.equal(await finishReport(sql, late, { ...made, sha256: 'b' }, SETTLING_TIME_MS, 60), undefined)
+  t.equal(await finishReport(sql, late, { ...made, sha256: 'b' }, 60), undefined)
   t.same(await state(), finished)
 })
 

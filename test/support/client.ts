@@ -149,9 +149,9 @@ export class TestClient {
 
   /** Fetches the report that an order linked to. */
   fetchReport(order: Answer): Promise<Answer> {
-    const { pathname } = new URL(order.json<{ link: string }>().link)
+    const { pathname, search } = new URL(order.json<{ link: string }>().link)
     // PUBLIC_URL may end with a path.
-    return this.get(pathname.slice(pathname.indexOf('/api/')))
+    return this.get(pathname.slice(pathname.indexOf('/api/')) + search)
   }
 
   getReport(filename: string): Promise<Answer> {

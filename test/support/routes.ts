@@ -40,7 +40,10 @@ export function exampleRequest({ method, url, schema }: RouteOptions): InjectOpt
   const example = (name: string, from = params) =>
     String(from?.properties?.[name]?.examples?.find((example) => example !== ''))
   const path = url.replace(/:(\w+)/g, (_, name) => example(name)).replace('*', 'index.css')
-  const parameters = Object.keys(querystring?.properties ?? {})
+  // A parameter without an example replaces others.
+  const parameters = Object.entries(querystring?.properties ?? {})
+    .filter(([, { examples }]) => examples !== undefined)
+    .map(([name]) => name)
   const query = parameters.map((name) => `${name}=${encodeURIComponent(example(name, querystring))}`)
   return {
     method: method as 'GET',
