@@ -32,7 +32,8 @@ const interval = {
       description:
         'A month, as `YYYY-MM`, instead of `from` and `to`. The report of the current month is up to now.',
       pattern: '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])$',
-      'x-expected': 'a month, as YYYY-MM'
+      'x-expected': 'a month, as YYYY-MM',
+      examples: ['2023-08']
     })
   )
 }
@@ -134,11 +135,12 @@ export const SignedLinkQuerySchema = closedObject({
 
 export const ReportFileHeadersSchema = Type.Object({
   range: Type.Optional(
-    Type.String({ description: 'One range of bytes, such as `bytes=1000-`, which is answered with 206.' })
+    Type.String({ description: 'One range of bytes, which is answered with 206.', examples: ['bytes=0-99'] })
   ),
   'if-none-match': Type.Optional(
     Type.String({
-      description: 'The `ETag` of an earlier answer. If the file is still that one, the answer is 304.'
+      description: 'The `ETag` of an earlier answer. If the file is still that one, the answer is 304.',
+      examples: ['"f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2"']
     })
   )
 })

@@ -92,7 +92,9 @@ export default async function generateHistoryReport(task: HistoryReportTask): Pr
     name: `user-segments report ${task.requestId}`,
     connections: 1,
     statementTimeout: BULK_STATEMENT_TIMEOUT_MS,
-    lockTimeout: BULK_LOCK_TIMEOUT_MS
+    lockTimeout: BULK_LOCK_TIMEOUT_MS,
+    // Without this, PostgreSQL sorts the history of an aborted report to the end.
+    settings: { client_connection_check_interval: '1s' }
   })
   try {
     const failure = (error: unknown) => new ReportFailure('database', error)

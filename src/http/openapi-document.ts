@@ -153,7 +153,7 @@ function tidyParameter(parameter: JsonObject): void {
   delete schema['x-fill']
   if (isFilled) return
   delete parameter['example']
-  if (example !== undefined) schema['examples'] = [example]
+  schema['examples'] = [example]
 }
 
 /** Changes the document in place. */

@@ -72,6 +72,12 @@ function compress(content: Readable): Readable {
   return pipeline(content, compressed, () => {})
 }
 
+/** A signed request before its validation. */
+const SignedRequestSchema = Type.Object({
+  params: Type.Object({ filename: Type.String() }),
+  query: Type.Object({ as_of: Type.Optional(Type.String()), signature: Type.String() })
+})
+
 type LinkRequest = { params: { filename: string }; query: { as_of?: string | undefined } }
 
 function linkOf({ params, query }: LinkRequest): ReportLink {
@@ -82,18 +88,15 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
   app,
   { signer }
 ) => {
+  /** The series that the signature of a request opens; undefined if there is no valid one. */
+  async function openedSeries({ params, query }: Pick<FastifyRequest, 'params' | 'query'>) {
+    const request: unknown = { params, query }
+    return Value.Check(SignedRequestSchema, request)
+      ? signer.verify(linkOf(request), request.query.signature)
+      : undefined
+  }
+
   for (const { folder, params, operationIds, summaries } of folders) {
-    const SignedRequestSchema = Type.Object({ params, query: SignedLinkQuerySchema })
-
-    /** The series that the signature of a request opens; undefined if there is no valid one. */
-    async function openedSeries({ params, query }: Pick<FastifyRequest, 'params' | 'query'>) {
-      const request: unknown = { params, query }
-      // The request has not been validated yet.
-      if (!Value.Check(SignedRequestSchema, request) || request.query.signature === undefined)
-        return undefined
-      return signer.verify(linkOf(request), request.query.signature)
-    }
-
     app.get(
       `${folder}/:filename`,
       {

@@ -138,7 +138,7 @@ export async function finishReport(
   { rows, bytes, sha256, snapshotAt }: GeneratedReport,
   timeToLive: number
 ): Promise<string[] | undefined> {
-  const [report] = await sql<{ replaced: string[] }[]>`
+  const finished = await sql<{ replaced: string | null }[]>`
     with made as (
       select
         id,
@@ -159,28 +159,34 @@ export async function finishReport(
           else r.status in ('failed', 'expired') and r.ordered_at <= made.taken_at
         end
       returning r.token, r.status, r.orderers
+    ),
+    finished as (
+      update reports r
+      set status = 'ready',
+        lease_until = null,
+        orderers = made.orderers || array(
+          select distinct orderer
+          from replaced
+          cross join unnest(replaced.orderers) as orderer
+          where replaced.status = 'ready'
+            and orderer <> all (made.orderers)
+        ),
+        rows = ${rows}::bigint,
+        bytes = ${bytes}::bigint,
+        sha256 = ${sha256},
+        snapshot_at = taken_at,
+        error = null,
+        finished_at = now(),
+        expires_at = now() + make_interval(secs => ${timeToLive})
+      from made
+      where r.id = made.id
+      returning r.id
     )
-    update reports r
-    set status = 'ready',
-      lease_until = null,
-      orderers = made.orderers || array(
-        select distinct orderer
-        from replaced
-        cross join unnest(replaced.orderers) as orderer
-        where replaced.status = 'ready'
-          and orderer <> all (made.orderers)
-      ),
-      rows = ${rows}::bigint,
-      bytes = ${bytes}::bigint,
-      sha256 = ${sha256},
-      snapshot_at = taken_at,
-      error = null,
-      finished_at = now(),
-      expires_at = now() + make_interval(secs => ${timeToLive})
-    from made
-    where r.id = made.id
-    returning array(select replaced.token::text from replaced where replaced.token is not null) as replaced`
-  return report?.replaced
+    select replaced.token as replaced
+    from finished
+    left join replaced on replaced.token is not null`
+  if (finished.length === 0) return undefined
+  return finished.flatMap(({ replaced }) => replaced ?? [])
 }
 
 /**

@@ -210,10 +210,14 @@ export function cancelOrder(
   orderer: string
 ): Promise<AttemptFile | null | undefined> {
   return transaction(pool, async (sql) => {
-    const [edition] = await sql<{ filename: string; token: ReportToken; orderers: string[] }[]>`
-      select filename, token, orderers from reports where id = ${id} for update`
-    if (!edition?.orderers.includes(orderer)) return undefined
-    if (edition.orderers.length > 1) {
+    const [edition] = await sql<{ filename: string; token: ReportToken; is_shared: boolean }[]>`
+      select filename, token, cardinality(orderers) > 1 as is_shared
+      from reports
+      where id = ${id}
+        and ${orderer} = any (orderers)
+      for update`
+    if (!edition) return undefined
+    if (edition.is_shared) {
       await sql`update reports set orderers = array_remove(orderers, ${orderer}) where id = ${id}`
       return null
     }

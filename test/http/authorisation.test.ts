@@ -210,6 +210,7 @@ t.test('each route requires the documented role', async (t) => {
     'GET /api/v1/segments/user/history/:filename': 'reader',
     'POST /api/v1/reports': 'reader',
     'GET /api/v1/reports/:filename': 'reader',
+    'DELETE /api/v1/reports/:filename': 'reader',
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
     'GET /': 'open',

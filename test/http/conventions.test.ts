@@ -41,10 +41,10 @@ t.test('the conventions of every answer', async (t) => {
       ['DELETE', '/api/v1/users', 'POST'],
       ['DELETE', '/api/v1/segments/user/1', 'GET, HEAD, POST'],
       ['PATCH', '/api/v1/segments/user/not-a-number?x=1', 'GET, HEAD, POST'],
-      ['POST', '/api/v1/segments/user/1/csv', 'GET, HEAD'],
-      ['DELETE', '/api/v1/segments/user/history/x.csv', 'GET, HEAD'],
+      ['POST', '/api/v1/segments/user/1/csv', 'GET'],
+      ['PUT', '/api/v1/segments/user/history/x.csv', 'DELETE, GET, HEAD'],
       ['GET', '/api/v1/reports', 'POST'],
-      ['DELETE', '/api/v1/reports/x.csv', 'GET, HEAD'],
+      ['PUT', '/api/v1/reports/x.csv', 'DELETE, GET, HEAD'],
       ['POST', '/api/v1/reports/x.csv/status', 'GET, HEAD'],
       ['POST', '/health/ready', 'GET, HEAD'],
       ['POST', '/openapi.json', 'GET, HEAD']

@@ -40,10 +40,8 @@ export function exampleRequest({ method, url, schema }: RouteOptions): InjectOpt
   const example = (name: string, from = params) =>
     String(from?.properties?.[name]?.examples?.find((example) => example !== ''))
   const path = url.replace(/:(\w+)/g, (_, name) => example(name)).replace('*', 'index.css')
-  // A parameter without an example replaces others.
-  const parameters = Object.entries(querystring?.properties ?? {})
-    .filter(([, { examples }]) => examples !== undefined)
-    .map(([name]) => name)
+  // A month replaces other parameters.
+  const parameters = Object.keys(querystring?.properties ?? {}).filter((name) => name !== 'month')
   const query = parameters.map((name) => `${name}=${encodeURIComponent(example(name, querystring))}`)
   return {
     method: method as 'GET',
