@@ -79,7 +79,13 @@ export async function uploadUsers(
 }
 
 /** Orders a report of the days [from, to), and resolves when it is finished. */
-export async function makeReport(address: string, userId: number, from: string, to: string): Promise<void> {
+export async function makeReport(
+  address: string,
+  userId: number,
+  from: string,
+  to: string,
+  poll = REPORT_POLL
+): Promise<void> {
   const order = await call(`${address}/api/v1/segments/user/${userId}/csv?from=${from}&to=${to}`, 202)
   const { link } = (await order.json()) as { link: string }
   for (;;) {
@@ -87,7 +93,7 @@ export async function makeReport(address: string, userId: number, from: string, 
     if (response.status === 200) return await response.body?.cancel()
     const { code } = (await response.json()) as { code: string }
     if (code !== 'REPORT_PENDING') throw new Error(`the report ended in ${code}`)
-    await sleep(REPORT_POLL)
+    await sleep(poll)
   }
 }
 

@@ -19,11 +19,27 @@ export function reportInterval(): { from: string; to: string } {
   return { from: day(-HISTORY_DAYS - 1), to: day(1) }
 }
 
+/** Periods of the user with a short history. */
+export const SHORT_PERIODS = 2_000
+
+/** Creates a user with a short history, unless it exists. Returns the user's id. */
+export async function provideShortHistory(sql: Sql, users: number): Promise<number> {
+  const userId = users + 2
+  await insertHistory(sql, userId, SHORT_PERIODS)
+  return userId
+}
+
 /** Creates a user with a history after the generated users, unless it exists. Returns the user's id. */
 export async function provideHistory(sql: Sql, users: number): Promise<number> {
   const userId = users + 1
+  await insertHistory(sql, userId, PERIODS)
+  return userId
+}
+
+/** Creates a user with periods, unless it exists. */
+async function insertHistory(sql: Sql, userId: number, periods: number): Promise<void> {
   const added = await sql`insert into users (id) values (${userId}) on conflict do nothing returning id`
-  if (added.length === 0) return userId
+  if (added.length === 0) return
   await sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
     select
@@ -31,10 +47,9 @@ export async function provideHistory(sql: Sql, users: number): Promise<number> {
       1 + n % ${SEGMENTS}::int,
       start + make_interval(secs => n * ${PERIOD_INTERVAL}::int),
       start + make_interval(secs => n * ${PERIOD_INTERVAL}::int + 15)
-    from generate_series(0, ${PERIODS - 1}::int) n
+    from generate_series(0, ${periods - 1}::int) n
     cross join (select current_date - ${HISTORY_DAYS}::int + interval '0.123456 s' as start) history`
   await sql`vacuum (analyze) memberships`
-  return userId
 }
 
 /**

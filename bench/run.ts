@@ -19,6 +19,7 @@ import { overload } from './parts/overload.ts'
 import { latency, read } from './parts/read.ts'
 import { report } from './parts/report.ts'
 import { create, createAsync, deletion } from './parts/segments.ts'
+import { smallReport } from './parts/small-report.ts'
 import { endProcesses } from './processes.ts'
 import { describeMachine, formatTable, type SizeResults, saveResults, writeMarkdown } from './results.ts'
 
@@ -29,6 +30,7 @@ const parts: Record<string, Part> = {
   batch,
   growth,
   report,
+  'small-report': smallReport,
   change,
   create,
   'create-async': createAsync,

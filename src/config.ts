@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
 import { type Config, ConfigSchema } from '../schemas/config.ts'
-
-/** Invalid configuration. `message` is one line for the operator, without any value that could be a secret. */
-export class ConfigError extends Error {}
+import { ConfigError } from './config-error.ts'
 
 /** The environment of the process, with the variables that `.env` in the working directory adds to it. */
 export function loadEnvironment(): NodeJS.ProcessEnv {

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
-import { ConfigError, loadEnvironment, readConfig, toSeconds, wantsTracing } from './config.ts'
+import { loadEnvironment, readConfig, toSeconds, wantsTracing } from './config.ts'
+import { ConfigError } from './config-error.ts'
 import { DRAIN_TIMEOUT_MS, LOG_FLUSH_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from './limits.ts'
 import { stdoutLog } from './telemetry/stdout-log.ts'
 

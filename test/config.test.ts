@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { ConfigSchema } from '../schemas/config.ts'
-import { ConfigError, readConfig, toSeconds, wantsTracing } from '../src/config.ts'
+import { readConfig, toSeconds, wantsTracing } from '../src/config.ts'
+import { ConfigError } from '../src/config-error.ts'
 
 const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
 

@@ -5,13 +5,13 @@ import { pipeline } from 'node:stream/promises'
 import { isMainThread } from 'node:worker_threads'
 import { CsvFormatterStream, FormatterOptions, type FormatterRow } from 'fast-csv'
 import { detailColumns, reportColumns } from '../schemas/report-columns.ts'
-import { connectDatabase } from '../src/database/connect.ts'
+import { connectDatabase, type Pool } from '../src/database/connect.ts'
 import { streamBatches } from '../src/database/query-stream.ts'
 import { BULK_LOCK_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS } from '../src/limits.ts'
 import { ReportFailure } from '../src/reports/failure.ts'
 import type { HistoryReportTask } from '../src/reports/generator.ts'
 import type { GeneratedReport } from '../src/reports/job-queries.ts'
-import { selectHistory, selectNow } from '../src/reports/queries.ts'
+import { beginReport, selectHistory } from '../src/reports/queries.ts'
 import { FileReportStorage } from '../src/reports/storage.ts'
 
 // Gives requests priority when cores are scarce: with two reports on two busy cores, the main thread gets 560 rounds of
@@ -82,23 +82,39 @@ class Digest extends Transform {
   }
 }
 
-/**
- * Generates a history report and stores it, either complete or not at all.
- *
- * @throws {ReportFailure} with the original error as its cause.
- */
-export default async function generateHistoryReport(task: HistoryReportTask): Promise<GeneratedReport> {
-  const sql = connectDatabase(task.databaseUrl, {
-    name: `user-segments report ${task.requestId}`,
+/** The connection of this thread. It stays open: connecting takes as long as reading a small history. */
+let connection: { databaseUrl: string; sql: Pool } | undefined
+
+function openConnection(databaseUrl: string): Pool {
+  if (connection?.databaseUrl === databaseUrl) return connection.sql
+  const sql = connectDatabase(databaseUrl, {
+    name: 'user-segments report',
     connections: 1,
     statementTimeout: BULK_STATEMENT_TIMEOUT_MS,
     lockTimeout: BULK_LOCK_TIMEOUT_MS,
     // Without this, PostgreSQL sorts the history of an aborted report to the end.
     settings: { client_connection_check_interval: '1s' }
   })
+  connection = { databaseUrl, sql }
+  return sql
+}
+
+/** Closes the connection at once: an abandoned cursor would never end. */
+async function closeConnection(sql: Pool): Promise<void> {
+  if (connection?.sql === sql) connection = undefined
+  await sql.end({ timeout: 0 })
+}
+
+/**
+ * Generates a history report and stores it, either complete or not at all.
+ *
+ * @throws {ReportFailure} with the original error as its cause.
+ */
+export default async function generateHistoryReport(task: HistoryReportTask): Promise<GeneratedReport> {
+  const sql = openConnection(task.databaseUrl)
   try {
     const failure = (error: unknown) => new ReportFailure('database', error)
-    const snapshotAt = await selectNow(sql).catch((error) => {
+    const snapshotAt = await beginReport(sql, task.requestId).catch((error) => {
       throw failure(error)
     })
     const formatter = new BatchFormatter(
@@ -115,9 +131,7 @@ export default async function generateHistoryReport(task: HistoryReportTask): Pr
     )
     return { rows: formatter.rows, bytes: digest.bytes, sha256: digest.sha256, snapshotAt }
   } catch (error) {
+    await closeConnection(sql)
     throw error instanceof ReportFailure ? error : new ReportFailure('storage', error)
-  } finally {
-    // Closes the connection at once: an abandoned cursor would never end.
-    await sql.end({ timeout: 0 })
   }
 }

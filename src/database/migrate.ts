@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import type pg from 'pg'
-import { ConfigError, loadEnvironment, readConfig } from '../config.ts'
+import { loadEnvironment, readConfig } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 import { connectForMigration } from './migration-client.ts'
 
 const directory = fileURLToPath(new URL('../../migrations', import.meta.url))

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { ConfigError } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 
 export type Host = {
   /** A name, an IP address, or the folder of a Unix socket. */

@@ -2,7 +2,8 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { BlockList, isIPv6 } from 'node:net'
 import type { Config } from '../../schemas/config.ts'
-import { ConfigError, splitList } from '../config.ts'
+import { splitList } from '../config.ts'
+import { ConfigError } from '../config-error.ts'
 
 /** The roles of keys. Each role includes the permissions of the roles before it. */
 export const roles = ['reader', 'editor', 'admin'] as const

@@ -38,9 +38,17 @@ export async function checkReportSubject(
   return row
 }
 
-/** Reads the database's clock, in microseconds since 1970. */
-export async function selectNow(sql: Sql): Promise<bigint> {
-  const [{ now }] = await sql<[{ now: string }]>`select (extract(epoch from now()) * 1000000)::bigint as now`
+/**
+ * Reads the database's clock, in microseconds since 1970. The report that is read next contains everything that was
+ * committed before.
+ *
+ * @param requestId the id of the request that ordered the report. PostgreSQL's views and logs show it for the connection.
+ */
+export async function beginReport(sql: Sql, requestId: string): Promise<bigint> {
+  const [{ now }] = await sql<[{ now: string }]>`
+    select
+      (extract(epoch from now()) * 1000000)::bigint as now,
+      set_config('application_name', ${`user-segments report ${requestId}`}, false)`
   return BigInt(now)
 }
 

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import t from 'tap'
-import { ConfigError } from '../../src/config.ts'
+import { ConfigError } from '../../src/config-error.ts'
 import { authenticationPlugin } from '../../src/http/authentication.ts'
 import { configureKeys, makeKey, type TestKey } from '../support/keys.ts'
 import { startService, waitUntil } from '../support/service.ts'
