@@ -65,6 +65,18 @@ type ReportJobsOptions = {
   lease: number
 }
 
+/** Whether the work ends within this number of milliseconds. */
+async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  const waiting = new AbortController()
+  const overdue = sleep(milliseconds, false, { signal: waiting.signal })
+  try {
+    return await Promise.race([work.then(() => true), overdue])
+  } finally {
+    waiting.abort()
+    overdue.catch(() => {})
+  }
+}
+
 /** Files that one query checks for being orphaned. */
 const LEFTOVER_BATCH = 1_000
 
@@ -266,18 +278,13 @@ export class ReportJobs {
 
   async #close(timeout: number): Promise<boolean> {
     const overdue = setTimeout(() => this.#generator.returnToQueue(), timeout)
-    const stopped = Promise.all([...this.#jobs, this.#sweeper].map((job) => job.stop()))
-      .then(() => this.#generator.close())
-      .then(() => true)
-    const waiting = new AbortController()
-    const isEnded = await Promise.race([
-      stopped,
-      sleep(timeout + LAST_ANSWERS_TIMEOUT_MS, false, { signal: waiting.signal })
-    ])
-    waiting.abort()
+    const stopped = Promise.all(this.#jobs.map((job) => job.stop()))
+    const hasStopped = await endsWithin(stopped, timeout + LAST_ANSWERS_TIMEOUT_MS)
     clearTimeout(overdue)
-    if (!isEnded) this.#log.warn('the folder of the reports does not answer')
-    return isEnded
+    const ended = Promise.all([this.#sweeper.stop(), this.#generator.close()])
+    const hasEnded = await endsWithin(ended, hasStopped ? LAST_ANSWERS_TIMEOUT_MS : 0)
+    if (!hasEnded) this.#log.warn('the folder of the reports does not answer')
+    return hasEnded
   }
 
   /** Removes the files whose tokens the database does not know. @param names file names by token; emptied. */
