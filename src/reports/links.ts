@@ -7,14 +7,24 @@ import type { ReportLink } from './order-queries.ts'
 /** The name of the secret in the table `secrets`. */
 const SECRET = 'report links'
 
-/** Reads the secret of a name. The first instance that needs it creates it, so that all instances agree. */
-async function provideSecret(sql: Sql, name: string): Promise<Buffer> {
+async function selectSecret(sql: Sql): Promise<Buffer | undefined> {
+  const [secret] = await sql<{ value: Buffer }[]>`select value from secrets where name = ${SECRET}`
+  return secret?.value
+}
+
+/** The first instance that signs a link creates the secret, so that all instances agree. */
+async function createSecret(sql: Sql): Promise<Buffer | undefined> {
   await sql`
     insert into secrets (name, value)
-    values (${name}, ${randomBytes(32)})
+    values (${SECRET}, ${randomBytes(32)})
     on conflict do nothing`
-  const [secret] = await sql<[{ value: Buffer }]>`select value from secrets where name = ${name}`
-  return secret.value
+  return selectSecret(sql)
+}
+
+function digest(secret: Buffer, { filename, asOf }: ReportLink, series: string): Buffer {
+  return createHmac('sha256', secret)
+    .update(JSON.stringify([filename, asOf ?? null, series]))
+    .digest()
 }
 
 /**
@@ -23,33 +33,26 @@ async function provideSecret(sql: Sql, name: string): Promise<Buffer> {
  */
 export class LinkSigner {
   readonly #sql: Sql
-  #secret: Promise<Buffer> | undefined
+  #secret: Buffer | undefined
 
   constructor(sql: Sql) {
     this.#sql = sql
   }
 
   async sign(link: ReportLink, series: string): Promise<string> {
-    const digest = await this.#digest(link, series)
-    return `${series}.${digest.toString('base64url')}`
+    this.#secret ??= await retryIdempotent(() => createSecret(this.#sql))
+    if (!this.#secret) throw new Error('the secret of report links has been deleted meanwhile')
+    return `${series}.${digest(this.#secret, link, series).toString('base64url')}`
   }
 
   /** @returns the series that the signature opens; undefined if it is not the signature of this link. */
   async verify(link: ReportLink, signature: string): Promise<string | undefined> {
-    const [series = '', digest = ''] = signature.split('.')
-    const given = Buffer.from(digest, 'base64url')
-    const expected = await this.#digest(link, series)
+    const [series = '', text = ''] = signature.split('.')
+    // A stranger's request creates nothing.
+    this.#secret ??= await retryIdempotent(() => selectSecret(this.#sql))
+    if (!this.#secret) return undefined
+    const given = Buffer.from(text, 'base64url')
+    const expected = digest(this.#secret, link, series)
     return given.length === expected.length && timingSafeEqual(given, expected) ? series : undefined
-  }
-
-  async #digest({ filename, asOf }: ReportLink, series: string): Promise<Buffer> {
-    this.#secret ??= retryIdempotent(() => provideSecret(this.#sql, SECRET)).catch((error) => {
-      this.#secret = undefined
-      throw error
-    })
-    const text = JSON.stringify([filename, asOf ?? null, series])
-    return createHmac('sha256', await this.#secret)
-      .update(text)
-      .digest()
   }
 }
