@@ -1,5 +1,5 @@
 /** The routes of a report's link: the file, its progress, and the cancellation of its order. */
-import { addAbortSignal, pipeline, Readable } from 'node:stream'
+import { addAbortSignal, pipeline, type Readable } from 'node:stream'
 import { constants, createGzip } from 'node:zlib'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
@@ -29,7 +29,7 @@ import {
   reportPending
 } from '../http/errors.ts'
 import { chooseFileAnswer, entityTag } from '../http/file-answer.ts'
-import { guardStream } from '../http/stream-guard.ts'
+import { sendStream } from '../http/send-stream.ts'
 import type { LinkSigner } from './links.ts'
 import type { ReportLink } from './order-queries.ts'
 
@@ -237,12 +237,7 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
     if (part) reply.header('content-range', `bytes ${part.start}-${part.end}/${size}`)
     if (isCompressed) reply.header('content-encoding', 'gzip')
     else reply.header('content-length', part ? part.end - part.start + 1 : size)
-    if (method === 'HEAD') {
-      content.destroy()
-      return reply.send(Readable.from([]))
-    }
     const body = isCompressed ? compress(content) : content
-    guardStream(reply, body)
-    return reply.send(addAbortSignal(app.shutdown.gaveUp, body))
+    return sendStream(reply, addAbortSignal(app.shutdown.gaveUp, body))
   }
 }

@@ -8,12 +8,12 @@ import {
   SegmentParamsSchema
 } from '../../schemas/segments.ts'
 import { retryIdempotent } from '../database/retry.ts'
-import { abortResponse, sendStream } from '../http/abort-response.ts'
 import { commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import { segmentNotFound } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
-import { MAX_DOWNLOADS, STALL_TIMEOUT_MS } from '../limits.ts'
+import { sendStream } from '../http/send-stream.ts'
+import { MAX_DOWNLOADS } from '../limits.ts'
 import { openMembersCsv } from './members-csv.ts'
 import { selectMembers } from './queries.ts'
 
@@ -91,12 +91,11 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const members = await openMembersCsv(app.bulk, slug)
       memberStreams.add(members)
       members.once('close', () => memberStreams.delete(members))
-      // For HEAD, Fastify would read the whole stream and discard it. If the reply has been sent, the deadline has
-      // passed.
-      if (reply.sent || request.method === 'HEAD') members.destroy()
-      if (reply.sent) return reply
-      // The answer to HEAD has no body on which the client could stall.
-      if (request.method === 'GET') reply.raw.setTimeout(STALL_TIMEOUT_MS, () => abortResponse(reply))
+      // The deadline has passed meanwhile.
+      if (reply.sent) {
+        members.destroy()
+        return reply
+      }
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
