@@ -44,8 +44,9 @@ const enrollsWithoutSelection = () => invalidRequest('body field (enroll_new_use
 
 /** Whether a `Prefer` header contains `respond-async` (RFC 7240, 4.1). */
 function prefersAsync(prefer: string | undefined): boolean {
-  // A quoted value may contain commas.
-  const preferences = (prefer ?? '').replace(/"(\\.|[^"\\])*"/g, '').split(',')
+  // A quoted value may contain commas. One without an end reaches to the end of the header: looking for the end of each
+  // quote in vain would take seconds for a long header.
+  const preferences = (prefer ?? '').replace(/"(\\.|[^"\\])*"?/g, '').split(',')
   return preferences.some(
     (preference) => preference.split(/[;=]/)[0]?.trim().toLowerCase() === 'respond-async'
   )

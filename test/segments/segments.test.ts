@@ -247,13 +247,24 @@ t.test('creating a segment with Prefer: respond-async', async (t) => {
     '',
     'wait=10',
     'respond-asynchronous',
-    'x="respond-async, respond-async"'
+    'x="respond-async, respond-async"',
+    'x="without an end, respond-async'
   ].entries()) {
     const synchronous = await create(prefer, { slug: `S${n}`, selection: 1 })
     t.equal(synchronous.statusCode, 200, prefer)
     t.notOk(synchronous.headers['preference-applied'])
     t.match(await service.getSegment(`S${n}`), { body: { members: 100 } })
   }
+
+  // As long as Node.js accepts: other requests wait while it is parsed.
+  const longest = `"${'\\"'.repeat(7_500)}`
+  const times: number[] = []
+  for (let n = 0; n < 5; n += 1) {
+    const begun = performance.now()
+    t.equal((await create(longest, { slug: `LONG${n}` })).statusCode, 200)
+    times.push(performance.now() - begun)
+  }
+  t.ok(Math.min(...times) < 75, `${times} ms`)
 })
 
 t.test('deleting a segment', async (t) => {
