@@ -35,7 +35,9 @@ export const tracingPlugin = fp(
       instrumentHooks: false,
       instrumentHandler: false,
       ignorePaths: ({ url }) => untracedPath.test(url),
-      requestHook(span, { id, method, routeOptions }) {
+      requestHook(span, { id, method, url, routeOptions }) {
+        // Without the query, in which some callers send secrets.
+        span.setAttribute('url.path', url.split('?', 1)[0] ?? '')
         span.updateName(routeOptions.url === undefined ? method : `${method} ${routeOptions.url}`)
         span.setAttribute('request_id', id)
       }

@@ -21,7 +21,7 @@ t.test('a request is a span of its client’s trace, sent before the process end
   const parentId = 'b7ad6b7169203331'
   const headers = { traceparent: `00-${traceId}-${parentId}-01`, 'x-request-id': 'traced' }
   await fetch(`${address}/api/v1/segments/user/1`, { headers })
-  await fetch(`${address}/nowhere`)
+  await fetch(`${address}/nowhere?secret=sesame`)
   await fetch(`${address}/health/ready`)
   await fetch(`${address}/metrics`)
   server.process.kill('SIGTERM')
@@ -37,7 +37,8 @@ t.test('a request is a span of its client’s trace, sent before the process end
     parentId,
     attributes: { request_id: 'traced', 'http.route': '/api/v1/segments/user/:user_id' }
   })
-  t.match(unknown, { name: 'GET', parentId: '' })
+  t.match(unknown, { name: 'GET', parentId: '', attributes: { 'url.path': '/nowhere' } })
+  t.notMatch(JSON.stringify(collector.spans), 'sesame', 'without the query')
   t.not(unknown?.traceId, traceId, 'a request without a trace begins one')
 })
 
