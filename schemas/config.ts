@@ -21,6 +21,20 @@ export const ConfigSchema = Type.Object({
       description: 'a URL such as https://segments.example.com'
     })
   ),
+  /** Further names of the service in the header `Host`, for a service without keys; `*` allows every name. */
+  ALLOWED_HOSTS: Type.Optional(
+    Type.String({
+      pattern: '^(\\*|[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*)$',
+      description: 'comma-separated host names such as segments.example.com, without ports, or *'
+    })
+  ),
+  /** Addresses of proxies whose `X-Forwarded-*` headers are believed. Default: none. */
+  TRUST_PROXY: Type.Optional(
+    Type.String({
+      description:
+        'comma-separated addresses or subnets such as 10.0.0.0/8, or loopback, linklocal, uniquelocal'
+    })
+  ),
   /** The API keys. Default: none, so that anyone may call the service, on a loopback address only. */
   API_KEYS: Type.Optional(
     Type.String({ description: 'comma-separated name:role:sha256-of-secret, as `npm run key` prints them' })

@@ -1,20 +1,22 @@
-import { randomUUID } from 'node:crypto'
-import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
-import { toSeconds } from './config.ts'
+import { readTrustedProxies, toSeconds } from './config.ts'
 import { databasePlugin } from './database/pools.ts'
 import { isDayOrTime, isTime } from './database/times.ts'
 import { authenticationPlugin } from './http/authentication.ts'
 import { bodyTimeoutPlugin } from './http/body-timeout.ts'
+import { connectionsPlugin } from './http/connections.ts'
 import { corsPlugin } from './http/cors.ts'
 import { deadlinePlugin } from './http/deadline.ts'
 import { sendError } from './http/error-handler.ts'
+import { hostsPlugin } from './http/hosts.ts'
 import { loadPlugin } from './http/load-shedding.ts'
+import { refuseMalformedRequest } from './http/malformed-requests.ts'
 import { notFoundPlugin } from './http/not-found.ts'
-import { openapiPlugin, rewriteSwaggerIndex } from './http/openapi.ts'
+import { openapiPlugin } from './http/openapi.ts'
+import { rateLimitsPlugin } from './http/rate-limits.ts'
 import { securityHeadersPlugin } from './http/security-headers.ts'
 import { shutdownPlugin } from './http/shutdown.ts'
 import { strictRequestsPlugin } from './http/strict-requests.ts'
@@ -39,41 +41,6 @@ import { segmentRoutes } from './segments/routes.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
 import { type LogSink, stdoutLog } from './telemetry/stdout-log.ts'
-
-/** Answers to errors of the HTTP parser, by Node's error code. There is no request then, so the socket is answered. */
-const parserErrors: Record<string, [status: string, code: string, message: string]> = {
-  HPE_HEADER_OVERFLOW: [
-    '431 Request Header Fields Too Large',
-    'HEADERS_TOO_LARGE',
-    'the headers are too large'
-  ],
-  ERR_HTTP_REQUEST_TIMEOUT: [
-    '408 Request Timeout',
-    'REQUEST_TIMEOUT',
-    'the request did not arrive whole in time'
-  ]
-}
-const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request is not valid HTTP'] as const
-
-function refuseMalformedRequest(
-  this: FastifyInstance,
-  error: Error & { code?: string },
-  socket: Socket
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, code, message] = parserErrors[error.code ?? ''] ?? malformedRequest
-  const requestId = randomUUID()
-  const body = JSON.stringify({ message, code })
-  socket.end(
-    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `x-request-id: ${requestId}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
-  )
-  const line = { request_id: requestId, status: Number.parseInt(status, 10), code, cause: error.code }
-  this.log.info(line, 'malformed request')
-}
 
 type ApiOptions = { publicUrl: string | undefined; corsOrigins: string | undefined }
 
@@ -116,13 +83,13 @@ export async function buildApp(
     connectionTimeout: CLIENT_TIMEOUT_MS,
     keepAliveTimeout: CLIENT_KEEP_ALIVE_MS,
     bodyLimit: MAX_BODY_BYTES,
+    trustProxy: readTrustedProxies(config.TRUST_PROXY),
     http: {
       headersTimeout: ARRIVAL_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
       requireHostHeader: false
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
-    rewriteUrl: ({ url = '/' }) => rewriteSwaggerIndex(url),
     // Requests on open connections are answered until the last connection has closed.
     return503OnClosing: false,
     ajv: {
@@ -137,7 +104,14 @@ export async function buildApp(
       // Replaces Ajv's own date-time, which is less strict.
       onCreate: (ajv) => ajv.addFormat('date-time', isTime).addFormat('day-or-time', isDayOrTime)
     },
-    frameworkErrors: sendError,
+    // Fastify refuses a path that is not valid before all hooks.
+    frameworkErrors: (error, request, reply) => {
+      const { server } = request
+      server.limitUnrouted(request).then(
+        () => sendError(error, request, reply),
+        (refusal) => sendError(refusal, request, reply)
+      )
+    },
     clientErrorHandler: refuseMalformedRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
@@ -146,6 +120,7 @@ export async function buildApp(
   app.decorate('metrics', metrics)
   app.decorate('faultLog', new FaultLog())
   app.setErrorHandler(sendError)
+  await app.register(connectionsPlugin)
   // Registered before everything that it traces.
   if (tracing) await app.register((await import('./telemetry/tracing.ts')).tracingPlugin)
   await app.register(securityHeadersPlugin)
@@ -155,8 +130,10 @@ export async function buildApp(
   await app.register(deadlinePlugin)
   await app.register(loadPlugin)
   await app.register(shutdownPlugin)
-  await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
+  await app.register(hostsPlugin, config)
+  await app.register(rateLimitsPlugin)
   await app.register(authenticationPlugin, config)
+  await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
   await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {

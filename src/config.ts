@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { Value } from '@sinclair/typebox/value'
 import { type Config, ConfigSchema } from '../schemas/config.ts'
 import { ConfigError } from './config-error.ts'
@@ -10,11 +11,14 @@ export function loadEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * Reads the configuration from environment variables. An empty variable counts as unset.
+ * Reads the configuration from environment variables. An empty variable counts as unset, except
+ * API_KEYS, which is refused.
  *
  * @throws {ConfigError} for the first variable that is missing or invalid.
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  // A variable or a secret that is missing elsewhere must not turn authentication off.
+  if (environment.API_KEYS === '') throw new ConfigError('API_KEYS is empty: unset it to serve without keys')
   const given = Object.fromEntries(
     Object.entries(ConfigSchema.properties).flatMap(([name, { type }]) => {
       const text = environment[name]
@@ -50,4 +54,29 @@ export function wantsTracing(environment: NodeJS.ProcessEnv): boolean {
   const endpoint = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT
   const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true'
   return Boolean(endpoint) && !disabled && environment.OTEL_TRACES_EXPORTER !== 'none'
+}
+
+/** Names that stand for the subnets of private addresses. */
+const subnetNames = ['loopback', 'linklocal', 'uniquelocal']
+
+/**
+ * The proxies of TRUST_PROXY, for Fastify. Without any, headers of proxies are ignored.
+ *
+ * @throws {ConfigError} for the first one that is neither an address, a subnet nor the name of subnets.
+ */
+export function readTrustedProxies(text: string | undefined): string[] | false {
+  if (text === undefined) return false
+  const proxies = text.split(',').map((proxy) => proxy.trim())
+  for (const [index, proxy] of proxies.entries()) {
+    const [address = '', bits] = proxy.split('/')
+    const version = isIP(address)
+    const isSubnet =
+      version !== 0 &&
+      (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)))
+    if (!isSubnet && !subnetNames.includes(proxy))
+      throw new ConfigError(
+        `TRUST_PROXY is not valid: part ${index + 1} must be an address, a subnet such as 10.0.0.0/8, or ${subnetNames.join(', ')}`
+      )
+  }
+  return proxies
 }

@@ -55,6 +55,17 @@ export const CLIENT_TIMEOUT_MS = BULK_STATEMENT_TIMEOUT_MS + 60_000
 /** A download whose client reads nothing for this long is aborted. */
 export const STALL_TIMEOUT_MS = 60_000
 
+/** Files that the process opens itself: its connections to PostgreSQL, its threads, their reports, the log and its code. */
+export const RESERVED_FILES = 128
+/** A connection, and the report that is sent on it. */
+export const FILES_PER_CONNECTION = 2
+/** The limit of open files where the system does not say it. */
+export const DEFAULT_OPEN_FILES = 4_096
+/** The maximum number of client connections, however many files may be open. An idle one takes about 10 kB. */
+export const MAX_CONNECTIONS = 10_000
+/** The service does not start if the limit of open files allows fewer client connections. */
+export const MIN_CONNECTIONS = 32
+
 /** The maximum size of a request's body. */
 export const MAX_BODY_BYTES = 2 ** 20
 /** Characters of a path parameter. More than Node.js accepts, so that the schema decides about a long parameter. */
@@ -78,6 +89,22 @@ export const MAX_LOOKUP_USERS = 500
 export const MAX_EVENT_LOOP_DELAY_MS = 1_000
 /** The interval over which that delay is measured. The result applies during the next interval. */
 export const EVENT_LOOP_INTERVAL_MS = 1_000
+
+/** The time over which requests are counted for limits of requests a second. */
+export const RATE_WINDOW_MS = 1_000
+/**
+ * Requests a second that one address may send without a valid key. A page of Swagger UI takes ten. At this rate, they take
+ * a tenth of a processor, even if each one is answered with the largest file.
+ */
+export const STRANGER_RATE_LIMIT = 50
+/** Requests above that rate that are refused in a second, from all addresses. Further ones wait longer. */
+export const MAX_REFUSALS = 200
+/** The longest wait before such a refusal. */
+export const MAX_REFUSAL_PAUSE_MS = 10_000
+/** The maximum number of requests for the documentation in flight. It is in memory: they wait for their clients alone. */
+export const MAX_PAGES_IN_FLIGHT = 64
+/** A client of the documentation that reads nothing for this long is disconnected. */
+export const PAGE_STALL_TIMEOUT_MS = 10_000
 
 // --- Uploads and downloads ---
 

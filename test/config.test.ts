@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { ConfigSchema } from '../schemas/config.ts'
-import { readConfig, toSeconds, wantsTracing } from '../src/config.ts'
+import { readConfig, readTrustedProxies, toSeconds, wantsTracing } from '../src/config.ts'
 import { ConfigError } from '../src/config-error.ts'
 
 const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
@@ -31,6 +31,8 @@ t.test('values are read', async (t) => {
     HOST: '::',
     PORT: '0',
     PUBLIC_URL: 'https://example.com/base',
+    ALLOWED_HOSTS: 'segments,segments.internal',
+    TRUST_PROXY: '10.0.0.0/8',
     API_KEYS: 'checked where it is used',
     AUTH: 'off',
     OPEN_ROUTES: 'docs,metrics',
@@ -63,6 +65,8 @@ t.test('missing and invalid variables are named in one line without secrets', as
   const rate = 'RATE_LIMIT is not valid: it must be a number of requests a second, from 1'
   const cors =
     'CORS_ORIGINS is not valid: it must be comma-separated origins such as https://admin.example.com'
+  const hosts =
+    'ALLOWED_HOSTS is not valid: it must be comma-separated host names such as segments.example.com, without ports, or *'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
   const timeToLive = 'REPORT_TTL is not valid: it must be a number with its unit (s, m, h or d) such as 7d'
   for (const [environment, message] of [
@@ -78,6 +82,11 @@ t.test('missing and invalid variables are named in one line without secrets', as
     ),
     [{ DATABASE_URL, PUBLIC_URL: 'example.com' }, publicUrl],
     [{ DATABASE_URL, PUBLIC_URL: 'https://example.com/?x' }, publicUrl],
+    [{ DATABASE_URL, API_KEYS: '' }, 'API_KEYS is empty: unset it to serve without keys'],
+    [{ DATABASE_URL, API_KEYS: '', AUTH: 'off' }, 'API_KEYS is empty: unset it to serve without keys'],
+    ...['https://a.example', 'a.example:8080', 'a.example,', 'a.example,*'].map(
+      (text) => [{ DATABASE_URL, ALLOWED_HOSTS: text }, hosts] as const
+    ),
     [{ DATABASE_URL, AUTH: 'on' }, auth],
     [{ DATABASE_URL, AUTH: 'false' }, auth],
     [{ DATABASE_URL, OPEN_ROUTES: 'docs,api' }, open],
@@ -92,6 +101,13 @@ t.test('missing and invalid variables are named in one line without secrets', as
   ] as const) {
     t.throws(() => readConfig(environment), new ConfigError(message), message)
   }
+})
+
+t.test('trusted proxies are addresses, subnets and names of subnets', async (t) => {
+  t.equal(readTrustedProxies(undefined), false)
+  t.same(readTrustedProxies('10.0.0.0/8, ::1,loopback'), ['10.0.0.0/8', '::1', 'loopback'])
+  for (const text of ['true', '1', '10.0.0.0/33', '::1/129', '10.0.0.0/x', 'proxy.example', '10.0.0.1,'])
+    t.throws(() => readTrustedProxies(text), /^TRUST_PROXY is not valid: part [12] must be an address/, text)
 })
 
 t.test('.env.example lists every variable with its default, and no other', async (t) => {

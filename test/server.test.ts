@@ -116,8 +116,8 @@ t.test(
       return socket
     }
     const post =
-      'POST /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{'
-    for (const text of [post, 'GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\n\r\n']) {
+      'POST /api/v1/segments/user/1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{'
+    for (const text of [post, 'GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: localhost\r\n\r\n']) {
       const socket = await speak(text)
       socket.resetAndDestroy()
     }

@@ -1,18 +1,12 @@
-import rateLimit from '@fastify/rate-limit'
-import type {
-  FastifyInstance,
-  FastifyRequest,
-  onRequestAsyncHookHandler,
-  onRequestHookHandler,
-  RouteOptions
-} from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../../schemas/config.ts'
 import { splitList } from '../config.ts'
 import { ConfigError } from '../config-error.ts'
 import { type Actor, type ApiKey, findActor, type Role, readApiKeys, roles } from './api-keys.ts'
-import { roleErrors } from './common-responses.ts'
-import { forbidden, rateLimited, unauthenticated } from './errors.ts'
+import { hostErrors, openErrors, roleErrors } from './common-responses.ts'
+import { forbidden, unauthenticated } from './errors.ts'
+import { limitKeys } from './rate-limits.ts'
 
 /** What a route requires: a key with this role or a higher one, or no key if it is `open`. */
 type RouteRole = Role | 'open'
@@ -26,8 +20,16 @@ declare module 'fastify' {
     role?: RouteRole
     /** Whether a request without the header `Authorization` needs no key, because its URL is signed. */
     hasSignedUrl?: (request: FastifyRequest) => Promise<boolean>
+    /** Whether orchestrators call the route. Their probes are neither counted by address nor refused for their Host. */
+    isProbe?: boolean
   }
   interface FastifyInstance {
+    /**
+     * Counts a request to a path that no route has, unless it has a valid key or authentication is off.
+     *
+     * @throws {ApiError} if its address has sent too many requests without a valid key.
+     */
+    limitUnrouted: (request: FastifyRequest) => Promise<void>
     /** The role to declare for such routes: `open` if OPEN_ROUTES lists them, otherwise `reader`. */
     roleOf: (routes: OptionallyOpen) => RouteRole
     /** The role of this scope's routes that declare none, for plugins whose routes cannot declare one. */
@@ -47,15 +49,6 @@ const bearerPattern = /^bearer +([\w.~+/-]+=*)$/i
 /** The name of the scheme in the OpenAPI document. */
 export const BEARER_SCHEME = 'key'
 
-/** Milliseconds over which requests are counted for the limit. */
-const LIMIT_WINDOW_MS = 1_000
-const NO_HEADERS = {
-  'x-ratelimit-limit': false,
-  'x-ratelimit-remaining': false,
-  'x-ratelimit-reset': false,
-  'retry-after': false
-}
-
 const CHALLENGE = 'Bearer realm="user-segments"'
 
 /** Explains why the header is refused, without quoting it: it may contain a secret of another service. */
@@ -65,25 +58,33 @@ function describeRefusal(authorization: string | undefined, secret: string | und
   return 'header (authorization) matches no API key'
 }
 
+/** The secret that a request brings, if its header has the right form. */
+function secretOf({ headers }: FastifyRequest): string | undefined {
+  return bearerPattern.exec(headers.authorization ?? '')?.[1]
+}
+
+/** Counts a request without a valid key by its address, and refuses it unless its URL is signed. */
+async function admitStranger(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  secret: string | undefined
+): Promise<void> {
+  await request.server.limitStranger(request)
+  const { authorization } = request.headers
+  if (authorization === undefined && (await request.routeOptions.config.hasSignedUrl?.(request))) return
+  reply.header('www-authenticate', CHALLENGE)
+  throw unauthenticated(describeRefusal(authorization, secret))
+}
+
 /** Refuses requests without the role or a higher one. Each route has its own hook, so no request looks up the role. */
 function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandler {
   const sufficient = new Set(roles.slice(roles.indexOf(needed)))
   return (request, reply, done) => {
-    const { authorization } = request.headers
-    const secret = bearerPattern.exec(authorization ?? '')?.[1]
+    const secret = secretOf(request)
     const actor = secret === undefined ? undefined : findActor(keys, secret)
     request.actor = actor
-    if (actor === undefined) {
-      const refuse = () => {
-        reply.header('www-authenticate', CHALLENGE)
-        done(unauthenticated(describeRefusal(authorization, secret)))
-      }
-      const { hasSignedUrl } = request.routeOptions.config
-      if (authorization !== undefined || !hasSignedUrl) refuse()
-      else hasSignedUrl(request).then((isSigned) => (isSigned ? done() : refuse()), done)
-      return
-    }
-    done(sufficient.has(actor.role) ? undefined : forbidden(actor.name, actor.role, needed))
+    if (actor === undefined) admitStranger(request, reply, secret).then(() => done(), done)
+    else done(sufficient.has(actor.role) ? undefined : forbidden(actor.name, actor.role, needed))
   }
 }
 
@@ -91,7 +92,12 @@ function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandle
 function documentRole(route: RouteOptions, needed: RouteRole): void {
   if (route.schema?.hide) return
   if (needed === 'open') {
-    route.schema = { ...route.schema, security: [] }
+    const errors = route.config?.isProbe ? {} : { ...openErrors, ...hostErrors }
+    route.schema = {
+      ...route.schema,
+      security: [],
+      response: Object.assign({}, route.schema?.response, errors)
+    }
     return
   }
   const sufficient = roles.slice(roles.indexOf(needed)).map((role) => `\`${role}\``)
@@ -101,29 +107,8 @@ function documentRole(route: RouteOptions, needed: RouteRole): void {
     description: [route.schema?.description, need].filter(Boolean).join('\n\n'),
     security: [{ [BEARER_SCHEME]: [] }],
     // A route may document further codes of the same status.
-    response: Object.assign(roleErrors(needed), route.schema?.response)
+    response: Object.assign({ ...hostErrors }, roleErrors(needed), route.schema?.response)
   }
-}
-
-/** Keys with the same name belong to one caller that is replacing its secret. */
-const nameOf = ({ actor }: FastifyRequest) => actor?.name ?? ''
-
-/**
- * Counts the requests to this instance by key name, and refuses those above the limit per second. Refusals have
- * `Retry-After`. No header shows the number of remaining requests.
- */
-async function limitRate(app: FastifyInstance, limit: number): Promise<onRequestAsyncHookHandler> {
-  await app.register(rateLimit, {
-    global: false,
-    max: limit,
-    timeWindow: LIMIT_WINDOW_MS,
-    keyGenerator: nameOf,
-    addHeaders: NO_HEADERS,
-    addHeadersOnExceeding: NO_HEADERS,
-    errorResponseBuilder: (request) => rateLimited(nameOf(request), limit)
-  })
-  // Created once, so that all routes share one count.
-  return app.rateLimit()
 }
 
 /**
@@ -138,12 +123,17 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
     const isOff = keys.length === 0
     if (isOff && options.RATE_LIMIT !== undefined)
       throw new ConfigError('RATE_LIMIT is not valid: it counts by key, and API_KEYS is not set')
-    const limits = options.RATE_LIMIT === undefined ? [] : [await limitRate(app, options.RATE_LIMIT)]
+    const limits = options.RATE_LIMIT === undefined ? [] : [limitKeys(options.RATE_LIMIT)]
 
     const open = splitList(options.OPEN_ROUTES)
     app.decorate('roleOf', (routes) => (open.includes(routes) ? 'open' : 'reader'))
     app.decorate('undeclaredRole', undefined)
     app.decorateRequest('actor', undefined)
+    app.decorate('limitUnrouted', async (request) => {
+      const secret = secretOf(request)
+      if (isOff || (secret !== undefined && findActor(keys, secret))) return
+      await app.limitStranger(request)
+    })
 
     app.addHook('onListen', async () => {
       if (isOff) app.log.warn('authentication is off: anyone who can reach the service has full access')
@@ -153,10 +143,12 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
       if (role === undefined) throw new Error(`${route.method} ${route.url} declares no role`)
       route.config = { ...route.config, role }
       documentRole(route, role)
+      if (role === 'open' && !route.config.isProbe)
+        route.onRequest = [app.limitStranger, ...[route.onRequest ?? []].flat()]
       if (role === 'open' || isOff) return
       // Before the body is read: it may be large, and validation errors would tell strangers what is valid.
       route.onRequest = [requireRole(keys, role), ...limits, ...[route.onRequest ?? []].flat()]
     })
   },
-  { name: 'authentication' }
+  { name: 'authentication', dependencies: ['rate-limits'] }
 )

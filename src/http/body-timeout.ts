@@ -14,8 +14,8 @@ function hasBody({ headers }: FastifyRequest): boolean {
 }
 
 /**
- * Limits the time in which a body arrives. The limit of the route applies until the request has been answered. Then the
- * rest of the body has ARRIVAL_TIMEOUT_MS. Node's own timeout (`requestTimeout`) is the same for all routes.
+ * Limits the time in which a body arrives, until the request has been answered. The connections limit it afterwards: some
+ * requests are answered before any hook. Node's own timeout (`requestTimeout`) is the same for all routes.
  */
 export const bodyTimeoutPlugin = fp(
   async (app) => {
@@ -23,20 +23,14 @@ export const bodyTimeoutPlugin = fp(
       done()
       if (!hasBody(request)) return
       const { raw } = request
-      const hasArrived = () => raw.complete || raw.readableEnded
-      const giveUp = () => {
-        if (hasArrived()) return
+      const timer = setTimeout(() => {
+        if (raw.complete || raw.readableEnded) return
         const error = Object.assign(new Error('request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-        if (reply.raw.headersSent) raw.destroy()
-        else app.server.emit('clientError', error, raw.socket)
-      }
-      let timer = setTimeout(giveUp, request.routeOptions.config.arrival ?? ARRIVAL_TIMEOUT_MS).unref()
-      raw.once('end', () => clearTimeout(timer))
-      raw.once('close', () => clearTimeout(timer))
-      reply.raw.once('finish', () => {
-        clearTimeout(timer)
-        if (!hasArrived()) timer = setTimeout(giveUp, ARRIVAL_TIMEOUT_MS).unref()
-      })
+        app.server.emit('clientError', error, raw.socket)
+      }, request.routeOptions.config.arrival ?? ARRIVAL_TIMEOUT_MS).unref()
+      const stop = () => clearTimeout(timer)
+      raw.once('end', stop).once('close', stop)
+      reply.raw.once('finish', stop)
     })
   },
   { name: 'body-timeout' }

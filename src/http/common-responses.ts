@@ -1,10 +1,12 @@
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
+import { STRANGER_RATE_LIMIT } from '../limits.ts'
 import type { Role } from './api-keys.ts'
 import {
   bodyTooLarge,
   databaseUnavailable,
   deadlineExceeded,
   forbidden,
+  hostNotAllowed,
   internalError,
   invalidCursor,
   invalidUtf8,
@@ -21,6 +23,13 @@ import {
 export const requestErrors = {
   400: errorResponse('InvalidRequestError', 'The request is not valid.', {
     INVALID_REQUEST: 'path parameter (user_id) must be an integer from 1 to 9223372036854775807'
+  })
+}
+
+/** The additional error of every route that a page of another site could call. */
+export const hostErrors = {
+  421: errorResponse('HostNotAllowedError', 'The service has no keys, and is not known by this host name.', {
+    HOST_NOT_ALLOWED: hostNotAllowed('segments.example').message
   })
 }
 
@@ -105,7 +114,14 @@ const keyErrors = {
     }
   },
   429: retryableErrorResponse('RateLimitedError', 'The key has sent more requests than it may.', {
-    RATE_LIMITED: rateLimited('billing', 1000).message
+    RATE_LIMITED: rateLimited('key (billing)', 1000).message
+  })
+}
+
+/** The additional errors of every route that anyone may call. */
+export const openErrors = {
+  429: retryableErrorResponse('AddressRateLimitedError', 'The address has sent more requests than it may.', {
+    RATE_LIMITED: rateLimited('address (192.0.2.1)', STRANGER_RATE_LIMIT).message
   })
 }
 

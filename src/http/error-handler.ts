@@ -8,6 +8,7 @@ import {
   internalError,
   invalidRequest,
   lockTimeout,
+  outOfFiles,
   schemaOutdated,
   unsupportedMediaType
 } from './errors.ts'
@@ -30,6 +31,8 @@ function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
     return invalidRequest(describeValidationErrors(error.validation, error.validationContext))
   const known = frameworkErrors[error.code]
   if (known) return known(error)
+  // No more files may be open. They are closed again when other requests end.
+  if (error.code === 'EMFILE' || error.code === 'ENFILE') return outOfFiles(error)
   if (isLockTimeout(error)) return lockTimeout(error)
   if (isSchemaOutdated(error)) return schemaOutdated([], error)
   if (isDatabaseUnavailable(error)) return databaseUnavailable(error)

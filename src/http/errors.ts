@@ -88,11 +88,20 @@ export const invalidCursor = () =>
 
 export const unauthenticated = (message: string) => new ApiError(401, 'UNAUTHENTICATED', message)
 
+/** @param host the header, or what is not valid in it. */
+export const hostNotAllowed = (host: string) =>
+  new ApiError(
+    421,
+    'HOST_NOT_ALLOWED',
+    `host (${shorten(host)}) is not known to be this service: add it to ALLOWED_HOSTS, or configure API_KEYS`
+  )
+
 export const forbidden = (name: string, role: string, needed: string) =>
   new ApiError(403, 'FORBIDDEN', `key (${name}) has the role ${role}, this needs the role ${needed}`)
 
-export const rateLimited = (name: string, limit: number) =>
-  new ApiError(429, 'RATE_LIMITED', `key (${name}) may send ${limit} requests a second`, {
+/** @param sender the key or the address that the requests are counted by. */
+export const rateLimited = (sender: string, limit: number) =>
+  new ApiError(429, 'RATE_LIMITED', `${sender} may send ${limit} requests a second`, {
     retryAfter: RETRY_AFTER
   })
 
@@ -181,6 +190,9 @@ export const internalError = (cause: unknown) =>
 
 export const deadlineExceeded = () =>
   serviceUnavailable('DEADLINE_EXCEEDED', 'the request could not be answered in time, try again later')
+
+export const outOfFiles = (cause: unknown) =>
+  serviceUnavailable('OVERLOADED', 'too many files are open, try again later', cause)
 
 /** Created once: recording a stack takes a tenth of the time of a refusal, is of no use, and happens under overload. */
 export const overloaded = serviceUnavailable('OVERLOADED', 'too many requests are in flight, try again later')

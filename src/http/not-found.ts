@@ -40,8 +40,9 @@ export const notFoundPlugin = fp<{ maxParamLength: number }>(
 
     // Hooks of every request use callbacks: a promise for each hook would cost more than the hook does.
     app.addHook('onRequest', (request, reply, done) => {
-      done(request.is404 ? describeMissing(request, reply) : undefined)
+      if (!request.is404) return done()
+      app.limitUnrouted(request).then(() => done(describeMissing(request, reply)), done)
     })
   },
-  { name: 'not-found' }
+  { name: 'not-found', dependencies: ['authentication'] }
 )

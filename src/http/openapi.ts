@@ -1,24 +1,17 @@
 import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import { Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
+import { MAX_PAGES_IN_FLIGHT } from '../limits.ts'
 import { BEARER_SCHEME } from './authentication.ts'
 import { overloadErrors } from './common-responses.ts'
+import { Load } from './load-shedding.ts'
 import { tidyDocument } from './openapi-document.ts'
+import { createPage, type Page, sendPage } from './pages.ts'
 import { pageHeaders } from './security-headers.ts'
-
-const swaggerPath = '/swagger'
-
-/**
- * Makes Swagger UI's page available at `/swagger/index.html` as well. The page finds its document relative to its address.
- *
- * @returns the URL that the router knows.
- */
-export function rewriteSwaggerIndex(url: string): string {
-  return url.replace(/^\/swagger\/index\.html\/?/, `${swaggerPath}/`)
-}
+import { SWAGGER_PATH, swaggerFiles } from './swagger-ui.ts'
 
 /** Serves the OpenAPI document of the routes that are registered after it at `/openapi.json`, and Swagger UI. */
 export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
@@ -70,22 +63,47 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
         return document.openapiObject
       }
     })
-    await app.register(async (page) => {
-      page.undeclaredRole = app.roleOf('docs')
-      await page.register(helmet, pageHeaders)
-      await page.register(swaggerUi, {
-        routePrefix: swaggerPath,
-        // By default, the page does not store the secrets that are typed in.
-        uiConfig: { displayOperationId: true, displayRequestDuration: true, tryItOutEnabled: false }
-      })
+    let document: Page | undefined
+    const getDocument = () => {
+      document ??= createPage('application/json; charset=utf-8', JSON.stringify(app.swagger()))
+      return document
+    }
+    // At the start, because all other requests wait meanwhile.
+    app.addHook('onReady', async () => void getDocument())
+    const sendDocument = async (request: FastifyRequest, reply: FastifyReply) =>
+      sendPage(getDocument(), request, reply)
+
+    // All pages together may have MAX_PAGES_IN_FLIGHT requests in flight.
+    const limits = { load: new Load(), maxInFlight: MAX_PAGES_IN_FLIGHT }
+    await app.register(async (pages) => {
+      pages.undeclaredRole = app.roleOf('docs')
+      await pages.register(helmet, pageHeaders)
+      const options = { config: limits, schema: { hide: true } }
+      const serve = async (path: string, request: FastifyRequest, reply: FastifyReply) => {
+        const file = swaggerFiles.get(path)
+        return file ? sendPage(file, request, reply) : reply.callNotFound()
+      }
+      // The page finds its files relative to its address, which may end with a slash.
+      pages.get(SWAGGER_PATH, options, async (request, reply) =>
+        serve(/^[^?]*\/($|\?)/.test(request.url) ? `${SWAGGER_PATH}/` : SWAGGER_PATH, request, reply)
+      )
+      pages.get(`${SWAGGER_PATH}/index.html`, options, async (request, reply) =>
+        serve(`${SWAGGER_PATH}/`, request, reply)
+      )
+      pages.get<{ Params: { '*': string } }>(`${SWAGGER_PATH}/static/*`, options, async (request, reply) =>
+        serve(`${SWAGGER_PATH}/static/${request.params['*']}`, request, reply)
+      )
+      // The page looks for the document below its own address.
+      for (const path of [SWAGGER_PATH, `${SWAGGER_PATH}/index.html`])
+        pages.get(`${path}/json`, options, sendDocument)
     })
     app.get('/', { config: { role: app.roleOf('docs') }, schema: { hide: true } }, async (_request, reply) =>
-      reply.redirect(`${swaggerPath}/index.html`)
+      reply.redirect(`${SWAGGER_PATH}/index.html`)
     )
     app.get(
       '/openapi.json',
       {
-        config: { role: app.roleOf('docs') },
+        config: { role: app.roleOf('docs'), ...limits },
         schema: {
           operationId: 'getOpenApiDocument',
           summary: 'Get this document',
@@ -101,11 +119,12 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
                 additionalProperties: true
               }
             ),
+            304: Type.Null({ description: 'The document is the one that `If-None-Match` names.' }),
             ...overloadErrors
           }
         }
       },
-      async () => app.swagger()
+      sendDocument
     )
   },
   { name: 'openapi' }

@@ -15,7 +15,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/live',
     {
       // An overloaded process is live as well.
-      config: { role: 'open', pressureHandler: () => undefined, maxInFlight: Number.POSITIVE_INFINITY },
+      config: { role: 'open', isProbe: true, maxInFlight: Number.POSITIVE_INFINITY },
       schema: {
         operationId: 'getLiveness',
         summary: 'Check that the process runs',
@@ -30,7 +30,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/ready',
     {
-      config: { role: 'open', deadline: PROBE_DEADLINE_MS },
+      config: { role: 'open', isProbe: true, deadline: PROBE_DEADLINE_MS },
       schema: {
         operationId: 'getReadiness',
         summary: 'Check that the service can answer requests',

@@ -3,6 +3,9 @@ import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import t from 'tap'
 import { ConfigError } from '../../src/config-error.ts'
 import { authenticationPlugin } from '../../src/http/authentication.ts'
+import { connectionsPlugin } from '../../src/http/connections.ts'
+import { rateLimitsPlugin } from '../../src/http/rate-limits.ts'
+import { FaultLog } from '../../src/telemetry/request-log.ts'
 import { configureKeys, makeKey, type TestKey } from '../support/keys.ts'
 import { startService, waitUntil } from '../support/service.ts'
 
@@ -19,6 +22,9 @@ async function build(settings: Partial<Parameters<typeof authenticationPlugin>[1
     }
   })
   const app = Fastify({ logger: { level: 'warn', stream } })
+  app.decorate('faultLog', new FaultLog())
+  await app.register(connectionsPlugin)
+  await app.register(rateLimitsPlugin)
   await app.register(authenticationPlugin, { ...options, ...settings })
   return { app, lines }
 }

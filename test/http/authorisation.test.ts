@@ -117,15 +117,24 @@ async function startWithRoutes(
 async function serveEverybody(t: Test, service: TestService, route: RouteOptions): Promise<void> {
   t.match(route.method, /^(GET|HEAD)$/, 'it changes nothing')
   for (const [credential, authorization] of [...invalidCredentials, ...roles.flatMap(validCredentials)]) {
-    const { statusCode } = await service.app.inject(withCredential(exampleRequest(route), authorization))
+    const request = withCredential(exampleRequest(route), authorization)
+    const { statusCode } = await service.app.inject({ ...request, remoteAddress: nextAddress() })
     t.ok(statusCode < 400, `${credential}: ${statusCode}`)
   }
+}
+
+let lastAddress = 0
+
+/** Another address for each request, because requests without a key are counted by it. */
+function nextAddress(): string {
+  lastAddress += 1
+  return `10.0.${lastAddress >> 8}.${lastAddress & 255}`
 }
 
 async function refuse(t: Test, service: TestService, route: RouteOptions, needed: Role): Promise<void> {
   const before = await readState(service)
   const check = async (request: InjectOptions, status: number, body: object, comment: string) => {
-    const answer = await service.app.inject(request)
+    const answer = await service.app.inject({ ...request, remoteAddress: nextAddress() })
     t.equal(answer.statusCode, status, comment)
     t.equal(answer.headers['www-authenticate'], status === 401 ? 'Bearer realm="user-segments"' : undefined)
     if (request.method !== 'HEAD') t.same(answer.json(), body, comment)

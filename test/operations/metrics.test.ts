@@ -92,7 +92,7 @@ t.test('a request whose client disconnects is counted as 499', async (t) => {
   const { port } = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
   const release = await holdTable(t, service.database, 'memberships')
   const socket = connect(Number(port), '127.0.0.1')
-  socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\n\r\n')
+  socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: localhost\r\n\r\n')
   await waitUntil(
     () => countBlocked(service.database),
     (blocked) => blocked === 1

@@ -357,7 +357,7 @@ t.test(
     const clients = Array.from({ length: 30 }, () => {
       const socket = connect(Number(new URL(address).port), '127.0.0.1')
       socket.on('error', () => {})
-      socket.write('GET /api/v1/segments?limit=1000 HTTP/1.1\r\nhost: x\r\n\r\n')
+      socket.write('GET /api/v1/segments?limit=1000 HTTP/1.1\r\nhost: localhost\r\n\r\n')
       return socket
     })
     await waitForBlocked(service.database, 4, 'user-segments lists')

@@ -40,10 +40,16 @@ export class ServerProcess {
 /** The options of Node.js for a process with an IPC channel, so that it ends when this one does. */
 export const endWithParent = `--import=${new URL('end-with-parent.ts', import.meta.url)}`
 
-/** Starts the service as `npm start` does. It is ended with the test. */
-export function startServerProcess(t: Test, environment: NodeJS.ProcessEnv): ServerProcess {
+/** Starts the service as `npm start` does. It is ended with the test. `openFiles` limits the files that it may open. */
+export function startServerProcess(
+  t: Test,
+  environment: NodeJS.ProcessEnv,
+  openFiles: number | 'unchanged' = 'unchanged'
+): ServerProcess {
+  const script = fileURLToPath(new URL('../../src/server.ts', import.meta.url))
+  const limit = openFiles === 'unchanged' ? '' : `ulimit -n ${openFiles} && `
   const server = new ServerProcess(
-    spawn(process.execPath, [endWithParent, fileURLToPath(new URL('../../src/server.ts', import.meta.url))], {
+    spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, endWithParent, script], {
       // Not in the project's folder, so that the developer's .env is not read.
       cwd: tmpdir(),
       env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...environment },

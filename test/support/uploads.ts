@@ -38,7 +38,7 @@ export class SlowUpload {
       this.answer += chunk
     })
     this.socket.write(
-      `POST /api/v1/${path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n${headers}\r\n\r\n`
+      `POST /api/v1/${path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n${headers}\r\n\r\n`
     )
   }
 

@@ -162,7 +162,7 @@ t.test('a request whose client disconnects has one line', async (t) => {
   const { port } = new URL(await service.app.listen({ host: '127.0.0.1', port: 0 }))
   const release = await holdTable(t, service.database, 'memberships')
   const socket = connect(Number(port), '127.0.0.1')
-  socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\n\r\n')
+  socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: localhost\r\nx-request-id: gone\r\n\r\n')
   await waitUntil(
     () => countBlocked(service.database),
     (blocked) => blocked === 1
@@ -190,7 +190,7 @@ t.test('a report whose client disconnects half-way has one line', async (t) => {
   await truncate(join(service.reportsDirectory, String(stored)), 50_000_000)
   const socket = connect(Number(port), '127.0.0.1')
   socket.write(
-    `GET /api/v1/segments/user/history/${filename} HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\n\r\n`
+    `GET /api/v1/segments/user/history/${filename} HTTP/1.1\r\nhost: localhost\r\nx-request-id: gone\r\n\r\n`
   )
   await once(socket, 'data')
   socket.resetAndDestroy()

@@ -4,11 +4,11 @@ import { buffer } from 'node:stream/consumers'
 import * as fc from 'fast-check'
 
 const requests = [
-  'GET /api/v1/segments/user/10 HTTP/1.1\r\nhost: x\r\n\r\n',
+  'GET /api/v1/segments/user/10 HTTP/1.1\r\nhost: localhost\r\n\r\n',
   'GET /api/v1/segments/user/10/csv?from=2023-08-01&to=2023-08-31 HTTP/1.0\r\n\r\n',
-  'DELETE /api/v1/segment/NONE HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}',
-  'POST /api/v1/segment HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{"slug":"A"}',
-  'POST /api/v1/segments/user/10 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n'
+  'DELETE /api/v1/segment/NONE HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}',
+  'POST /api/v1/segment HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n{"slug":"A"}',
+  'POST /api/v1/segments/user/10 HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n'
 ]
 
 const insertions = [

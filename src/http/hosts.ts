@@ -1,0 +1,65 @@
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Config } from '../../schemas/config.ts'
+import { hostNotAllowed, invalidRequest } from './errors.ts'
+
+/**
+ * Refuses a second `Host` or `Authorization`. Node.js keeps the first one. A proxy that checks the last one would check
+ * another one than the service uses.
+ */
+function refuseRepeated({ raw: { rawHeaders } }: FastifyRequest): Error | undefined {
+  let hosts = 0
+  let authorizations = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    // Most names have another length, and converting each one would cost more than the rest of the check.
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
+    if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations += 1
+  }
+  if (hosts > 1) return invalidRequest('header (host) appears more than once')
+  if (authorizations > 1) return invalidRequest('header (authorization) appears more than once')
+  return undefined
+}
+
+/** The host name in an authority such as `example.com:8080` or `[::1]:8080`, in lower case. */
+function nameIn(authority: string): string {
+  const name = authority.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+  return name.startsWith('[') && name.endsWith(']') ? name.slice(1, -1) : name
+}
+
+/**
+ * Creates the check of the header `Host` for a service without keys. By DNS rebinding, a page of any site can make its name
+ * point to this service. Then the browser lets the page call it, with that name in `Host`. An address cannot be rebound.
+ */
+function createHostCheck({ HOST, PUBLIC_URL, ALLOWED_HOSTS = '' }: HostOptions): (host: string) => boolean {
+  const configured = ALLOWED_HOSTS.split(',').filter((name) => name !== '')
+  if (configured.includes('*')) return () => true
+  const publicHost = PUBLIC_URL === undefined ? [] : [new URL(PUBLIC_URL).host]
+  const names = new Set(['localhost', hostname(), HOST, ...publicHost, ...configured].map(nameIn))
+  return (host) => {
+    const name = nameIn(host)
+    return isIP(name) !== 0 || names.has(name) || name.endsWith('.localhost')
+  }
+}
+
+type HostOptions = Pick<Config, 'API_KEYS' | 'HOST' | 'PUBLIC_URL' | 'ALLOWED_HOSTS'>
+
+/**
+ * Refuses requests with a repeated `Host` or `Authorization`, and, without API keys, those for another host. With keys, a
+ * page of another site has none. Probes are served for every host: they show nothing, and orchestrators choose the name.
+ */
+export const hostsPlugin = fp<HostOptions>(
+  async (app, options) => {
+    const isAllowed = options.API_KEYS === undefined ? createHostCheck(options) : () => true
+
+    app.addHook('onRequest', (request, _reply, done) => {
+      const { host } = request.raw.headers
+      // Requests of HTTP/1.0 may have no Host. Browsers do not send them.
+      const isExempt = host === undefined || request.routeOptions.config.isProbe
+      done(refuseRepeated(request) ?? (isExempt || isAllowed(host) ? undefined : hostNotAllowed(host)))
+    })
+  },
+  { name: 'hosts' }
+)
