@@ -143,10 +143,15 @@ export class Connections {
 
 /** Limits the time in which the rest of the body of a request arrives that has been answered. Nobody reads it. */
 function awaitRest(request: IncomingMessage): void {
-  const timer = setTimeout(() => request.socket.destroy(), ARRIVAL_TIMEOUT_MS)
-  const stop = () => clearTimeout(timer)
+  const { socket } = request
+  const timer = setTimeout(() => socket.destroy(), ARRIVAL_TIMEOUT_MS)
+  const stop = () => {
+    clearTimeout(timer)
+    // The connection may serve many more requests.
+    socket.off('close', stop)
+  }
   request.once('end', stop).once('close', stop)
-  request.socket.once('close', stop)
+  socket.once('close', stop)
 }
 
 /** @throws {ConfigError} if the process may open too few files; see {@link countConnections}. */

@@ -36,6 +36,9 @@ const expectations: Record<string, (params: Record<string, unknown>) => string> 
   minProperties: ({ limit }) => `an object with at least ${plural(limit, 'field')}`
 }
 
+/** The keywords that a schema without `x-expected` may use. */
+export const describedKeywords = Object.keys(expectations)
+
 type RefusedSchema = { 'x-expected'?: string; format?: string; pattern?: string }
 /** Ajv's option `verbose` adds the value and its schema. */
 type VerboseError = FastifySchemaValidationError & { data?: unknown; parentSchema?: RefusedSchema }

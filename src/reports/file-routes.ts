@@ -20,7 +20,7 @@ import {
   SignedLinkQuerySchema,
   UserReportParamsSchema
 } from '../../schemas/reports.ts'
-import { commonErrors } from '../http/common-responses.ts'
+import { commonBodyErrors, commonErrors } from '../http/common-responses.ts'
 import {
   rangeNotSatisfiable,
   reportExpired,
@@ -189,6 +189,7 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
           response: {
             204: emptyResponse('The order is cancelled.'),
             ...commonErrors,
+            ...commonBodyErrors,
             404: errorResponse('ReportNotOrderedError', 'The key has not ordered this report.', {
               REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
             }),

@@ -3,6 +3,7 @@ import type { Time } from '../../schemas/common.ts'
 import type { ReportStatus } from '../../schemas/reports.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { lockReportOrders } from '../database/locks.ts'
+import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { MAX_REPORT_BYTES_OF_KEY, MAX_UNFINISHED_REPORTS, MAX_UNFINISHED_REPORTS_OF_KEY } from '../limits.ts'
 import { type ReportRequest, reportFilename } from './queries.ts'
@@ -160,7 +161,7 @@ export type Edition = Omit<ReportStatus, 'status'> & {
  * it allows only final content.
  */
 export async function selectEdition(sql: Sql, { filename, asOf }: ReportLink): Promise<Edition | undefined> {
-  const time = asOf ?? null
+  const time = toTimestamp(sql, asOf)
   const [edition] = await sql<Edition[]>`
     select
       id,
@@ -183,12 +184,12 @@ export async function selectEdition(sql: Sql, { filename, asOf }: ReportLink): P
       when status in ('ready', 'expired') then
         snapshot_at >= least(
           coalesce(
-            ${time}::text::timestamptz,
+            ${time},
             case when now() >= ${settledAt(sql)} then 'infinity'::timestamptz else '-infinity' end
           ),
           ${settledAt(sql)}
         )
-      else ordered_at >= coalesce(${time}::text::timestamptz, '-infinity')
+      else ordered_at >= coalesce(${time}, '-infinity')
     end
     order by array_position(array['ready', 'running', 'queued', 'failed', 'expired'], state), snapshot_at desc, id desc
     limit 1`

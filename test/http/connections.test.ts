@@ -112,6 +112,28 @@ t.test(
   }
 )
 
+t.test('a connection keeps nothing of requests whose bodies nobody read', async (t) => {
+  const { app } = await startService(t)
+  const accepted = once(app.server, 'connection')
+  const connection = await openConnection(t, await app.listen(localhost))
+  const [socket] = await accepted
+  const listeners = socket.listenerCount('close')
+  for (let answers = 1; answers <= 12; answers++) {
+    connection.socket.write('POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{')
+    await waitUntil(
+      async () => connection.statuses,
+      ({ length }) => length === answers
+    )
+    connection.socket.write('}')
+  }
+  const count = () =>
+    waitUntil(
+      async () => socket.listenerCount('close'),
+      (count) => count === listeners
+    )
+  await t.resolves(count())
+})
+
 t.test('an error of the connection is never written into an answer', async (t) => {
   const service = await startService(t)
   await service.changeSegments(1)

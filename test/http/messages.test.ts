@@ -1,6 +1,8 @@
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { shareService, type TestService } from '../support/service.ts'
+import { describedKeywords } from '../../src/http/validation-error.ts'
+import { collectRoutes } from '../support/routes.ts'
+import { shareService, startService, type TestService } from '../support/service.ts'
 import type { TestRequest } from '../support/transports.ts'
 
 const emptyService = await shareService(t)
@@ -214,4 +216,32 @@ t.test('an upload that is in another encoding, or has other separators, is refus
       `columns must be separated by commas, not by (${separator})`
     )
   t.same(await service.sql`select from users`, [])
+})
+
+t.test('no message has the wording of the validator', async (t) => {
+  const routes = collectRoutes(t)
+  await startService(t)
+  /** Keywords that describe, that combine other schemas, or whose message is made from the name of the field. */
+  const structure = [
+    ...['title', 'description', 'examples', 'default', 'x-expected'],
+    ...['properties', 'required', 'additionalProperties', 'items', 'anyOf', 'content']
+  ]
+  const check = (schema: unknown, place: string) => {
+    if (typeof schema !== 'object' || schema === null) return
+    const { properties = {}, items, anyOf = [], 'x-expected': expected } = schema as Record<string, object[]>
+    const refusing = Object.keys(schema).filter((keyword) => !structure.includes(keyword))
+    const described = expected === undefined ? describedKeywords : refusing
+    t.same(
+      refusing.filter((keyword) => !described.includes(keyword)),
+      [],
+      `${place} has an expectation for each keyword`
+    )
+    for (const [name, field] of Object.entries(properties)) check(field, `${place}.${name}`)
+    check(items, `${place}[]`)
+    for (const branch of anyOf) check(branch, place)
+  }
+  for (const { method, url, schema } of routes)
+    for (const part of ['body', 'querystring', 'params', 'headers'] as const)
+      check(schema?.[part], `${method} ${url} ${part}`)
+  t.ok(routes.length > 20)
 })

@@ -229,7 +229,7 @@ t.test('a large report', async (t) => {
   async function request(version: string, headers = '') {
     const socket = connect(Number(new URL(address).port), '127.0.0.1')
     t.teardown(() => socket.destroy())
-    socket.write(`GET ${url} HTTP/${version}\r\nhost: x\r\n${headers}\r\n`)
+    socket.write(`GET ${url} HTTP/${version}\r\nhost: localhost\r\n${headers}\r\n`)
     await once(socket, 'readable')
     return socket
   }

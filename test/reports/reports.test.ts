@@ -46,13 +46,17 @@ t.test('an expiry is in the report once it has passed, and never before', async 
 })
 
 t.test('ordering a report', async (t) => {
-  const service = await emptyService()
+  const service = await startService(t, { ALLOWED_HOSTS: '*' })
   await service.changeSegments('9223372036854775807')
   await service.changeSegments(1)
 
   t.test('answers at once with a link that leads to the report', async (t) => {
     const url = '/api/v1/segments/user/1/csv?from=2023-08-01&to=2023-08-31'
-    const answer = await service.request({ method: 'GET', url, headers: { host: 'segments.example:8443' } })
+    const answer = await service.request({
+      method: 'GET',
+      url,
+      headers: { host: 'segments.example:8443' }
+    })
     const path = '/api/v1/segments/user/history/user-1_2023-08-01_2023-08-31.csv'
     t.same(answer, { status: 202, body: { link: `http://segments.example:8443${path}` } })
     await service.makeReport(1, '2023-08-01', '2023-08-31')

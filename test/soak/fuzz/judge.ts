@@ -7,6 +7,7 @@ const beforeRouting: Record<number, string[]> = {
   400: ['INVALID_URL', 'MALFORMED_REQUEST'],
   404: ['ROUTE_NOT_FOUND'],
   405: ['METHOD_NOT_ALLOWED'],
+  421: ['HOST_NOT_ALLOWED'],
   431: ['HEADERS_TOO_LARGE']
 }
 
