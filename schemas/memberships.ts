@@ -129,6 +129,9 @@ const ExpiringSegmentSchema = closedObject(
   }
 )
 
+/** Validating this many slugs holds the event loop up for a few milliseconds. */
+const MAX_SLUGS = 10_000
+
 export const ChangeUserSegmentsBodySchema = closedObject(
   {
     segments_to_add: Type.Optional(
@@ -138,7 +141,8 @@ export const ChangeUserSegmentsBodySchema = closedObject(
           description: 'A slug, or a segment with an expiry of its own.'
         }),
         {
-          'x-expected': 'an array of slugs, or of objects with a slug',
+          maxItems: MAX_SLUGS,
+          'x-expected': `an array of at most ${MAX_SLUGS} slugs or objects with a slug`,
           description:
             'Segments to add the user to. The expiry of a segment the user is already in is set again.'
         }
@@ -146,7 +150,8 @@ export const ChangeUserSegmentsBodySchema = closedObject(
     ),
     segments_to_delete: Type.Optional(
       Type.Array(SlugSchema, {
-        'x-expected': 'an array of slugs',
+        maxItems: MAX_SLUGS,
+        'x-expected': `an array of at most ${MAX_SLUGS} slugs`,
         description: 'Segments to remove the user from. One the user is not in is no error.'
       })
     ),

@@ -282,12 +282,18 @@ t.test("changing a user's segments", async (t) => {
     t.same(await change({ segment_to_add: ['A'] }), invalid('unknown body field (segment_to_add)'))
     t.same(
       await change({ segments_to_add: 'A' }),
-      invalid('body field (segments_to_add) must be an array of slugs, or of objects with a slug')
+      invalid('body field (segments_to_add) must be an array of at most 10000 slugs or objects with a slug')
     )
     t.same(
       await change({ segments_to_delete: {} }),
-      invalid('body field (segments_to_delete) must be an array of slugs')
+      invalid('body field (segments_to_delete) must be an array of at most 10000 slugs')
     )
+    const tooMany = Array.from({ length: 10_001 }, (_, index) => `S${index}`)
+    for (const field of ['segments_to_add', 'segments_to_delete'])
+      t.match(await change({ [field]: tooMany }), {
+        status: 400,
+        body: { message: /must be an array of at most 10000 slugs/ }
+      })
     t.match(await change({ segments_to_add: ['A', 7] }), {
       status: 400,
       body: { message: /\(segments_to_add\[1\]\) must be 1 to 128/ }
