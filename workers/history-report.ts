@@ -7,7 +7,7 @@ import { CsvFormatterStream, FormatterOptions, type FormatterRow } from 'fast-cs
 import { detailColumns, reportColumns } from '../schemas/report-columns.ts'
 import { connectDatabase, type Pool } from '../src/database/connect.ts'
 import { streamBatches } from '../src/database/query-stream.ts'
-import { BULK_LOCK_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS } from '../src/limits.ts'
+import { BULK_LOCK_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS, CONNECT_TIMEOUT_MS } from '../src/limits.ts'
 import { ReportFailure } from '../src/reports/failure.ts'
 import type { HistoryReportTask } from '../src/reports/generator.ts'
 import type { GeneratedReport } from '../src/reports/job-queries.ts'
@@ -105,18 +105,38 @@ async function closeConnection(sql: Pool): Promise<void> {
   await sql.end({ timeout: 0 })
 }
 
+type Beginning = { sql: Pool; snapshotAt: bigint }
+
+/** @throws {Error} if the database does not answer in time. Then the connection is closed. */
+async function begin({ databaseUrl, requestId }: HistoryReportTask): Promise<Beginning> {
+  const sql = openConnection(databaseUrl)
+  const overdue = setTimeout(() => void closeConnection(sql), 2 * CONNECT_TIMEOUT_MS)
+  try {
+    return { sql, snapshotAt: await beginReport(sql, requestId) }
+  } catch (error) {
+    await closeConnection(sql)
+    throw error
+  } finally {
+    clearTimeout(overdue)
+  }
+}
+
+/** Begins the report on the connection that is open. It may have died since the last report: then on a new one. */
+function beginOnLiveConnection(task: HistoryReportTask): Promise<Beginning> {
+  return connection ? begin(task).catch(() => begin(task)) : begin(task)
+}
+
 /**
  * Generates a history report and stores it, either complete or not at all.
  *
  * @throws {ReportFailure} with the original error as its cause.
  */
 export default async function generateHistoryReport(task: HistoryReportTask): Promise<GeneratedReport> {
-  const sql = openConnection(task.databaseUrl)
+  const failure = (error: unknown) => new ReportFailure('database', error)
+  const { sql, snapshotAt } = await beginOnLiveConnection(task).catch((error) => {
+    throw failure(error)
+  })
   try {
-    const failure = (error: unknown) => new ReportFailure('database', error)
-    const snapshotAt = await beginReport(sql, task.requestId).catch((error) => {
-      throw failure(error)
-    })
     const formatter = new BatchFormatter(
       new FormatterOptions({
         headers: [...reportColumns, ...(task.details ? detailColumns : [])],
