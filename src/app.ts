@@ -120,6 +120,7 @@ export async function buildApp(
   app.decorate('metrics', metrics)
   app.decorate('faultLog', new FaultLog())
   app.setErrorHandler(sendError)
+  await app.register(loadPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(connectionsPlugin)
   // Registered before everything that it traces.
   if (tracing) await app.register((await import('./telemetry/tracing.ts')).tracingPlugin)
@@ -128,7 +129,6 @@ export async function buildApp(
   await app.register(strictRequestsPlugin)
   await app.register(bodyTimeoutPlugin)
   await app.register(deadlinePlugin)
-  await app.register(loadPlugin)
   await app.register(shutdownPlugin)
   await app.register(hostsPlugin, config)
   await app.register(rateLimitsPlugin)

@@ -89,6 +89,8 @@ export const MAX_LOOKUP_USERS = 500
 export const MAX_EVENT_LOOP_DELAY_MS = 1_000
 /** The interval over which that delay is measured. The result applies during the next interval. */
 export const EVENT_LOOP_INTERVAL_MS = 1_000
+/** The interval at which the log counts the requests that were refused because too many were in flight. */
+export const REFUSAL_LOG_INTERVAL_MS = 1_000
 
 /** The time over which requests are counted for limits of requests a second. */
 export const RATE_WINDOW_MS = 1_000

@@ -1,7 +1,15 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { FastifyReply, onRequestHookHandler } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { EVENT_LOOP_INTERVAL_MS, MAX_EVENT_LOOP_DELAY_MS, MAX_IN_FLIGHT } from '../limits.ts'
+import findMyWay, { type HTTPMethod } from 'find-my-way'
+import {
+  EVENT_LOOP_INTERVAL_MS,
+  MAX_EVENT_LOOP_DELAY_MS,
+  MAX_IN_FLIGHT,
+  REFUSAL_LOG_INTERVAL_MS
+} from '../limits.ts'
+import { takeRequestId } from '../telemetry/request-log.ts'
 import { overloaded } from './errors.ts'
 
 declare module 'fastify' {
@@ -74,34 +82,94 @@ function count(load: Load, reply: FastifyReply): void {
   })
 }
 
+type RouteLimit = { url: string; load: Load; maxInFlight: number }
+
 /** Creates the hook of a route that answers 503 to requests above its limit. */
-function limitLoad(load: Load, maxInFlight: number): onRequestHookHandler {
+function limitLoad({ load, maxInFlight }: RouteLimit): onRequestHookHandler {
   return (_request, reply, done) => {
     count(load, reply)
     done(load.inFlight > maxInFlight ? overloaded : undefined)
   }
 }
 
+/** Logs how many requests were refused, once per interval. */
+class RefusalLog {
+  readonly #log: FastifyBaseLogger
+  #count = 0
+
+  constructor(log: FastifyBaseLogger) {
+    this.#log = log
+  }
+
+  add(): void {
+    this.#count += 1
+    if (this.#count > 1) return
+    setTimeout(() => {
+      this.#log.warn({ status: 503, code: 'OVERLOADED', count: this.#count }, 'requests refused')
+      this.#count = 0
+    }, REFUSAL_LOG_INTERVAL_MS).unref()
+  }
+}
+
+const REFUSAL = JSON.stringify({ message: overloaded.message, code: overloaded.code })
+const REFUSAL_HEADERS = {
+  'content-type': 'application/json; charset=utf-8',
+  'content-length': REFUSAL.length,
+  'retry-after': String(overloaded.retryAfter),
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff'
+}
+
+/**
+ * Answers 503 in place of Fastify, without a log line. Fastify's routing, hooks, log and reply cost more than half of a read,
+ * so that at twice its capacity the process would do little but refuse.
+ */
+function refuse(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503, { ...REFUSAL_HEADERS, 'x-request-id': takeRequestId(request) }).end(REFUSAL)
+}
+
 /** Counts the requests in flight, and answers 503 to those above the limit, before any work is done for them. */
-export const loadPlugin = fp(
-  async (app) => {
+export const loadPlugin = fp<{ maxParamLength: number }>(
+  async (app, { maxParamLength }) => {
     const total = new Load()
     app.decorate('load', total)
     const delay = new EventLoopDelay()
     app.addHook('onListen', async () => delay.enforce())
     app.addHook('onClose', async () => delay.stop())
 
+    const routes = findMyWay({ ignoreTrailingSlash: true, maxParamLength })
     // Registered before authentication, whose hook comes first: requests of strangers do not count.
     app.addHook('onRoute', (route) => {
       const { load, maxInFlight = MAX_IN_FLIGHT } = route.config ?? {}
       if (route.schema?.hide && !load) return
-      route.onRequest = [limitLoad(load ?? new Load(), maxInFlight), ...[route.onRequest ?? []].flat()]
+      const limit: RouteLimit = { url: route.url, load: load ?? new Load(), maxInFlight }
+      route.onRequest = [limitLoad(limit), ...[route.onRequest ?? []].flat()]
+      for (const method of [route.method].flat() as HTTPMethod[])
+        if (!routes.hasRoute(method, route.url)) routes.on(method, route.url, () => {}, limit)
     })
-    app.addHook('onRequest', (request, reply, done) => {
+    app.addHook('onRequest', (_request, reply, done) => {
       count(total, reply)
-      const isUnlimited = request.routeOptions.config.maxInFlight === Number.POSITIVE_INFINITY
-      done(delay.isTooLong && !isUnlimited ? overloaded : undefined)
+      done()
+    })
+
+    /** The limit that a request would exceed. */
+    function findExceeded({ method, url }: IncomingMessage): RouteLimit | undefined {
+      const limit: RouteLimit | undefined = routes.find(method as HTTPMethod, url ?? '')?.store
+      if (!limit || limit.maxInFlight === Number.POSITIVE_INFINITY) return undefined
+      return delay.isTooLong || limit.load.inFlight >= limit.maxInFlight ? limit : undefined
+    }
+
+    const refusals = new RefusalLog(app.log)
+    const [serve] = app.server.listeners('request')
+    app.server.removeAllListeners('request')
+    app.server.on('request', (request, response) => {
+      const exceeded = findExceeded(request)
+      if (!exceeded) return serve?.call(app.server, request, response)
+      refuse(request, response)
+      refusals.add()
+      app.metrics.observeRefusal(request.method ?? '', exceeded.url)
     })
   },
+  // First of all, so that Fastify's is the only listener.
   { name: 'load' }
 )

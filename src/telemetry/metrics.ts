@@ -139,17 +139,23 @@ export class Metrics {
   }
 
   /** Records the duration of a request that has ended. */
-  observeRequest(request: FastifyRequest, reply: FastifyReply): void {
-    const { method } = request
-    const route = request.routeOptions.url ?? UNKNOWN_ROUTE
-    const status = String(finalStatus(reply))
+  observeRequest({ method, routeOptions }: FastifyRequest, reply: FastifyReply): void {
+    this.#observe(method, routeOptions.url ?? UNKNOWN_ROUTE, finalStatus(reply), reply.elapsedTime / 1000)
+  }
+
+  /** Records a request that was refused at once. */
+  observeRefusal(method: string, route: string): void {
+    this.#observe(method, route, 503, 0)
+  }
+
+  #observe(method: string, route: string, status: number, seconds: number): void {
     const key = `${method} ${status} ${route}`
     let observe = this.#requestObservers.get(key)
     if (!observe) {
-      observe = this.#requests.labels({ method, route, status }).observe
+      observe = this.#requests.labels({ method, route, status: String(status) }).observe
       this.#requestObservers.set(key, observe)
     }
-    observe(reply.elapsedTime / 1000)
+    observe(seconds)
   }
 
   /** Returns an observer that measures the statements of a pool. */

@@ -1,7 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { connectClient, type TestClient } from '../support/client.ts'
 import { holdTable } from '../support/locks.ts'
-import { startService, waitUntil } from '../support/service.ts'
+import { LogLines, matchLines } from '../support/log-lines.ts'
+import { scrape } from '../support/metrics.ts'
+import { startService, type TestService, waitUntil } from '../support/service.ts'
 
 const refused = {
   status: 503,
@@ -51,21 +54,65 @@ async function holdEventLoop(milliseconds: number): Promise<void> {
   }
 }
 
+/** A client of a service that listens: only then requests are refused before Fastify sees them. */
+async function connect(t: Test, service: TestService): Promise<TestClient> {
+  const http = connectClient(await service.app.listen({ host: '127.0.0.1', port: 0 }))
+  t.teardown(() => http.close())
+  return http
+}
+
+t.test('a refusal costs no log line and no hook, but is counted', async (t) => {
+  const log = new LogLines()
+  const service = await startService(t, { LOG_LEVEL: 'info' }, { log })
+  const http = await connect(t, service)
+  await http.changeSegments(1)
+  const release = await holdTable(t, service.database, 'memberships')
+  const reads = Array.from({ length: 256 }, () => http.getSegments(1))
+  await waitUntil(
+    async () => service.app.load.inFlight,
+    (inFlight) => inFlight === 256
+  )
+  log.clear()
+  const url = '/api/v1/segments/user/1'
+  for (let count = 0; count < 3; count++) {
+    const answer = await http.send({ method: 'GET', url, headers: { 'x-request-id': 'mine' } })
+    t.same({ status: answer.status, body: answer.body }, refused)
+    t.match(answer.headers, { 'x-request-id': 'mine', 'retry-after': '1', 'cache-control': 'no-store' })
+  }
+  const change = await http.send({ method: 'POST', url, headers: {}, body: '{' })
+  t.equal(change.status, 415, 'another route of the same path is open')
+  await waitUntil(
+    async () => log.of('requests refused'),
+    ({ length }) => length > 0
+  )
+  matchLines(
+    t,
+    log.lines.filter(({ status }) => status === 503),
+    [{ code: 'OVERLOADED', count: 3, msg: 'requests refused' }]
+  )
+  const labels = 'method="GET",route="/api/v1/segments/user/:user_id",status="503"'
+  t.equal((await scrape(service)).value(`http_request_duration_seconds_count{${labels}}`), 3)
+
+  await release()
+  for (const { status } of await Promise.all(reads)) t.equal(status, 200)
+  t.equal((await http.getSegments(1)).status, 200)
+})
+
 t.test('while the event loop is late, everything but the liveness probe is refused', async (t) => {
   const service = await startService(t)
-  await service.app.listen({ port: 0 })
-  await service.changeSegments(1)
+  const http = await connect(t, service)
+  await http.changeSegments(1)
   await holdEventLoop(5_000)
   t.same(
     await waitUntil(
-      () => service.getSegments(1),
+      () => http.getSegments(1),
       ({ status }) => status === 503
     ),
     refused
   )
-  t.equal((await service.request({ method: 'GET', url: '/health/live' })).status, 200)
+  t.equal((await http.get('/health/live')).status, 200)
   await waitUntil(
-    () => service.getSegments(1),
+    () => http.getSegments(1),
     ({ status }) => status === 200
   )
 })
