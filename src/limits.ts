@@ -99,8 +99,10 @@ export const RATE_WINDOW_MS = 1_000
  * a tenth of a processor, even if each one is answered with the largest file.
  */
 export const STRANGER_RATE_LIMIT = 50
-/** Requests above that rate that are refused in a second, from all addresses. Further ones wait longer. */
+/** Refusals after a pause in a second, of all clients. Further ones wait longer. */
 export const MAX_REFUSALS = 200
+/** The shortest wait before such a refusal. */
+export const MIN_REFUSAL_PAUSE_MS = 1_000
 /** The longest wait before such a refusal. */
 export const MAX_REFUSAL_PAUSE_MS = 10_000
 /** The maximum number of requests for the documentation in flight. It is in memory: they wait for their clients alone. */

@@ -11,6 +11,7 @@ import {
 } from '../limits.ts'
 import { takeRequestId } from '../telemetry/request-log.ts'
 import { overloaded } from './errors.ts'
+import { RefusalPause } from './refusal-pause.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -22,6 +23,8 @@ declare module 'fastify' {
      * served while the event loop is late.
      */
     maxInFlight?: number
+    /** Whether refusals wait for a second or more. For routes whose callers can wait and often send the next request at once. */
+    pausesRefusals?: boolean
     /** What the route's requests are counted by, if other routes share it. */
     load?: Load
   }
@@ -82,7 +85,7 @@ function count(load: Load, reply: FastifyReply): void {
   })
 }
 
-type RouteLimit = { url: string; load: Load; maxInFlight: number }
+type RouteLimit = { url: string; load: Load; maxInFlight: number; pausesRefusals: boolean }
 
 /** Creates the hook of a route that answers 503 to requests above its limit. */
 function limitLoad({ load, maxInFlight }: RouteLimit): onRequestHookHandler {
@@ -140,9 +143,9 @@ export const loadPlugin = fp<{ maxParamLength: number }>(
     const routes = findMyWay({ ignoreTrailingSlash: true, maxParamLength })
     // Registered before authentication, whose hook comes first: requests of strangers do not count.
     app.addHook('onRoute', (route) => {
-      const { load, maxInFlight = MAX_IN_FLIGHT } = route.config ?? {}
+      const { load, maxInFlight = MAX_IN_FLIGHT, pausesRefusals = false } = route.config ?? {}
       if (route.schema?.hide && !load) return
-      const limit: RouteLimit = { url: route.url, load: load ?? new Load(), maxInFlight }
+      const limit: RouteLimit = { url: route.url, load: load ?? new Load(), maxInFlight, pausesRefusals }
       route.onRequest = [limitLoad(limit), ...[route.onRequest ?? []].flat()]
       for (const method of [route.method].flat() as HTTPMethod[])
         if (!routes.hasRoute(method, route.url)) routes.on(method, route.url, () => {}, limit)
@@ -160,14 +163,16 @@ export const loadPlugin = fp<{ maxParamLength: number }>(
     }
 
     const refusals = new RefusalLog(app.log)
+    const pause = new RefusalPause(app)
     const [serve] = app.server.listeners('request')
     app.server.removeAllListeners('request')
     app.server.on('request', (request, response) => {
       const exceeded = findExceeded(request)
       if (!exceeded) return serve?.call(app.server, request, response)
-      refuse(request, response)
       refusals.add()
       app.metrics.observeRefusal(request.method ?? '', exceeded.url)
+      if (exceeded.pausesRefusals) void pause.wait(request.socket).then(() => refuse(request, response))
+      else refuse(request, response)
     })
   },
   // First of all, so that Fastify's is the only listener.

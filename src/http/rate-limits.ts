@@ -1,10 +1,10 @@
 /** Limits of requests a second: of each key, and of each address that sends no valid key. */
 import { isIPv6 } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { MAX_REFUSAL_PAUSE_MS, MAX_REFUSALS, RATE_WINDOW_MS, STRANGER_RATE_LIMIT } from '../limits.ts'
+import { RATE_WINDOW_MS, STRANGER_RATE_LIMIT } from '../limits.ts'
 import { rateLimited } from './errors.ts'
+import { RefusalPause } from './refusal-pause.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -65,28 +65,11 @@ export function senderOf(address: string): string {
 export const rateLimitsPlugin = fp(
   async (app) => {
     const counter = new RequestCounter(STRANGER_RATE_LIMIT)
-    let waiting = 0
-
-    /**
-     * Waits before a refusal, the longer the more requests wait, so that however many clients send the next request at
-     * once, there are about MAX_REFUSALS a second. At random, so that those who are refused together do not return together.
-     */
-    async function pause(): Promise<void> {
-      waiting += 1
-      const mean = Math.min(MAX_REFUSAL_PAUSE_MS, Math.max(RATE_WINDOW_MS, (waiting / MAX_REFUSALS) * 1_000))
-      await sleep(mean * (0.5 + Math.random() / 2))
-      waiting -= 1
-    }
+    const pause = new RefusalPause(app)
 
     app.decorate('limitStranger', async ({ ip, raw }) => {
       if (!counter.exceeds(senderOf(ip))) return
-      const { socket } = raw
-      // A client that does not wait for its answers would have any number of requests wait here.
-      if (app.connections.answersOn(socket).length > 1) socket.resetAndDestroy()
-      else {
-        app.connections.makeExpendable(socket)
-        await pause()
-      }
+      await pause.wait(raw.socket)
       throw rateLimited(`address (${ip})`, STRANGER_RATE_LIMIT)
     })
   },

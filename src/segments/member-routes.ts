@@ -64,7 +64,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/segment/:slug/users.csv',
     {
-      config: { role: 'reader', maxInFlight: MAX_DOWNLOADS },
+      config: { role: 'reader', maxInFlight: MAX_DOWNLOADS, pausesRefusals: true },
       schema: {
         operationId: 'downloadSegmentUsers',
         summary: 'Download the users of a segment',

@@ -194,7 +194,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/segments',
     {
-      config: { role: 'reader', maxInFlight: MAX_LISTS_IN_FLIGHT },
+      config: { role: 'reader', maxInFlight: MAX_LISTS_IN_FLIGHT, pausesRefusals: true },
       schema: {
         operationId: 'listSegments',
         summary: 'List segments',

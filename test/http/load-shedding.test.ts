@@ -4,6 +4,7 @@ import { connectClient, type TestClient } from '../support/client.ts'
 import { holdTable } from '../support/locks.ts'
 import { LogLines, matchLines } from '../support/log-lines.ts'
 import { scrape } from '../support/metrics.ts'
+import { openConnection } from '../support/raw-connection.ts'
 import { startService, type TestService, waitUntil } from '../support/service.ts'
 
 const refused = {
@@ -55,16 +56,17 @@ async function holdEventLoop(milliseconds: number): Promise<void> {
 }
 
 /** A client of a service that listens: only then requests are refused before Fastify sees them. */
-async function connect(t: Test, service: TestService): Promise<TestClient> {
-  const http = connectClient(await service.app.listen({ host: '127.0.0.1', port: 0 }))
+async function connect(t: Test, service: TestService): Promise<{ http: TestClient; address: string }> {
+  const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const http = connectClient(address)
   t.teardown(() => http.close())
-  return http
+  return { http, address }
 }
 
 t.test('a refusal costs no log line and no hook, but is counted', async (t) => {
   const log = new LogLines()
   const service = await startService(t, { LOG_LEVEL: 'info' }, { log })
-  const http = await connect(t, service)
+  const { http } = await connect(t, service)
   await http.changeSegments(1)
   const release = await holdTable(t, service.database, 'memberships')
   const reads = Array.from({ length: 256 }, () => http.getSegments(1))
@@ -98,9 +100,37 @@ t.test('a refusal costs no log line and no hook, but is counted', async (t) => {
   t.equal((await http.getSegments(1)).status, 200)
 })
 
+t.test(
+  'the refusal of a list waits, so that a client without pauses cannot keep the process busy',
+  async (t) => {
+    const service = await startService(t)
+    const { http, address } = await connect(t, service)
+    await http.changeSegments(1)
+    const release = await holdTable(t, service.database, 'segments')
+    const url = '/api/v1/segments'
+    const lists = Array.from({ length: 8 }, () => http.get(url))
+    await waitUntil(
+      async () => service.app.load.inFlight,
+      (inFlight) => inFlight === 8
+    )
+    const ended: string[] = []
+    const excess = http.get(url).finally(() => ended.push('list'))
+    await http.get('/health/live').finally(() => ended.push('probe'))
+    t.same(await excess, refused)
+    t.same(ended, ['probe', 'list'])
+
+    const pipelined = await openConnection(t, address)
+    pipelined.socket.write(`GET ${url} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(3))
+    await pipelined.ended()
+    t.same(pipelined.statuses, [], 'one that does not even wait for its answers is disconnected')
+    await release()
+    for (const { status } of await Promise.all(lists)) t.equal(status, 200)
+  }
+)
+
 t.test('while the event loop is late, everything but the liveness probe is refused', async (t) => {
   const service = await startService(t)
-  const http = await connect(t, service)
+  const { http } = await connect(t, service)
   await http.changeSegments(1)
   await holdEventLoop(5_000)
   t.same(
