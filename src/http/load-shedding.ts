@@ -108,7 +108,7 @@ class RefusalLog {
     this.#count += 1
     if (this.#count > 1) return
     setTimeout(() => {
-      this.#log.warn({ status: 503, code: 'OVERLOADED', count: this.#count }, 'requests refused')
+      this.#log.warn({ status: 503, code: 'OVERLOADED', count: this.#count }, 'excess requests refused')
       this.#count = 0
     }, REFUSAL_LOG_INTERVAL_MS).unref()
   }

@@ -84,13 +84,13 @@ t.test('a refusal costs no log line and no hook, but is counted', async (t) => {
   const change = await http.send({ method: 'POST', url, headers: {}, body: '{' })
   t.equal(change.status, 415, 'another route of the same path is open')
   await waitUntil(
-    async () => log.of('requests refused'),
+    async () => log.of('excess requests refused'),
     ({ length }) => length > 0
   )
   matchLines(
     t,
     log.lines.filter(({ status }) => status === 503),
-    [{ code: 'OVERLOADED', count: 3, msg: 'requests refused' }]
+    [{ code: 'OVERLOADED', count: 3, msg: 'excess requests refused' }]
   )
   const labels = 'method="GET",route="/api/v1/segments/user/:user_id",status="503"'
   t.equal((await scrape(service)).value(`http_request_duration_seconds_count{${labels}}`), 3)
