@@ -1,12 +1,16 @@
 /** The child processes of the benchmark. They end when this process ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { Sql } from 'postgres'
 import type { Load, LoadResult } from './load.ts'
 
 /** Milliseconds after which a process that does not end is killed: more than the service takes at most. */
 const END_TIMEOUT = 30_000
+
+/** The unit of times in /proc, on all architectures of Linux. */
+const TICKS_PER_SECOND = 100
 
 const running = new Set<ChildProcess>()
 
@@ -53,6 +57,41 @@ export async function nextMessage(child: ChildProcess, name: string): Promise<un
 export async function readMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) / 1024
+}
+
+type ProcessTimes = { parent: number; own: number; ended: number }
+
+/** The parent of a process, and the seconds of CPU that it and its ended children have used. */
+async function readTimes(pid: number | string): Promise<ProcessTimes> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // The name of the program, in parentheses, may contain spaces.
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
+  const [, parent = 0] = fields
+  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15)
+  return {
+    parent,
+    own: (user + system) / TICKS_PER_SECOND,
+    ended: (endedUser + endedSystem) / TICKS_PER_SECOND
+  }
+}
+
+/** The seconds of CPU that a process has used. Linux only. */
+export async function readCpu(pid: number): Promise<number> {
+  return (await readTimes(pid)).own
+}
+
+/** The seconds of CPU that all processes of the PostgreSQL server have used. Linux only. */
+export async function readPostgresCpu(sql: Sql): Promise<number> {
+  const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
+  const server = (await readTimes(backend.pid)).parent
+  const { own, ended } = await readTimes(server)
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  // A process may end meanwhile.
+  const all = await Promise.all(pids.map((pid) => readTimes(pid).catch(() => undefined)))
+  return all.reduce((sum, times) => sum + (times?.parent === server ? times.own : 0), own + ended)
 }
 
 /** Ends all processes that were started, and waits for them. */

@@ -11,6 +11,7 @@ import { connect, copyData, dropCopy, provideData, settings, startServer, warmCa
 import { OptionError, type Options, readOptions, usage } from './options.ts'
 import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
+import { cpu } from './parts/cpu.ts'
 import { growth } from './parts/growth.ts'
 import { importUsers } from './parts/import.ts'
 import { isolation } from './parts/isolation.ts'
@@ -32,6 +33,7 @@ const parts: Record<string, Part> = {
   report,
   'small-report': smallReport,
   change,
+  cpu,
   create,
   'create-async': createAsync,
   delete: deletion,
