@@ -5,6 +5,8 @@ import type { LoadResult } from '../load.ts'
 import { readCpu, readPostgresCpu, startLoad } from '../processes.ts'
 
 const CONNECTIONS = 32
+/** More than the 256 reads that the service accepts at once. */
+const REFUSED_CONNECTIONS = 320
 
 /** Microseconds in a second. */
 const MICROSECONDS = 1e6
@@ -29,6 +31,12 @@ export const cpu: Part = async (bench) => {
     ['reads', await prepare('read')]
   )
   await settle(sql)
+  const refused = await prepareRefusals(bench, address)
+  const refusals = await comparePairs(
+    options.pairs,
+    ['refused reads', measureCost(bench, pid, refused)],
+    ['reads', await prepare('read')]
+  )
   const unit = 'µs of CPU'
   const within = (side: keyof Pair<Cost>) =>
     results.map(({ [side]: cost }) => ({
@@ -50,8 +58,37 @@ export const cpu: Part = async (bench) => {
       what: 'a change, in both',
       reference: 'a read, in both',
       unit
+    }),
+    toRow(refusals, ({ service }) => service, {
+      what: 'refusing a read, in the service',
+      reference: 'answering it',
+      unit,
+      target: { atMost: 0.2 }
     })
   ]
+}
+
+/** Returns a load of reads that are refused, because as many as the service accepts wait for a lock. */
+async function prepareRefusals(bench: Bench, address: string): Promise<() => Promise<LoadResult>> {
+  const { directory, options, sql } = bench
+  const request = { kind: 'read', address, connections: REFUSED_CONNECTIONS } as const
+  const run = await prepareLoad(bench, await startLoad(directory), request)
+  return async () => {
+    const held = await sql.reserve()
+    try {
+      await held`begin`
+      await held`lock table memberships in access exclusive mode`
+      const result = await run()
+      return {
+        ...result,
+        requestsPerSecond: result.refusals / options.seconds,
+        errors: result.errors - result.refusals
+      }
+    } finally {
+      await held`rollback`
+      held.release()
+    }
+  }
 }
 
 function measureCost(
