@@ -60,6 +60,28 @@ export const ConfigSchema = Type.Object({
   ),
   /** The folder of the reports. It is created if it is missing. */
   REPORTS_DIR: Type.String({ default: '.data/reports', minLength: 1, description: 'a folder' }),
+  /** The bucket of an object storage for the reports, and a prefix of their names. Default: none, but REPORTS_DIR. */
+  REPORTS_URL: Type.Optional(
+    Type.String({
+      pattern: "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?$",
+      description: 'a URL such as s3://bucket/prefix'
+    })
+  ),
+  /** The URL of an object storage other than that of AWS. */
+  S3_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^/?#\\s]+(/[^?#\\s]*)?$',
+      description: 'a URL such as https://storage.example.com'
+    })
+  ),
+  /** The region of the object storage. */
+  AWS_REGION: Type.String({
+    default: 'us-east-1',
+    pattern: '^[A-Za-z0-9-]+$',
+    description: 'a region such as eu-central-1'
+  }),
+  /** `on` redirects downloads of reports to the object storage. */
+  REPORTS_REDIRECT: Type.Optional(Type.Literal('on', { description: 'on, or unset' })),
   /** How long a finished report is kept. */
   REPORT_TTL: Type.String({
     default: '7d',

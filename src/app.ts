@@ -34,6 +34,7 @@ import { membershipRoutes } from './memberships/routes.ts'
 import { healthRoutes } from './operations/health.ts'
 import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
+import { readStorageLocation } from './reports/open-storage.ts'
 import { reportRoutes } from './reports/routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
 import { memberRoutes } from './segments/member-routes.ts'
@@ -68,7 +69,7 @@ export type Observation = {
 /**
  * Builds the service, for production and tests alike. It connects to the database when it listens, or on the first request.
  *
- * @throws {ConfigError} if REPORTS_DIR is not a writable folder, DATABASE_URL is not a URL that the service accepts, or
+ * @throws {ConfigError} if REPORTS_DIR is not a writable folder, the storage of REPORTS_URL refuses requests, DATABASE_URL is not a URL that the service accepts, or
  * API_KEYS is invalid or missing.
  */
 export async function buildApp(
@@ -138,7 +139,8 @@ export async function buildApp(
   await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,
-    directory: config.REPORTS_DIR,
+    location: readStorageLocation(config),
+    redirect: config.REPORTS_REDIRECT !== undefined,
     timeToLive: toSeconds(config.REPORT_TTL),
     lease: toSeconds(config.REPORT_LEASE)
   })

@@ -216,6 +216,20 @@ export const REPORT_SWEEP_MS = 60_000
 /** A file that belongs to no report is removed once it is older than this. */
 export const LEFTOVER_AGE_MS = 600_000
 
+/**
+ * The time for an object storage to begin an answer; then the request is sent again. Together, the attempts end before the
+ * deadline of a request.
+ */
+export const STORAGE_ATTEMPT_TIMEOUT_MS = 3_000
+/** The time for all attempts of such a request. */
+export const STORAGE_TIMEOUT_MS = 8_000
+/** The time to send a part of a report, 5 MiB, or for the storage to join the parts; then it is tried again. */
+export const PART_ATTEMPT_TIMEOUT_MS = 30_000
+/** The time for all attempts of such a request. */
+export const PART_TIMEOUT_MS = 120_000
+/** Seconds in which a client must begin a download from the object storage. */
+export const REPORT_REDIRECT_SECONDS = 60
+
 // --- Shutdown ---
 
 /** The time to send the answers to requests that were aborted. */

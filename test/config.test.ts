@@ -3,6 +3,7 @@ import t from 'tap'
 import { ConfigSchema } from '../schemas/config.ts'
 import { readConfig, readTrustedProxies, toSeconds, wantsTracing } from '../src/config.ts'
 import { ConfigError } from '../src/config-error.ts'
+import { readStorageLocation } from '../src/reports/open-storage.ts'
 
 const DATABASE_URL = 'postgres://user:secret@localhost:5432/segments'
 
@@ -13,6 +14,7 @@ t.test('the defaults', async (t) => {
     PORT: 8080,
     OPEN_ROUTES: 'docs',
     REPORTS_DIR: '.data/reports',
+    AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',
     SHUTDOWN_DELAY: '0s',
@@ -39,6 +41,10 @@ t.test('values are read', async (t) => {
     RATE_LIMIT: '1000',
     CORS_ORIGINS: 'https://a.example,http://127.0.0.1:3000',
     REPORTS_DIR: '/reports',
+    REPORTS_URL: 's3://bucket/some/prefix',
+    S3_ENDPOINT: 'http://127.0.0.1:9000',
+    AWS_REGION: 'eu-central-1',
+    REPORTS_REDIRECT: 'on',
     REPORT_TTL: '36h',
     REPORT_LEASE: '2m',
     SHUTDOWN_DELAY: '5s',
@@ -69,6 +75,8 @@ t.test('missing and invalid variables are named in one line without secrets', as
     'ALLOWED_HOSTS is not valid: it must be comma-separated host names such as segments.example.com, without ports, or *'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
   const timeToLive = 'REPORT_TTL is not valid: it must be a number with its unit (s, m, h or d) such as 7d'
+  const reportsUrl = 'REPORTS_URL is not valid: it must be a URL such as s3://bucket/prefix'
+  const endpoint = 'S3_ENDPOINT is not valid: it must be a URL such as https://storage.example.com'
   for (const [environment, message] of [
     [{}, `DATABASE_URL is not set: ${database}`],
     [{ DATABASE_URL: 'mysql://user:secret@host/x' }, `DATABASE_URL is not valid: ${database}`],
@@ -87,6 +95,11 @@ t.test('missing and invalid variables are named in one line without secrets', as
     ...['https://a.example', 'a.example:8080', 'a.example,', 'a.example,*'].map(
       (text) => [{ DATABASE_URL, ALLOWED_HOSTS: text }, hosts] as const
     ),
+    ...['bucket', 's3://', 's3://key:secret@bucket', 'https://bucket/prefix', 's3://bucket/a?b'].map(
+      (text) => [{ DATABASE_URL, REPORTS_URL: text }, reportsUrl] as const
+    ),
+    [{ DATABASE_URL, S3_ENDPOINT: 'storage.example.com' }, endpoint],
+    [{ DATABASE_URL, REPORTS_REDIRECT: 'yes' }, 'REPORTS_REDIRECT is not valid: it must be on, or unset'],
     [{ DATABASE_URL, AUTH: 'on' }, auth],
     [{ DATABASE_URL, AUTH: 'false' }, auth],
     [{ DATABASE_URL, OPEN_ROUTES: 'docs,api' }, open],
@@ -103,6 +116,25 @@ t.test('missing and invalid variables are named in one line without secrets', as
   }
 })
 
+t.test('reports are stored in a folder, or under a prefix of a bucket', async (t) => {
+  const locate = (environment: NodeJS.ProcessEnv) =>
+    readStorageLocation(readConfig({ DATABASE_URL, ...environment }))
+  t.same(locate({ REPORTS_DIR: '/reports' }), { directory: '/reports' })
+  const bucket = { bucket: 'b.1', prefix: '', endpoint: undefined, region: 'us-east-1' }
+  t.same(locate({ REPORTS_URL: 's3://b.1' }), bucket)
+  t.same(locate({ REPORTS_URL: 's3://b.1/' }), bucket)
+  for (const REPORTS_URL of ['s3://b.1/some/prefix', 's3://b.1/some/prefix/'])
+    t.same(
+      locate({ REPORTS_URL, S3_ENDPOINT: 'http://127.0.0.1:9000', AWS_REGION: 'eu-central-1' }),
+      { bucket: 'b.1', prefix: 'some/prefix/', endpoint: 'http://127.0.0.1:9000', region: 'eu-central-1' },
+      REPORTS_URL
+    )
+  t.throws(
+    () => locate({ REPORTS_REDIRECT: 'on' }),
+    new ConfigError('REPORTS_REDIRECT is not valid: it needs REPORTS_URL')
+  )
+})
+
 t.test('trusted proxies are addresses, subnets and names of subnets', async (t) => {
   t.equal(readTrustedProxies(undefined), false)
   t.same(readTrustedProxies('10.0.0.0/8, ::1,loopback'), ['10.0.0.0/8', '::1', 'loopback'])
@@ -112,7 +144,7 @@ t.test('trusted proxies are addresses, subnets and names of subnets', async (t) 
 
 t.test('.env.example lists every variable with its default, and no other', async (t) => {
   const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
-  const named = [...example.matchAll(/^#? ?([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value])
+  const named = [...example.matchAll(/^#? ?([A-Z0-9_]+)=(.*)$/gm)].map(([, name, value]) => [name, value])
   const expected = Object.entries(ConfigSchema.properties).map(([name, { default: value }]) => [name, value])
   t.same(
     named.map(([name]) => name),

@@ -63,6 +63,21 @@ t.test('an inner wait ends before the outer one', async (t) => {
   )
   areInOrder(t, 'a download', limits.STALL_TIMEOUT_MS, BULK_STATEMENT_TIMEOUT_MS)
   areInOrder(t, 'a report', BULK_STATEMENT_TIMEOUT_MS, limits.REPORT_TIMEOUT_MS)
+  areInOrder(
+    t,
+    'a request to the object storage',
+    limits.STORAGE_ATTEMPT_TIMEOUT_MS,
+    limits.STORAGE_TIMEOUT_MS,
+    REQUEST_DEADLINE_MS
+  )
+  areInOrder(
+    t,
+    'a part of a report',
+    limits.PART_ATTEMPT_TIMEOUT_MS,
+    limits.PART_TIMEOUT_MS,
+    limits.LEFTOVER_AGE_MS,
+    limits.REPORT_TIMEOUT_MS
+  )
   areInOrder(t, 'unfinished reports', limits.MAX_UNFINISHED_REPORTS_OF_KEY, limits.MAX_UNFINISHED_REPORTS)
   areInOrder(t, 'a scrape', limits.SCRAPE_TIMEOUT_MS, limits.PROBE_DEADLINE_MS)
   areInOrder(t, 'the pauses of retries', limits.FIRST_PAUSE_MS, limits.LONGEST_PAUSE_MS + 1)

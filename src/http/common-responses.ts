@@ -16,6 +16,7 @@ import {
   repeatedKey,
   schemaOutdated,
   segmentNotFound,
+  storageUnavailable,
   userNotFound
 } from './errors.ts'
 
@@ -40,6 +41,15 @@ export const unavailableExamples = {
   LOCK_TIMEOUT: lockTimeout().message,
   SCHEMA_OUTDATED: schemaOutdated().message,
   DEADLINE_EXCEEDED: deadlineExceeded().message
+}
+
+/** The additional error of every route that needs the storage of the reports. */
+export const storageErrors = {
+  503: retryableErrorResponse(
+    'ReportStorageUnavailableError',
+    'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
+    { STORAGE_UNAVAILABLE: storageUnavailable().message, ...unavailableExamples }
+  )
 }
 
 /** The errors of every route that needs the database or the disk. */

@@ -200,6 +200,13 @@ export const overloaded = serviceUnavailable('OVERLOADED', 'too many requests ar
 export const databaseUnavailable = (cause?: unknown) =>
   serviceUnavailable('DATABASE_UNAVAILABLE', 'the database cannot answer now, try again later', cause)
 
+export const storageUnavailable = (cause?: unknown) =>
+  serviceUnavailable(
+    'STORAGE_UNAVAILABLE',
+    'the storage of the reports cannot answer now, try again later',
+    cause
+  )
+
 export const lockTimeout = (cause?: unknown) =>
   serviceUnavailable(
     'LOCK_TIMEOUT',

@@ -20,7 +20,7 @@ import {
   SignedLinkQuerySchema,
   UserReportParamsSchema
 } from '../../schemas/reports.ts'
-import { commonBodyErrors, commonErrors } from '../http/common-responses.ts'
+import { commonBodyErrors, commonErrors, storageErrors } from '../http/common-responses.ts'
 import {
   rangeNotSatisfiable,
   reportExpired,
@@ -125,7 +125,17 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
             },
             206: contentResponse('The range of the file.', 'text/csv', ReportCsvSchema),
             304: emptyResponse('The client has the file already.'),
+            307: {
+              ...emptyResponse(
+                'The file is downloaded from an object storage, if the service is configured so. Its answer has another ' +
+                  '`ETag` and is not compressed.'
+              ),
+              headers: {
+                Location: { type: 'string', description: 'Can be used for a minute. It needs no key.' }
+              }
+            },
             ...commonErrors,
+            ...storageErrors,
             410: expired,
             416: errorResponse('RangeNotSatisfiableError', 'The range begins after the end of the file.', {
               RANGE_NOT_SATISFIABLE: rangeNotSatisfiable(134).message
@@ -216,6 +226,10 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
       reply.header('content-range', `bytes */${size}`)
       throw rangeNotSatisfiable(size)
     }
+    if (method === 'GET' && answer.status !== 304) {
+      const location = await app.reportJobs.signLink(link.filename, token)
+      if (location !== undefined) return reply.redirect(location, 307)
+    }
     const isCompressed = answer.status !== 206 && answer.isCompressed
     reply
       .status(answer.status)
@@ -226,7 +240,7 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
     if (answer.status === 304) return reply.send()
 
     const part = answer.status === 206 ? { start: answer.start, end: answer.end } : undefined
-    const { content } = await app.reportJobs.read(link.filename, token, part)
+    const content = await app.reportJobs.read(link.filename, token, part)
     // The deadline has passed meanwhile.
     if (reply.sent) {
       content.destroy()

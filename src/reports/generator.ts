@@ -18,14 +18,15 @@ import {
   renewReport
 } from './job-queries.ts'
 import type { ReportRequest } from './queries.ts'
-import { type ReportStorage, storedName } from './storage.ts'
+import { type ReportStorage, type StorageLocation, storedName } from './storage.ts'
 
 type ReportGeneratorOptions = {
   /** For statements that answer in milliseconds. */
   sql: Sql
   databaseUrl: string
   storage: ReportStorage
-  directory: string
+  /** Where the storage is, for the threads. */
+  location: StorageLocation
   /** Seconds for which a report is kept. */
   timeToLive: number
   /** Seconds after which another instance may take over a report whose attempt has not renewed its lease. */
@@ -38,7 +39,7 @@ type ReportGeneratorOptions = {
 /** The task of a worker thread. It is plain data, because it is copied to the thread. */
 export type HistoryReportTask = ReportRequest & {
   databaseUrl: string
-  directory: string
+  storage: StorageLocation
   /** The id of the request that ordered the report. PostgreSQL's views and logs show it for the connection. */
   requestId: string
   /** The name of the file in the storage. */
@@ -179,7 +180,7 @@ export class ReportGenerator {
     progress: SharedArrayBuffer,
     signal: AbortSignal
   ): Promise<GeneratedReport> {
-    const { databaseUrl, directory } = this.#options
+    const { databaseUrl, location } = this.#options
     const task = {
       userId: job.user_id,
       segment: job.segment_slug,
@@ -188,7 +189,7 @@ export class ReportGenerator {
       details: job.details,
       requestId: job.request_id ?? '',
       databaseUrl,
-      directory,
+      storage: location,
       name: storedName(job.filename, job.token),
       maxBytes: MAX_REPORT_BYTES_OF_KEY - job.other_bytes,
       progress

@@ -1,5 +1,4 @@
-import { access, constants, mkdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
@@ -29,6 +28,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { hideUserIds } from '../telemetry/request-log.ts'
 import { ReportGenerator } from './generator.ts'
 import { expireReports, selectUnknownTokens } from './job-queries.ts'
+import { openStorage } from './open-storage.ts'
 import {
   type AttemptFile,
   cancelOrder,
@@ -43,9 +43,8 @@ import {
 import { type ReportRequest, reportFilename } from './queries.ts'
 import {
   type ByteRange,
-  FileReportStorage,
   type ReportStorage,
-  type StoredReport,
+  type StorageLocation,
   storedName,
   tokenInName
 } from './storage.ts'
@@ -58,7 +57,9 @@ declare module 'fastify' {
 
 type ReportJobsOptions = {
   databaseUrl: string
-  directory: string
+  location: StorageLocation
+  /** Whether clients download finished reports straight from the storage. */
+  redirect: boolean
   /** Seconds for which a report is kept. */
   timeToLive: number
   /** Seconds after which another instance may take over a report whose attempt has not renewed its lease. */
@@ -88,28 +89,31 @@ export class ReportJobs {
   readonly #pools: { reads: Sql; writes: Pool }
   readonly #timeToLive: number
   readonly #storage: ReportStorage
+  readonly #redirect: boolean
   readonly #log: FastifyBaseLogger
   readonly #generator: ReportGenerator
   readonly #jobs: BackgroundJob[]
   readonly #sweeper: BackgroundJob
   #closed: Promise<boolean> | undefined
 
+  /** @param storage the storage at the location of the options. */
   constructor(
     pools: { reads: Sql; writes: Pool },
     log: FastifyBaseLogger,
     durations: Metrics['reportDuration'],
-    { databaseUrl, directory, timeToLive, lease }: ReportJobsOptions
+    storage: ReportStorage,
+    { databaseUrl, location, redirect, timeToLive, lease }: ReportJobsOptions
   ) {
     this.#pools = pools
     this.#timeToLive = timeToLive
     this.#log = log
-    this.#storage = new FileReportStorage(directory)
-    const storage = this.#storage
+    this.#storage = storage
+    this.#redirect = redirect
     const generator = new ReportGenerator({
       sql: pools.writes,
       databaseUrl,
       storage,
-      directory,
+      location,
       timeToLive,
       lease,
       durations,
@@ -148,7 +152,7 @@ export class ReportJobs {
    * Orders a report. The order shares an edition that is queued or final, or queues the next one.
    *
    * @param orderer the name of the API key; empty if the service runs without keys.
-   * @throws {ApiError} TOO_MANY_REPORTS or REPORT_QUOTA_EXCEEDED.
+   * @throws {ApiError} TOO_MANY_REPORTS, REPORT_QUOTA_EXCEEDED or STORAGE_UNAVAILABLE.
    */
   async order(request: ReportRequest, requestId: string, orderer: string): Promise<PlacedOrder> {
     const order = (lost: ReportOrder['lost']) =>
@@ -202,13 +206,25 @@ export class ReportJobs {
   /**
    * Opens the file of a finished edition. The caller must read or destroy its content.
    *
-   * @throws {ApiError} REPORT_NOT_FOUND if the file is lost.
+   * @throws {ApiError} REPORT_NOT_FOUND if the file is lost; STORAGE_UNAVAILABLE.
    */
-  async read(filename: string, token: string, part?: ByteRange): Promise<StoredReport> {
-    const stored = await this.#storage.read(storedName(filename, token), part)
-    if (stored) return stored
-    this.#log.error({ report: hideUserIds(filename), token }, 'the file of a finished report is lost')
-    throw reportNotFound(filename)
+  async read(filename: string, token: string, part?: ByteRange): Promise<Readable> {
+    const content = await this.#storage.read(storedName(filename, token), part)
+    if (!content) throw this.#lost(filename, token)
+    return content
+  }
+
+  /**
+   * Signs a link by which a client downloads a finished edition from the storage. Undefined if clients are to download
+   * it from the service.
+   *
+   * @throws {ApiError} REPORT_NOT_FOUND if the file is lost; STORAGE_UNAVAILABLE.
+   */
+  async signLink(filename: string, token: string): Promise<string | undefined> {
+    if (!this.#redirect) return undefined
+    const name = storedName(filename, token)
+    if (!(await this.#storage.has(name))) throw this.#lost(filename, token)
+    return this.#storage.signLink(name, filename)
   }
 
   /**
@@ -238,16 +254,21 @@ export class ReportJobs {
     const isErased = await erase(async (sql) => {
       deleted = await deleteReportsOf(sql, userId)
     })
-    // After the transaction: nobody can find these files any more. If the process crashes here, the sweep removes them.
+    // After the transaction: nobody can find these files any more.
     await this.remove(deleted)
     return isErased
   }
 
-  /** Removes the files of attempts, and aborts those attempts that are in progress on this instance. */
+  /**
+   * Removes the files of attempts that the database no longer knows, and aborts those attempts that are in progress on
+   * this instance. If the storage fails, or the process crashes meanwhile, the sweep removes the files later.
+   */
   async remove(files: AttemptFile[]): Promise<void> {
-    for (const { filename, token } of files) {
-      this.#generator.abort(token)
-      await this.#storage.remove(storedName(filename, token))
+    for (const { token } of files) this.#generator.abort(token)
+    try {
+      for (const { filename, token } of files) await this.#storage.remove(storedName(filename, token))
+    } catch (error) {
+      this.#log.warn({ err: error }, 'files of reports could not be removed: they are removed later')
     }
   }
 
@@ -283,8 +304,14 @@ export class ReportJobs {
     clearTimeout(overdue)
     const ended = Promise.all([this.#sweeper.stop(), this.#generator.close()])
     const hasEnded = await endsWithin(ended, hasStopped ? LAST_ANSWERS_TIMEOUT_MS : 0)
-    if (!hasEnded) this.#log.warn('the folder of the reports does not answer')
+    if (!hasEnded) this.#log.warn('the storage of the reports does not answer')
     return hasEnded
+  }
+
+  /** The error for a file that is missing from the storage. */
+  #lost(filename: string, token: string): Error {
+    this.#log.error({ report: hideUserIds(filename), token }, 'the file of a finished report is lost')
+    return reportNotFound(filename)
   }
 
   /** Removes the files whose tokens the database does not know. @param names file names by token; emptied. */
@@ -298,16 +325,15 @@ export class ReportJobs {
 
 export const reportJobsPlugin = fp<ReportJobsOptions>(
   async (app, options) => {
-    const directory = resolve(options.directory)
+    const storage = await openStorage(options.location)
     try {
-      await mkdir(directory, { recursive: true })
-      await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+      await storage.check()
     } catch (error) {
-      throw new ConfigError('REPORTS_DIR is not valid: it must be a folder that can be written to', {
-        cause: error
-      })
+      if (error instanceof ConfigError) throw error
+      // The routes of memberships need no storage.
+      app.log.warn({ err: error }, 'the storage of the reports does not answer')
     }
-    const reportJobs = new ReportJobs(app, app.log, app.metrics.reportDuration, { ...options, directory })
+    const reportJobs = new ReportJobs(app, app.log, app.metrics.reportDuration, storage, options)
     app.decorate('reportJobs', reportJobs)
     // The jobs start with `listen`, not before: generating the documentation needs an app without a database.
     app.addHook('onListen', async () => reportJobs.start())

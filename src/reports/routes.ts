@@ -22,6 +22,7 @@ import {
   rateLimited,
   reportQuotaExceeded,
   segmentNotFound,
+  storageUnavailable,
   tooManyReports,
   userNotFound
 } from '../http/errors.ts'
@@ -59,7 +60,11 @@ const orderRefusals = {
   503: retryableErrorResponse(
     'ReportOrderUnavailableError',
     'The service cannot answer now, or too many reports are in progress.',
-    { TOO_MANY_REPORTS: tooManyReports().message, ...unavailableExamples }
+    {
+      TOO_MANY_REPORTS: tooManyReports().message,
+      STORAGE_UNAVAILABLE: storageUnavailable().message,
+      ...unavailableExamples
+    }
   )
 }
 

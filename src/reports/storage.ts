@@ -1,34 +1,48 @@
-import { constants, createWriteStream } from 'node:fs'
-import { lstat, open, opendir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
 /** Positions of bytes, both inclusive. */
 export type ByteRange = { start: number; end: number }
 
-export type StoredReport = {
-  /** The size of the whole file in bytes. */
-  size: number
-  /** The caller must read or destroy it. */
-  content: Readable
-}
-
 /** The storage of finished reports. All instances share it. */
 export type ReportStorage = {
+  /**
+   * Checks that the storage can be used as it is configured.
+   *
+   * @throws {ConfigError} if it can't be. Any other error means that the storage does not answer now.
+   */
+  check(): Promise<void>
   /**
    * Stores what `fill` writes. `name` appears only when this resolves, with the complete content, durably. Each name
    * may be written only once.
    */
   write(name: string, fill: (target: Writable) => Promise<void>): Promise<void>
   /**
-   * Opens a file, or the bytes of it from `start` to `end`, both inclusive. Undefined if there is no file of this name.
+   * Opens a file, or the bytes of it from `start` to `end`, both inclusive. The caller must read or destroy it.
+   * Undefined if there is no file of this name.
    */
-  read(name: string, part?: ByteRange): Promise<StoredReport | undefined>
+  read(name: string, part?: ByteRange): Promise<Readable | undefined>
   has(name: string): Promise<boolean>
   /** Removes the file of this name, complete or left by an aborted `write`. */
   remove(name: string): Promise<void>
   /** Lists the names of complete and incomplete files last modified before `time` (milliseconds since 1970). */
   listOlderThan(time: number): AsyncIterable<string>
+  /**
+   * Signs a link by which a client downloads the file as `filename` from the storage, without the service. Undefined if
+   * the storage has no such links.
+   */
+  signLink(name: string, filename: string): Promise<string | undefined>
+}
+
+/** A folder, or a bucket of an object storage. It is plain data, because it is copied to threads. */
+export type StorageLocation = { directory: string } | BucketLocation
+
+export type BucketLocation = {
+  bucket: string
+  /** What the names of all objects begin with: empty, or with a slash at the end. */
+  prefix: string
+  /** The URL of the storage; undefined for that of AWS. */
+  endpoint: string | undefined
+  region: string
 }
 
 /** The name of the file of an attempt. Only this attempt writes to it. */
@@ -39,80 +53,4 @@ export function storedName(filename: string, token: string): string {
 /** The token in a name made by `storedName`; undefined for other names. */
 export function tokenInName(name: string): string | undefined {
   return /\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.csv$/.exec(name)?.[1]
-}
-
-/** A symbolic link is as good as missing: it is not a file that the service has written. */
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ELOOP')
-}
-
-/** Reports are personal data: only the user of the operating system that runs the service may read them. */
-const FILE_MODE = 0o600
-/** Does not follow a symbolic link, and does not wait for the writer of a pipe. */
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
-/** The prefix of the name while a file is incomplete. */
-const UNFINISHED = '.'
-
-/** Stores reports as files in one folder, which may be on a volume shared by several machines. */
-export class FileReportStorage implements ReportStorage {
-  readonly #directory: string
-
-  constructor(directory: string) {
-    this.#directory = directory
-  }
-
-  async write(name: string, fill: (target: Writable) => Promise<void>): Promise<void> {
-    const unfinished = this.#path(UNFINISHED + name)
-    await fill(createWriteStream(unfinished, { flags: 'wx', flush: true, mode: FILE_MODE }))
-    await rename(unfinished, this.#path(name))
-    // Only after the folder is synced does the new name survive a power failure.
-    const folder = await open(this.#directory)
-    await folder.sync().finally(() => folder.close())
-  }
-
-  async read(name: string, part?: ByteRange): Promise<StoredReport | undefined> {
-    try {
-      const file = await open(this.#path(name), READ_FLAGS)
-      const stats = await file.stat()
-      if (stats.isFile()) return { size: stats.size, content: file.createReadStream(part) }
-      await file.close()
-      return undefined
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
-  }
-
-  async has(name: string): Promise<boolean> {
-    return (await this.#modifiedAt(name)) !== undefined
-  }
-
-  async remove(name: string): Promise<void> {
-    await Promise.all([name, UNFINISHED + name].map((file) => rm(this.#path(file), { force: true })))
-  }
-
-  async *listOlderThan(time: number): AsyncIterable<string> {
-    for await (const entry of await opendir(this.#directory)) {
-      if (!entry.isFile()) continue
-      const modifiedAt = await this.#modifiedAt(entry.name)
-      if (modifiedAt !== undefined && modifiedAt < time)
-        yield entry.name.startsWith(UNFINISHED) ? entry.name.slice(UNFINISHED.length) : entry.name
-    }
-  }
-
-  #path(file: string): string {
-    return join(this.#directory, file)
-  }
-
-  /** The time of the last modification, in milliseconds since 1970; undefined if there is no such file. */
-  async #modifiedAt(file: string): Promise<number | undefined> {
-    try {
-      const stats = await lstat(this.#path(file))
-      return stats.isFile() ? stats.mtimeMs : undefined
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
-  }
 }

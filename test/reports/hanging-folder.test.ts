@@ -42,5 +42,5 @@ t.test('a folder that does not answer does not hold up the end of the process', 
   t.equal(await instance.exitCode(), 0)
   const seconds = (performance.now() - begun) / 1000
   t.ok(seconds < 20, `it took ${seconds} s`)
-  t.match(instance.stdout, /the folder of the reports does not answer/)
+  t.match(instance.stdout, /the storage of the reports does not answer/)
 })

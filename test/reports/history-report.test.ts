@@ -21,7 +21,7 @@ const createTask = (databaseUrl: string, directory: string) => ({
   userId: '1',
   from: '2023-08-01',
   to: '2023-08-31',
-  directory,
+  storage: { directory },
   requestId: 'test',
   name,
   maxBytes: 2 ** 32,
@@ -51,7 +51,7 @@ t.test('a report is stored completely, with its checksum', async (t) => {
     'it never writes to an existing file'
   )
   t.equal(await readFile(join(directory, `.${name}`), 'utf8'), 'somebody else’s')
-  const nowhere = generateHistoryReport({ ...task, directory: join(directory, 'nowhere') })
+  const nowhere = generateHistoryReport({ ...task, storage: { directory: join(directory, 'nowhere') } })
   await t.rejects(nowhere, { ...refused, cause: { code: 'ENOENT' } })
   await t.rejects(generateHistoryReport({ ...task, databaseUrl: 'postgres://127.0.0.1:1/none' }), {
     message: 'the history could not be read from the database'

@@ -188,6 +188,7 @@ export async function startServiceOn(
     PORT: 0,
     OPEN_ROUTES: 'docs',
     REPORTS_DIR: reportsDirectory,
+    AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',
     SHUTDOWN_DELAY: '0s',
