@@ -272,13 +272,19 @@ export class ReportJobs {
     }
   }
 
-  /** Removes expired reports and the files of aborted attempts. Returns whether there may be more. */
-  async sweep(): Promise<boolean> {
+  /**
+   * Removes expired reports and the files of aborted attempts.
+   *
+   * @param leftBefore files that belong to no report are removed if they were last modified before this time, in
+   * milliseconds since 1970.
+   * @returns whether there may be more.
+   */
+  async sweep(leftBefore = Date.now() - LEFTOVER_AGE_MS): Promise<boolean> {
     const expired = await expireReports(this.#pools.writes, this.#timeToLive)
     await this.remove(expired)
 
     const names = new Map<string, string>()
-    for await (const name of this.#storage.listOlderThan(Date.now() - LEFTOVER_AGE_MS)) {
+    for await (const name of this.#storage.listOlderThan(leftBefore)) {
       const token = tokenInName(name)
       if (token) names.set(token, name)
       if (names.size >= LEFTOVER_BATCH) await this.#removeUnknown(names)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Readable, type Writable } from 'node:stream'
+import { PassThrough, Readable, type Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import {
@@ -18,6 +18,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { ConfigError } from '../config-error.ts'
+import { storageUnavailable } from '../http/errors.ts'
 import { REPORT_REDIRECT_SECONDS } from '../limits.ts'
 import { answerOf, reachStorage } from './s3-requests.ts'
 import { S3Upload } from './s3-upload.ts'
@@ -36,6 +37,14 @@ const wrongSettings: Record<string, string> = {
   ExpiredToken: 'AWS_SESSION_TOKEN is not valid',
   AuthorizationHeaderMalformed: 'AWS_REGION is not valid',
   PermanentRedirect: 'AWS_REGION is not valid'
+}
+
+/** Passes the content of an object through. If its connection is lost, the error is that of all methods. */
+function explainErrors(body: Readable): Readable {
+  const content = new PassThrough()
+  body.once('error', (error) => content.destroy(storageUnavailable(error)))
+  content.once('close', () => body.destroy())
+  return body.pipe(content)
 }
 
 /**
@@ -116,7 +125,7 @@ export class S3Storage implements ReportStorage {
     })
     try {
       const { Body } = await reachStorage((options) => this.#client.send(command, options))
-      return Body instanceof Readable ? Body : undefined
+      return Body instanceof Readable ? explainErrors(Body) : undefined
     } catch (error) {
       if (isMissing(error)) return undefined
       throw error
@@ -191,9 +200,8 @@ export class S3Storage implements ReportStorage {
     while (next) {
       const page = await this.#listUploads(next)
       yield* page.Uploads ?? []
-      next = page.IsTruncated
-        ? { ...next, KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker }
-        : undefined
+      // Without the marker of uploads, which some storages refuse. It matters for a key with many uploads alone.
+      next = page.IsTruncated ? { ...next, KeyMarker: page.NextKeyMarker } : undefined
     }
   }
 
