@@ -111,10 +111,8 @@ export class S3Storage implements ReportStorage {
     try {
       await fill(upload)
       await upload.publish()
-    } catch (error) {
-      // If this fails too, the sweep removes the parts.
-      await upload.discard().catch(() => {})
-      throw error
+    } finally {
+      await upload.settle()
     }
   }
 

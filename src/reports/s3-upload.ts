@@ -1,6 +1,5 @@
 import { Writable } from 'node:stream'
 import {
-  AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -16,7 +15,7 @@ const PART_BYTES = 5 * 2 ** 20
 
 /**
  * Uploads what is written to it, in parts: one part is sent while the next one fills, so it takes the memory of two
- * parts. Nothing appears before `publish`. After a failure, call `discard`.
+ * parts. Nothing appears before `publish`. After a failure, the upload has to be removed when it has settled.
  */
 export class S3Upload extends Writable {
   readonly #client: S3Client
@@ -65,13 +64,9 @@ export class S3Upload extends Writable {
     }
   }
 
-  /** Removes the parts from the storage. */
-  async discard(): Promise<void> {
-    // A part that arrives after the removal would stay.
+  /** Resolves when no part is being sent any more. One that arrives after the upload has been removed could stay. */
+  async settle(): Promise<void> {
     await this.#sending.catch(() => {})
-    if (this.#uploadId === undefined) return
-    const command = new AbortMultipartUploadCommand({ ...this.#object, UploadId: this.#uploadId })
-    await reachStorage((options) => this.#client.send(command, options))
   }
 
   async #take(chunk: Buffer): Promise<void> {
