@@ -17,6 +17,7 @@ import {
   schemaOutdated,
   segmentNotFound,
   storageUnavailable,
+  tooManyReports,
   userNotFound
 } from './errors.ts'
 
@@ -43,12 +44,16 @@ export const unavailableExamples = {
   DEADLINE_EXCEEDED: deadlineExceeded().message
 }
 
-/** The additional error of every route that needs the storage of the reports. */
-export const storageErrors = {
+/** The error 503 of every route that needs the storage of the reports. */
+export const reportsUnavailable = {
   503: retryableErrorResponse(
-    'ReportStorageUnavailableError',
-    'The service cannot answer now. `Retry-After` says in how many seconds to try again.',
-    { STORAGE_UNAVAILABLE: storageUnavailable().message, ...unavailableExamples }
+    'ReportsUnavailableError',
+    'The service cannot answer now. An order is also refused while too many reports are in progress.',
+    {
+      TOO_MANY_REPORTS: tooManyReports().message,
+      STORAGE_UNAVAILABLE: storageUnavailable().message,
+      ...unavailableExamples
+    }
   )
 }
 

@@ -20,7 +20,7 @@ import {
   SignedLinkQuerySchema,
   UserReportParamsSchema
 } from '../../schemas/reports.ts'
-import { commonBodyErrors, commonErrors, storageErrors } from '../http/common-responses.ts'
+import { commonBodyErrors, commonErrors, reportsUnavailable } from '../http/common-responses.ts'
 import {
   rangeNotSatisfiable,
   reportExpired,
@@ -127,15 +127,14 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
             304: emptyResponse('The client has the file already.'),
             307: {
               ...emptyResponse(
-                'The file is downloaded from an object storage, if the service is configured so. Its answer has another ' +
-                  '`ETag` and is not compressed.'
+                'The file is in an object storage, whose answer has another `ETag` and no gzip.'
               ),
               headers: {
                 Location: { type: 'string', description: 'Can be used for a minute. It needs no key.' }
               }
             },
             ...commonErrors,
-            ...storageErrors,
+            ...reportsUnavailable,
             410: expired,
             416: errorResponse('RangeNotSatisfiableError', 'The range begins after the end of the file.', {
               RANGE_NOT_SATISFIABLE: rangeNotSatisfiable(134).message

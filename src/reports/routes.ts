@@ -12,7 +12,7 @@ import { retryIdempotent } from '../database/retry.ts'
 import {
   commonBodyErrors,
   commonErrors,
-  unavailableExamples,
+  reportsUnavailable,
   unknownSegment,
   unknownUser
 } from '../http/common-responses.ts'
@@ -22,8 +22,6 @@ import {
   rateLimited,
   reportQuotaExceeded,
   segmentNotFound,
-  storageUnavailable,
-  tooManyReports,
   userNotFound
 } from '../http/errors.ts'
 import { reportFileRoutes } from './file-routes.ts'
@@ -57,15 +55,7 @@ const orderRefusals = {
       REPORT_QUOTA_EXCEEDED: reportQuotaExceeded('billing', '100 unfinished reports').message
     }
   ),
-  503: retryableErrorResponse(
-    'ReportOrderUnavailableError',
-    'The service cannot answer now, or too many reports are in progress.',
-    {
-      TOO_MANY_REPORTS: tooManyReports().message,
-      STORAGE_UNAVAILABLE: storageUnavailable().message,
-      ...unavailableExamples
-    }
-  )
+  ...reportsUnavailable
 }
 
 type Order = {
