@@ -10,6 +10,17 @@ export const ConfigSchema = Type.Object({
     pattern: '^postgres(ql)?://.',
     description: 'a URL such as postgres://user:password@host:5432/database'
   }),
+  /** Servers for membership reads: streaming standbys, or nodes of a Citus cluster. Default: only DATABASE_URL. */
+  READ_DATABASE_URLS: Type.Optional(
+    Type.String({
+      pattern: '^\\s*postgres(ql)?://.',
+      description: 'comma-separated URLs such as postgres://user:password@host:5432/database'
+    })
+  ),
+  /** How far a standby may be behind, for membership reads without a token. Default: such reads are never stale. */
+  READ_STALENESS: Type.Optional(
+    Type.String({ pattern: DURATION, description: 'a number with its unit (s, m, h or d) such as 5s' })
+  ),
   /** The address to listen on. */
   HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'an address to listen on' }),
   /** The port to listen on; 0 chooses a free one. */

@@ -4,6 +4,7 @@ import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
 import { readTrustedProxies, toSeconds } from './config.ts'
 import { databasePlugin } from './database/pools.ts'
+import { readServersPlugin } from './database/read-servers-plugin.ts'
 import { isDayOrTime, isTime } from './database/times.ts'
 import { authenticationPlugin } from './http/authentication.ts'
 import { bodyTimeoutPlugin } from './http/body-timeout.ts'
@@ -136,6 +137,10 @@ export async function buildApp(
   await app.register(authenticationPlugin, config)
   await app.register(notFoundPlugin, { maxParamLength: MAX_PARAM_LENGTH })
   await app.register(databasePlugin, { databaseUrl: config.DATABASE_URL })
+  await app.register(readServersPlugin, {
+    urls: config.READ_DATABASE_URLS,
+    staleness: config.READ_STALENESS === undefined ? 0 : toSeconds(config.READ_STALENESS) * 1000
+  })
   await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,

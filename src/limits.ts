@@ -163,6 +163,18 @@ export const WRITE_CONNECTIONS = 16
 export const LIST_CONNECTIONS = 4
 /** The maximum number of lists of segments in flight. Each one sends a statement for each segment. */
 export const MAX_LISTS_IN_FLIGHT = 2 * LIST_CONNECTIONS
+/** The interval at which read servers are checked. A READ_STALENESS of 1 s is the shortest, which needs two checks. */
+export const READ_SERVER_CHECK_MS = 500
+/** A lookup waits this long for a standby that has not seen its token yet. Then DATABASE_URL is asked. */
+export const READ_SERVER_WAIT_MS = 50
+/** The first pause of that wait. It doubles each time. */
+export const READ_SERVER_FIRST_PAUSE_MS = 2
+/** A read server that has not answered a lookup or a check in this time is left out. */
+export const READ_SERVER_TIMEOUT_MS = 1_000
+/** A read server that was left out is checked again after this long. The pause doubles while lookups keep failing. */
+export const READ_SERVER_RETRY_MS = 1_000
+/** The upper limit of that pause. */
+export const READ_SERVER_LONGEST_RETRY_MS = 10_000
 /** The readiness probe waits for no other request. */
 export const PROBE_CONNECTIONS = 1
 /** Background jobs that use the pool for bulk work. */

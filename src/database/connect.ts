@@ -1,7 +1,7 @@
 import { IDLE_IN_TRANSACTION_TIMEOUT_MS } from '../limits.ts'
 import { createPool, type Pool, type Sql, type StatementObserver } from './pool.ts'
 import { SESSION_SETTINGS } from './session-settings.ts'
-import { readDatabaseUrl } from './url.ts'
+import { type DatabaseTarget, readDatabaseUrl } from './url.ts'
 
 export type { Pool, Sql } from './pool.ts'
 
@@ -28,8 +28,8 @@ type DatabaseOptions = {
  *
  * @throws {ConfigError} if the URL is not valid.
  */
-export function connectDatabase(url: string, options: DatabaseOptions): Pool {
-  const target = readDatabaseUrl(url)
+export function connectDatabase(url: string | DatabaseTarget, options: DatabaseOptions): Pool {
+  const target = typeof url === 'string' ? readDatabaseUrl(url) : url
   const { name, statementTimeout, lockTimeout, settings, ...pool } = options
   return createPool({
     ...pool,

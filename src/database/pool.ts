@@ -2,6 +2,7 @@ import { CONNECTION_LIFETIME_MS } from '../limits.ts'
 import { Connection, type ConnectionOptions } from './driver/connection.ts'
 import { ConnectionError } from './driver/connection-error.ts'
 import { createSql, createStatement, type Sql, type Statement } from './driver/statement.ts'
+import type { WriteToken } from './write-tokens.ts'
 
 export type { Sql } from './driver/statement.ts'
 
@@ -23,8 +24,12 @@ export type Pool = Sql & {
    * progress are cancelled. A session that has begun goes on, so that its transaction is complete.
    */
   within(signal: AbortSignal): Pool
+  /** The same pool for one caller, who receives the token of each transaction that `transaction` commits. */
+  tracked(onCommit: (token: WriteToken) => void): Pool
   /** Runs a statement, and reserves its connection for the caller until the session ends. */
   openSession(text: string): Promise<Session>
+  /** Reserves a connection while `work` runs statements on it, one after the other, outside of a transaction. */
+  reserve<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   /** Closes the pool. New statements fail; those in progress have `timeout` seconds to end. */
   end(options: { timeout: number }): Promise<void>
 }
@@ -33,11 +38,18 @@ export type Pool = Sql & {
 export type Session = {
   /** Runs statements on this connection, one after the other. */
   sql: Sql
-  /** Runs a last statement and releases the connection. Resolves to the command tag of that statement. */
-  end(text: string): Promise<string>
+  /** Runs the last commands and releases the connection. Resolves to the result of each command. */
+  end(text: string): Promise<CommandResult[]>
   /** Returns the error of the first failed statement; undefined if none has failed. */
   failure(): unknown
+  /** Releases the connection without a last command. */
+  release(): void
+  /** Receives the token of the transaction, if the caller wants to know it. */
+  onCommit: ((token: WriteToken) => void) | undefined
 }
+
+/** The rows of a command, and its tag, such as `COMMIT`. */
+export type CommandResult = Awaited<Statement>
 
 type Receiver = (connection: Connection | undefined) => void
 
@@ -46,10 +58,16 @@ export function createPool(options: PoolOptions): Pool {
   return viewPool(new Connections(options))
 }
 
-function viewPool(connections: Connections, signal?: AbortSignal): Pool {
+/** What one caller of a pool wants. */
+type View = { signal?: AbortSignal; onCommit?: (token: WriteToken) => void }
+
+function viewPool(connections: Connections, view: View = {}): Pool {
+  const { signal, onCommit } = view
   return createSql((statement) => connections.run(statement, signal), {
-    within: (signal: AbortSignal) => viewPool(connections, signal),
-    openSession: (text: string) => connections.openSession(text, signal),
+    within: (signal: AbortSignal) => viewPool(connections, { ...view, signal }),
+    tracked: (onCommit: (token: WriteToken) => void) => viewPool(connections, { ...view, onCommit }),
+    openSession: async (text: string) => ({ ...(await connections.openSession(text, signal)), onCommit }),
+    reserve: <T>(work: (sql: Sql) => Promise<T>) => connections.reserve(work),
     end: ({ timeout }: { timeout: number }) => connections.end(timeout)
   })
 }
@@ -96,7 +114,7 @@ class Connections {
     this.#send(statement, settled, signal, sent)
   }
 
-  async openSession(text: string, signal: AbortSignal | undefined): Promise<Session> {
+  async openSession(text: string, signal: AbortSignal | undefined): Promise<Omit<Session, 'onCommit'>> {
     const begin = createStatement(text)
     const acquired = Promise.withResolvers<Connection>()
     begin.handler = (statement) =>
@@ -111,6 +129,19 @@ class Connections {
       )
     await begin
     return this.#createSession(await acquired.promise)
+  }
+
+  async reserve<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const acquired = Promise.withResolvers<Connection | undefined>()
+    this.#acquire(acquired.resolve)
+    const connection = await acquired.promise
+    if (!connection) throw poolClosed()
+    const session = this.#createSession(connection)
+    try {
+      return await work(session.sql)
+    } finally {
+      session.release()
+    }
   }
 
   async end(timeout: number): Promise<void> {
@@ -128,7 +159,7 @@ class Connections {
     clearTimeout(overdue)
   }
 
-  #createSession(connection: Connection): Session {
+  #createSession(connection: Connection): Omit<Session, 'onCommit'> {
     let isOver = false
     let failure: unknown
     const sql = createSql((statement) => {
@@ -157,9 +188,14 @@ class Connections {
           return error
         })
       }
-      return (await last).command
+      const results = await last
+      return hasManyResults(results) ? results : [results]
     }
-    return { sql, end, failure: () => failure }
+    const release = () => {
+      isOver = true
+      this.#release(connection)
+    }
+    return { sql, end, release, failure: () => failure }
   }
 
   /**
@@ -183,9 +219,7 @@ class Connections {
       signal?.removeEventListener('abort', drop)
       if (!connection) {
         observed()
-        statement.reject(
-          new ConnectionError('the pool has been closed', { code: 'CONNECTION_ENDED', mayHaveEffect: false })
-        )
+        statement.reject(poolClosed())
         return
       }
       connection.send(statement, (error) => {
@@ -244,6 +278,15 @@ class Connections {
     const now = performance.now()
     while (this.#idle[0] && now - this.#idle[0].since >= idleTimeout) this.#idle.shift()?.connection.close()
   }
+}
+
+/** postgres.js resolves a statement of several commands to an array of their results. */
+function hasManyResults(results: CommandResult | CommandResult[]): results is CommandResult[] {
+  return !('command' in results)
+}
+
+function poolClosed(): ConnectionError {
+  return new ConnectionError('the pool has been closed', { code: 'CONNECTION_ENDED', mayHaveEffect: false })
 }
 
 /** If a connection is lost before its transaction commits, PostgreSQL rolls the transaction back. */

@@ -1,4 +1,5 @@
 import type { Pool, Sql } from './pool.ts'
+import { WRITE_TOKEN } from './write-tokens.ts'
 
 type TransactionOptions = {
   /** By default `read committed`: each statement sees what was committed before the statement began. */
@@ -32,9 +33,12 @@ export async function transaction<T>(
     await session.end('rollback').catch(() => {})
     throw error
   }
-  const command = await session.end('commit')
+  const { onCommit, failure } = session
+  const isTracked = onCommit !== undefined && failure() === undefined
+  const results = await session.end(isTracked ? `select ${WRITE_TOKEN} as token; commit` : 'commit')
   // If a statement failed, PostgreSQL answers `commit` with ROLLBACK, even if `work` caught the error.
-  if (command !== 'COMMIT') throw session.failure()
+  if (results.at(-1)?.command !== 'COMMIT') throw failure()
+  if (isTracked) onCommit(String(results[0]?.[0]?.['token']))
   return result
 }
 

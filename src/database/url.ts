@@ -9,7 +9,7 @@ export type Host = {
   port: number
 }
 
-/** The contents of DATABASE_URL: where the database is and how to log in. */
+/** The contents of the URL of a database: where the database is and how to log in. */
 export type DatabaseTarget = {
   /** Tried in this order. */
   hosts: Host[]
@@ -55,9 +55,11 @@ const texts = [
   'schema'
 ]
 
-/** @param reason must not contain any part of the URL, because that could be the password. */
-function invalid(reason: string, cause?: unknown): ConfigError {
-  return new ConfigError(`DATABASE_URL is not valid: ${reason}`, { cause })
+/** A URL is not valid. The message must not contain any part of the URL, because that could be the password. */
+class InvalidUrl extends Error {}
+
+function invalid(reason: string, cause?: unknown): InvalidUrl {
+  return new InvalidUrl(reason, { cause })
 }
 
 function decode(text: string): string {
@@ -163,13 +165,27 @@ function readEncryption(parameters: Map<string, string>): Encryption {
 }
 
 /**
- * Parses DATABASE_URL like {@link https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING libpq}:
+ * Parses the URL of a database like {@link https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING libpq}:
  * `postgres://user:password@host:port,host:port/database?parameter=value`. Missing parts come from PGHOST, PGPORT,
  * PGUSER, PGPASSWORD, PGDATABASE and the variables of libpq listed in this file.
  *
+ * @param variable the name of the setting that contains the URL.
  * @throws {ConfigError} with a message of one line that contains no part of the URL.
  */
-export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = process.env): DatabaseTarget {
+export function readDatabaseUrl(
+  url: string,
+  environment: NodeJS.ProcessEnv = process.env,
+  variable = 'DATABASE_URL'
+): DatabaseTarget {
+  try {
+    return parseDatabaseUrl(url, environment)
+  } catch (error) {
+    if (!(error instanceof InvalidUrl)) throw error
+    throw new ConfigError(`${variable} is not valid: ${error.message}`, { cause: error.cause })
+  }
+}
+
+function parseDatabaseUrl(url: string, environment: NodeJS.ProcessEnv): DatabaseTarget {
   const match = urlPattern.exec(url)
   if (!match)
     throw invalid('it must be such as postgres://user:password@host:5432/database, its parts URL-encoded')
@@ -193,4 +209,21 @@ export function readDatabaseUrl(url: string, environment: NodeJS.ProcessEnv = pr
     settings,
     requiresPrimary: parameters.get('target_session_attrs') !== 'any'
   }
+}
+
+/**
+ * Parses READ_DATABASE_URLS: URLs like DATABASE_URL, separated by commas, each with one host.
+ *
+ * @throws {ConfigError} with a message of one line that contains no part of the URLs.
+ */
+export function readServerUrls(urls: string, environment: NodeJS.ProcessEnv = process.env): DatabaseTarget[] {
+  // A URL may contain commas too.
+  const parts = urls.trim().split(/\s*,\s*(?=postgres(?:ql)?:\/\/)/)
+  return parts.map((url, index) => {
+    const name = parts.length === 1 ? 'READ_DATABASE_URLS' : `READ_DATABASE_URLS (part ${index + 1})`
+    const target = readDatabaseUrl(url, environment, name)
+    if (target.hosts.length > 1)
+      throw new ConfigError(`${name} is not valid: it must name one host; give each server a URL of its own`)
+    return { ...target, requiresPrimary: false }
+  })
 }

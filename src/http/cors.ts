@@ -14,7 +14,8 @@ const EXPOSED_HEADERS = [
   'preference-applied',
   'retry-after',
   'www-authenticate',
-  'x-request-id'
+  'x-request-id',
+  'x-segments-token'
 ]
 /** All methods that routes have. A path answers 405 to those that it lacks. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']

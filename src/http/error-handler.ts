@@ -13,6 +13,7 @@ import {
   unsupportedMediaType
 } from './errors.ts'
 import { describeValidationErrors } from './validation-error.ts'
+import { removeToken } from './write-tokens.ts'
 
 /** Fastify's own errors, by code, as errors of this service's contract. */
 const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
@@ -59,6 +60,7 @@ export function sendError(error: FastifyError, request: FastifyRequest, reply: F
   reply.failure = causeCode === undefined ? { code } : { code, cause: causeCode }
   if (statusCode === 500) request.log.error({ err: cause }, 'request failed')
   else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
+  removeToken(reply)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // A route that streams another media type may have set it before it failed.
   reply

@@ -132,9 +132,9 @@ function failureName({ content }: JsonObject): string | undefined {
   return /"#\/components\/schemas\/(\w+)Error"/.exec(JSON.stringify(content ?? null))?.[1]
 }
 
-/** `UserId` for `user_id`. */
+/** `UserId` for `user_id`, `XRequestId` for `x-request-id`. */
 function parameterName({ name }: JsonObject): string {
-  return String(name).replace(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())
+  return String(name).replace(/(?:^|[_-])(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 /**

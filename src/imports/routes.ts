@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
+import type { FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import type { Slug } from '../../schemas/common.ts'
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import {
@@ -14,6 +14,8 @@ import {
   usersUpload
 } from '../../schemas/imports.ts'
 import { SegmentParamsSchema } from '../../schemas/segments.ts'
+import { withWriteToken } from '../../schemas/write-tokens.ts'
+import type { Pool } from '../database/connect.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { commonErrors, unavailableExamples, unknownSegment } from '../http/common-responses.ts'
 import {
@@ -31,6 +33,7 @@ import {
   unsupportedMediaType
 } from '../http/errors.ts'
 import { refuseCompressed } from '../http/strict-requests.ts'
+import { trackWrites } from '../http/write-tokens.ts'
 import {
   BULK_STATEMENT_TIMEOUT_MS,
   MAX_SHOWN_LINES,
@@ -153,9 +156,10 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   /** Stores the lines of the upload in the database, then applies them. */
   async function takeUpload<Account extends ImportAccount>(
     { raw, mediaType = '', actor, ip }: FastifyRequest,
+    reply: FastifyReply,
     { dry_run, on_error }: ImportQuery,
     allowsExpiry: boolean,
-    takeEffect: (gathered: Gathered, options: ImportOptions) => Promise<Account>
+    takeEffect: (pool: Pool, gathered: Gathered, options: ImportOptions) => Promise<Account>
   ): Promise<Account> {
     const Reader = uploadReaders[mediaType]
     if (!Reader) throw unsupportedMediaType(mediaTypeMessage)
@@ -167,8 +171,9 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp)
         const isRefused = gathered.rejected.count > 0 && !skip
         const countOnly = isDryRun || isRefused
+        const pool = trackWrites(app.bulk, reply)
         const options = { ...gathered, countOnly, skip, actor: actor?.name ?? null }
-        const account = await retryWrite(() => takeEffect(gathered, options))
+        const account = await retryWrite(() => takeEffect(pool, gathered, options))
         if (account.rejected.count > 0 && !skip && !isDryRun) throw refuseLines(account)
         return account
       })
@@ -203,23 +208,29 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: SegmentParamsSchema,
         querystring: ImportQuerySchema,
         body: membershipsUpload,
-        response: { 200: AddedMembersSchema, ...uploadErrors, 404: unknownSegment }
+        response: { 200: withWriteToken(AddedMembersSchema), ...uploadErrors, 404: unknownSegment }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = await findSlug(request.params.slug)
-      return takeUpload(request, request.query, true, async ({ accepted, rejected }, options) => {
-        const imported = await importMembers(app.bulk, slug, options, MAX_SHOWN_LINES)
-        if (!imported) throw segmentNotFound(slug)
-        const { added, newUsers, late } = imported
-        return {
-          lines: accepted + rejected.count,
-          added,
-          already_members: accepted - late.count - added,
-          new_users: newUsers,
-          rejected: addLateLines(rejected, late)
+      return takeUpload(
+        request,
+        reply,
+        request.query,
+        true,
+        async (pool, { accepted, rejected }, options) => {
+          const imported = await importMembers(pool, slug, options, MAX_SHOWN_LINES)
+          if (!imported) throw segmentNotFound(slug)
+          const { added, newUsers, late } = imported
+          return {
+            lines: accepted + rejected.count,
+            added,
+            already_members: accepted - late.count - added,
+            new_users: newUsers,
+            rejected: addLateLines(rejected, late)
+          }
         }
-      })
+      )
     }
   )
 
@@ -236,16 +247,22 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: SegmentParamsSchema,
         querystring: ImportQuerySchema,
         body: usersUpload,
-        response: { 200: RemovedMembersSchema, ...uploadErrors, 404: unknownSegment }
+        response: { 200: withWriteToken(RemovedMembersSchema), ...uploadErrors, 404: unknownSegment }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = await findSlug(request.params.slug)
-      return takeUpload(request, request.query, false, async ({ accepted, rejected }, options) => {
-        const removed = await importRemovals(app.bulk, slug, options)
-        if (removed === undefined) throw segmentNotFound(slug)
-        return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
-      })
+      return takeUpload(
+        request,
+        reply,
+        request.query,
+        false,
+        async (pool, { accepted, rejected }, options) => {
+          const removed = await importRemovals(pool, slug, options)
+          if (removed === undefined) throw segmentNotFound(slug)
+          return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
+        }
+      )
     }
   )
 
@@ -261,12 +278,12 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['segments'],
         querystring: ImportQuerySchema,
         body: usersUpload,
-        response: { 200: KnownUsersSchema, ...uploadErrors }
+        response: { 200: withWriteToken(KnownUsersSchema), ...uploadErrors }
       }
     },
-    async (request) =>
-      takeUpload(request, request.query, false, async ({ accepted, rejected }, options) => {
-        const newUsers = await importUsers(app.bulk, options)
+    async (request, reply) =>
+      takeUpload(request, reply, request.query, false, async (pool, { accepted, rejected }, options) => {
+        const newUsers = await importUsers(pool, options)
         return {
           lines: accepted + rejected.count,
           new_users: newUsers,

@@ -2,7 +2,10 @@ import DataLoader from 'dataloader'
 import type { UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../schemas/memberships.ts'
 import type { Sql } from '../database/connect.ts'
+import type { ReadServer } from '../database/read-server.ts'
+import { BEHIND, type ReadServers } from '../database/read-servers.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import type { WriteToken } from '../database/write-tokens.ts'
 import { MAX_LOOKUP_USERS } from '../limits.ts'
 import { selectActiveSegments } from './queries.ts'
 
@@ -15,28 +18,88 @@ type BatchOptions = {
   batchSizes?: { observe(users: number): void }
 }
 
+/** Creates a loader of a user's active segments as JSON text; undefined for an unknown user. */
+export function batchActiveSegments(
+  reads: Sql,
+  options: BatchOptions
+): DataLoader<UserId, ActiveSegmentsText | undefined> {
+  return batchLookups(options, async (userIds) => {
+    const segmentsOfUsers = await retryIdempotent(() => selectActiveSegments(reads, userIds))
+    return userIds.map((userId) => segmentsOfUsers.get(userId))
+  })
+}
+
+/** A lookup on a read server: a user, and the tokens of the writes that the answer must contain. */
+type Lookup = { userId: UserId; tokens: readonly WriteToken[] }
+
+/** The same as {@link batchActiveSegments} on a read server; BEHIND for a lookup that it can't answer yet. */
+function batchOnServer(
+  server: ReadServer,
+  options: BatchOptions
+): DataLoader<Lookup, ActiveSegmentsText | undefined | typeof BEHIND> {
+  return batchLookups(options, (lookups) =>
+    server.read(
+      lookups.map(({ tokens }) => tokens),
+      async (sql, sees) => {
+        const seen = lookups.filter(({ tokens }) => sees(tokens))
+        if (seen.length === 0) return lookups.map(() => BEHIND)
+        const segmentsOfUsers = await selectActiveSegments(
+          sql,
+          seen.map(({ userId }) => userId)
+        )
+        return lookups.map(({ userId, tokens }) => (sees(tokens) ? segmentsOfUsers.get(userId) : BEHIND))
+      }
+    )
+  )
+}
+
 /**
- * Combines membership lookups into queries for many users. Lookups of the same turn of the event loop form one query;
+ * Looks up a user's active segments.
+ *
+ * @param tokens those of the writes that the answer must contain.
+ * @returns JSON text; undefined for an unknown user.
+ */
+export type LookUpActiveSegments = (
+  userId: UserId,
+  tokens: readonly WriteToken[]
+) => Promise<ActiveSegmentsText | undefined>
+
+/** Creates the lookup on the read servers and on DATABASE_URL. Each of them has batches of its own. */
+export function createLookup(
+  reads: Sql,
+  readServers: ReadServers,
+  options: BatchOptions
+): LookUpActiveSegments {
+  const onPrimary = batchActiveSegments(reads, options)
+  const onServers = new Map(readServers.servers.map((server) => [server, batchOnServer(server, options)]))
+  if (onServers.size === 0) return (userId) => onPrimary.load(userId)
+  return (userId, tokens) =>
+    readServers.route(
+      tokens,
+      async (server) => onServers.get(server)?.load({ userId, tokens }) ?? BEHIND,
+      () => onPrimary.load(userId)
+    )
+}
+
+/**
+ * Combines lookups into queries for many users. Lookups of the same turn of the event loop form one query;
  * while `concurrency` queries are in progress, further lookups wait and form the next one. So batches grow with the
  * load, which makes each lookup cheaper, and a single lookup does not wait. A slow query (it reads from the disk, or
  * its connection is dead) delays the others by at most `maxWait`. Nothing is cached: a lookup sees everything that was
  * committed before it began.
- *
- * @returns a loader of a user's active segments as JSON text; undefined for an unknown user.
  */
-export function batchActiveSegments(
-  reads: Sql,
-  { concurrency, maxWait, batchSizes }: BatchOptions
-): DataLoader<UserId, ActiveSegmentsText | undefined> {
+function batchLookups<Key, Value>(
+  { concurrency, maxWait, batchSizes }: BatchOptions,
+  query: (keys: readonly Key[]) => Promise<Value[]>
+): DataLoader<Key, Value> {
   let inProgress = 0
   const waiting = new Set<() => void>()
 
-  async function load(userIds: readonly UserId[]): Promise<(ActiveSegmentsText | undefined)[]> {
+  async function load(keys: readonly Key[]): Promise<Value[]> {
     inProgress += 1
-    batchSizes?.observe(userIds.length)
+    batchSizes?.observe(keys.length)
     try {
-      const segmentsOfUsers = await retryIdempotent(() => selectActiveSegments(reads, userIds))
-      return userIds.map((userId) => segmentsOfUsers.get(userId))
+      return await query(keys)
     } finally {
       inProgress -= 1
       const [sendNext] = waiting

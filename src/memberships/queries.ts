@@ -2,6 +2,7 @@ import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../schemas/memberships.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
 import { normalizeTime, toTimestamp } from '../database/times.ts'
+import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 
 /**
  * Reads the active segments of many users as JSON text, which the API sends unchanged. Slugs need no escaping.
@@ -141,17 +142,19 @@ export type AddedSegment = {
 /**
  * Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
  *
- * @returns `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry is not in the future.
- * In both cases nothing has changed.
+ * @returns the outcome: `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry is not in
+ * the future. In both cases nothing has changed.
  */
 export async function changeUserSegments(
   sql: Sql,
   userId: UserId,
   { add, remove, actor }: UserSegmentsChange
-): Promise<'changed' | 'not_found' | 'expiry_passed'> {
+): Promise<{ outcome: 'changed' | 'not_found' | 'expiry_passed'; token: WriteToken }> {
   const expire = add.some(({ expiresAt, timeToLive }) => (expiresAt ?? timeToLive) !== undefined)
-  const [{ changed }] = await sql<[{ changed: boolean | null }]>`
-    select change_user_segments(
+  // The function is in `from`, so that it is called before the token is read.
+  const [{ changed, token }] = await sql<[{ changed: boolean | null; token: WriteToken }]>`
+    select changed, ${writeToken(sql)} as token
+    from change_user_segments(
       ${userId},
       ${add.map(({ slug }) => slug)}::text[],
       ${remove}::text[],
@@ -159,8 +162,8 @@ export async function changeUserSegments(
       ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
       ${actor}
     ) as changed`
-  if (changed === null) return 'expiry_passed'
-  return changed ? 'changed' : 'not_found'
+  if (changed === null) return { outcome: 'expiry_passed', token }
+  return { outcome: changed ? 'changed' : 'not_found', token }
 }
 
 /** Finds which of the slugs name no segment or a deleted one. */

@@ -7,9 +7,11 @@ import {
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
+import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { commonBodyErrors, commonErrors, unknownUser } from '../http/common-responses.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
+import { readTokens, trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS } from '../limits.ts'
 import { eraseUser, selectMembership, selectMemberships } from './record-queries.ts'
 
@@ -49,6 +51,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Get whether a user is in a segment',
         description: 'And since when, until when and why. A deleted segment has no members.',
         tags: ['segments'],
+        headers: WriteTokensHeadersSchema,
         params: MemberParamsSchema,
         response: {
           200: MembershipStateSchema,
@@ -63,7 +66,9 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request) => {
       const { user_id: userId } = request.params
       const slug = request.params.slug.toUpperCase()
-      const membership = await retryIdempotent(() => selectMembership(app.reads, slug, userId))
+      const membership = await app.readServers.read(readTokens(request.headers), (sql) =>
+        selectMembership(sql, slug, userId)
+      )
       if (membership === 'segment_not_found') throw segmentNotFound(slug)
       if (membership === 'user_not_found') throw userNotFound(userId)
       return membership
@@ -84,7 +89,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['users'],
         params: UserParamsSchema,
         response: {
-          204: emptyResponse('The user is erased.'),
+          204: withWriteToken(emptyResponse('The user is erased.')),
           ...commonErrors,
           ...commonBodyErrors,
           404: unknownUser
@@ -93,8 +98,9 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const { user_id: userId } = request.params
+      const bulk = trackWrites(app.bulk, reply)
       const isErased = await app.reportJobs.eraseReportsOf(userId, (deleteReports) =>
-        retryWrite(() => eraseUser(app.bulk, userId, deleteReports))
+        retryWrite(() => eraseUser(bulk, userId, deleteReports))
       )
       if (!isErased) throw userNotFound(userId)
       return reply.status(204).send()

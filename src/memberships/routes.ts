@@ -11,6 +11,7 @@ import {
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
+import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { normalizeTime } from '../database/times.ts'
 import { commonBodyErrors, commonErrors, pageErrors, unknownUser } from '../http/common-responses.ts'
@@ -24,8 +25,9 @@ import {
   userNotFound
 } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
+import { answerToken, readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
-import { batchActiveSegments } from './batch.ts'
+import { createLookup } from './batch.ts'
 import {
   changeUserSegments,
   selectMissingSlugs,
@@ -59,7 +61,7 @@ function checkExpiry(
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const activeSegments = batchActiveSegments(app.reads, {
+  const lookUpActiveSegments = createLookup(app.reads, app.readServers, {
     ...LOOKUP_BATCHES,
     batchSizes: app.metrics.readBatchUsers
   })
@@ -75,6 +77,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'The state now: a read sees every write that was answered before the read began. With `at`, the state at ' +
           'an earlier moment.',
         tags: ['segments'],
+        headers: WriteTokensHeadersSchema,
         params: UserParamsSchema,
         querystring: UserSegmentsQuerySchema,
         response: {
@@ -89,7 +92,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { at } = request.query
       const segments =
         at === undefined
-          ? await activeSegments.load(userId)
+          ? await lookUpActiveSegments(userId, readTokens(request.headers))
           : await retryIdempotent(() => selectSegmentsAt(app.reads, userId, at))
       if (segments === undefined) throw userNotFound(userId)
       if (segments === null) throw invalidRequest('query parameter (at) must not be in the future')
@@ -153,13 +156,16 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'For 1 to 1,000 users, all at one moment. A user who appears more than once in the request appears once ' +
           'in the answer.',
         tags: ['segments'],
+        headers: WriteTokensHeadersSchema,
         body: QueryUsersBodySchema,
         response: { 200: SegmentsOfUsersSchema, ...commonErrors, ...commonBodyErrors }
       }
     },
     async (request, reply) => {
       const userIds = [...new Set(request.body.user_ids.map(String))]
-      const segments = await retryIdempotent(() => selectSegmentsOfUsers(app.reads, userIds))
+      const segments = await app.readServers.read(readTokens(request.headers), (sql) =>
+        selectSegmentsOfUsers(sql, userIds)
+      )
       return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
@@ -181,7 +187,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: UserParamsSchema,
         body: ChangeUserSegmentsBodySchema,
         response: {
-          200: emptyResponse('The user is in the segments to add and not in the segments to delete.'),
+          200: withWriteToken(
+            emptyResponse('The user is in the segments to add and not in the segments to delete.')
+          ),
           ...commonErrors,
           ...commonBodyErrors,
           400: errorResponse('InvalidChangeError', 'The request is not valid.', {
@@ -228,10 +236,11 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
       const { user_id: userId } = request.params
       const change = { add, remove, actor: actor?.name ?? null }
-      const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
+      const { outcome, token } = await retryWrite(() => changeUserSegments(app.writes, userId, change))
       if (outcome === 'not_found')
         throw segmentsNotFound(await retryIdempotent(() => selectMissingSlugs(app.writes, [...seen])))
       if (outcome === 'expiry_passed') throw expiryPassed()
+      answerToken(reply, token)
       return reply.send()
     }
   )

@@ -3,17 +3,22 @@ import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { tryLockClosing } from '../database/locks.ts'
 import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
+import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 
 /**
  * Deletes a segment, which ends every membership in it. This writes two rows, however many members there are. It waits
  * for changes of the members that are in progress.
  *
- * @returns false if the segment does not exist or is already deleted.
+ * @returns the token of the write; undefined if the segment does not exist or is already deleted.
  */
-export async function deleteSegment(sql: Sql, slug: Slug, actor: string | null): Promise<boolean> {
+export async function deleteSegment(
+  sql: Sql,
+  slug: Slug,
+  actor: string | null
+): Promise<WriteToken | undefined> {
   // One statement, so that no other request waits for round trips under the lock. `next_moment` is called when the lock is
   // held, and sees what was committed before.
-  const { count } = await sql`
+  const [deleted] = await sql<{ token: WriteToken }[]>`
     with locked as materialized (
       select id, pg_advisory_xact_lock(1, id)::text as lock
       from segments
@@ -36,8 +41,9 @@ export async function deleteSegment(sql: Sql, slug: Slug, actor: string | null):
     )
     insert into segment_changes (segment_id, operation, changed_at, actor)
     select id, 'deleted', deleted_at, ${actor}
-    from deleted`
-  return count > 0
+    from deleted
+    returning ${writeToken(sql)} as token`
+  return deleted?.token
 }
 
 /** The progress of closing the periods of deleted segments: the last user whose period has been closed. */

@@ -19,6 +19,7 @@ import {
   SegmentParamsSchema,
   SegmentSchema
 } from '../../schemas/segments.ts'
+import { withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent, retryWrite } from '../database/retry.ts'
 import { commonBodyErrors, commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
@@ -30,6 +31,7 @@ import {
   segmentNotFoundForDelete
 } from '../http/errors.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
+import { answerToken, trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { selectDeletion, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
@@ -73,8 +75,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         headers: CreateSegmentHeadersSchema,
         body: CreateSegmentBodySchema,
         response: {
-          200: emptyResponse('The segment exists.'),
-          202: {
+          200: withWriteToken(emptyResponse('The segment exists.')),
+          202: withWriteToken({
             ...emptyResponse('The segment exists. Its users are being added in the background.'),
             headers: {
               Location: {
@@ -88,7 +90,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
                 examples: ['respond-async']
               }
             }
-          },
+          }),
           ...commonErrors,
           ...commonBodyErrors,
           409: errorResponse(
@@ -117,7 +119,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const slug = body.slug.toUpperCase()
       const later = prefersAsync(request.headers.prefer)
       // Uses the bulk pool, because it may wait for another request that creates a segment with the same slug.
-      const created = await retryWrite(() =>
+      const token = await retryWrite(() =>
         createSegment(
           app.bulk.within(signalAbandonment(reply)),
           { ...body, slug },
@@ -125,8 +127,9 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           actor?.name ?? null
         )
       )
-      if (!created)
+      if (token === undefined)
         throw segmentAlreadyExists(slug, await retryIdempotent(() => selectDeletion(app.bulk, slug)))
+      answerToken(reply, token)
       if (!later) return reply.send()
       app.backgroundJobs.assignments.wake()
       return reply
@@ -234,7 +237,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: SegmentParamsSchema,
         body: ChangeSegmentBodySchema,
         response: {
-          200: SegmentChangeSchema,
+          200: withWriteToken(SegmentChangeSchema),
           ...commonErrors,
           ...commonBodyErrors,
           404: unknownSegment,
@@ -249,7 +252,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const { body, actor } = request
-      const bulk = app.bulk.within(signalAbandonment(reply))
+      const bulk = trackWrites(app.bulk.within(signalAbandonment(reply)), reply)
       const change = await retryWrite(() => changeSegment(bulk, slug, body, actor?.name ?? null))
       if (change === 'not_found') throw segmentNotFound(slug)
       if (change === 'filling') throw segmentBeingFilled(slug)
@@ -269,7 +272,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['segments'],
         params: SegmentParamsSchema,
         response: {
-          200: emptyResponse('The segment is deleted.'),
+          200: withWriteToken(emptyResponse('The segment is deleted.')),
           ...commonErrors,
           ...commonBodyErrors,
           404: errorResponse('SegmentNotFoundError', 'There is no such segment, or it is already deleted.', {
@@ -281,8 +284,9 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const actor = request.actor?.name ?? null
-      if (!(await retryWrite(() => deleteSegment(app.writes, slug, actor))))
-        throw segmentNotFoundForDelete(slug)
+      const token = await retryWrite(() => deleteSegment(app.writes, slug, actor))
+      if (token === undefined) throw segmentNotFoundForDelete(slug)
+      answerToken(reply, token)
       app.backgroundJobs.closing.wake()
       return reply.send()
     }

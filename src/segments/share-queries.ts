@@ -5,6 +5,7 @@ import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
+import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 import { countShare, sampleUsers } from './sampling.ts'
 
 /**
@@ -21,16 +22,16 @@ const SETTINGS = { work_mem: '64MB', plan_cache_mode: 'force_generic_plan', jit:
  * @param segment the slug is in upper case; `selection` is a share from 0 to 1.
  * @param later whether the users are added in the background (see `continueAssignment`) instead of in this transaction.
  * @param actor the name of the API key.
- * @returns false if the slug is taken, even by a deleted segment.
+ * @returns the token of the write; undefined if the slug is taken, even by a deleted segment.
  */
 export async function createSegment(
   pool: Pool,
   segment: CreateSegmentBody,
   later: boolean,
   actor: string | null
-): Promise<boolean> {
+): Promise<WriteToken | undefined> {
   const share = segment.selection
-  if (share === undefined) return (await insertSegment(pool, segment, actor)) !== undefined
+  if (share === undefined) return (await insertSegment(pool, segment, actor))?.token
 
   return transaction(
     pool,
@@ -38,10 +39,10 @@ export async function createSegment(
       await shareErasure(sql)
       if (segment.enroll_new_users) await lockPopulation(sql)
       const created = await insertSegment(sql, segment, actor)
-      if (!created) return false
+      if (!created) return undefined
       if (later) await insertAssignment(sql, created)
       else await addShare(sql, created, share)
-      return true
+      return created.token
     },
     { settings: SETTINGS }
   )
@@ -65,7 +66,7 @@ function describeChanges(from: SegmentProperties, to: SegmentProperties): string
   )
 }
 
-type CreatedSegment = { id: number; created_at: Time }
+type CreatedSegment = { id: number; created_at: Time; token: WriteToken }
 
 async function insertSegment(
   sql: Sql,
@@ -89,7 +90,7 @@ async function insertSegment(
       select id, 'created', created_at, ${actor}, ${describeChanges({}, properties)}::text::jsonb
       from created
     )
-    select id, ${formatTime(sql, 'created_at')} as created_at
+    select id, ${formatTime(sql, 'created_at')} as created_at, ${writeToken(sql)} as token
     from created`
   return created
 }

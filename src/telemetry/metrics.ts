@@ -85,6 +85,23 @@ export class Metrics {
     buckets: BATCH_BUCKETS,
     registers: this.#registers
   })
+  readonly membershipReads = new Counter({
+    name: 'user_segments_membership_reads_total',
+    help: 'Membership lookups by the server that answered. Only with read servers.',
+    labelNames: ['server'],
+    registers: this.#registers
+  })
+  #readServers: readonly { name: string; isServing: boolean }[] = []
+  readonly #readServerUp: Gauge<'server'> = new Gauge({
+    name: 'user_segments_read_server_up',
+    help: '1 if membership lookups may go to the server, 0 if it is left out.',
+    labelNames: ['server'],
+    registers: this.#registers,
+    collect: () => {
+      for (const { name, isServing } of this.#readServers)
+        this.#readServerUp.set({ server: name }, isServing ? 1 : 0)
+    }
+  })
   /** In seconds. The outcome is `made` or `failed`. */
   readonly reportDuration = new Histogram({
     name: 'user_segments_report_duration_seconds',
@@ -172,6 +189,11 @@ export class Metrics {
         observe((performance.now() - start) / 1000)
       }
     }
+  }
+
+  /** Shows the state of the read servers. */
+  watchReadServers(servers: readonly { name: string; isServing: boolean }[]): void {
+    this.#readServers = servers
   }
 
   /** Sets what the database answered for this scrape. `queues` is empty if it did not answer. */

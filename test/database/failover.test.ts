@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { migrate } from '../../src/database/migrate.ts'
-import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
+import { startOwnPostgres } from '../support/own-postgres.ts'
 import { startServiceOn, waitUntil } from '../support/service.ts'
 
 t.test('the service writes to the primary, before and after a failover', async (t) => {
@@ -40,7 +40,7 @@ t.test('the service writes to the primary, before and after a failover', async (
   t.match(await reading.request(ready), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
 
   await first.stop()
-  await promote(second)
+  await second.execute('select pg_promote()')
   await first.startAsStandbyOf(second)
   for (const service of [serving, onStandby, reading]) {
     const started = performance.now()
@@ -56,9 +56,3 @@ t.test('the service writes to the primary, before and after a failover', async (
     t.same((await service.getSegments(2)).body, ['A'])
   }
 })
-
-async function promote({ url }: OwnPostgres): Promise<void> {
-  const sql = postgres(url, { max: 1 })
-  await sql`select pg_promote()`
-  await sql.end()
-}

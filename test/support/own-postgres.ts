@@ -16,11 +16,28 @@ export class OwnPostgres {
   readonly url: string
   readonly #port: number
   #server: EmbeddedPostgres
+  #settings: Record<string, string>
 
-  constructor(server: EmbeddedPostgres) {
+  /** @param settings those with which the server was started. */
+  constructor(server: EmbeddedPostgres, settings: Record<string, string> = {}) {
     this.#server = server
+    this.#settings = settings
     this.url = server.url(DATABASE)
     this.#port = Number(new URL(this.url).port)
+  }
+
+  /** Runs a statement as a superuser. */
+  async execute(text: string): Promise<void> {
+    const sql = postgres(this.url, { max: 1 })
+    await sql.unsafe(text)
+    await sql.end()
+  }
+
+  /** Changes settings that need no restart. */
+  async configure(settings: Record<string, string>): Promise<void> {
+    for (const [name, value] of Object.entries(settings))
+      await this.execute(`alter system set ${name} = '${value}'`)
+    await this.execute('select pg_reload_conf()')
   }
 
   /** Ends the server like a crash, as `pg_ctl stop -m immediate` does. */
@@ -32,7 +49,7 @@ export class OwnPostgres {
 
   /** Starts the server again on the same port. Resolves when it has recovered and accepts connections. */
   async start(): Promise<void> {
-    this.#server = await launch(this.#server.directory, this.#port)
+    this.#server = await launch(this.#server.directory, this.#port, this.#settings)
   }
 
   /** Ends the server after its standby has received everything. */
@@ -59,7 +76,9 @@ export class OwnPostgres {
 
   /** Starts this server, which has ended, as a standby of another one. */
   async startAsStandbyOf(primary: OwnPostgres): Promise<void> {
-    this.#server = (await follow(this.#server.directory, primary.url, this.#port)).#server
+    const standby = await follow(this.#server.directory, primary.url, this.#port)
+    this.#server = standby.#server
+    this.#settings = standby.#settings
   }
 
   async remove(): Promise<void> {
@@ -72,9 +91,8 @@ export class OwnPostgres {
 /** Starts the cluster in a folder as a standby. */
 async function follow(directory: string, primaryUrl: string, port?: number): Promise<OwnPostgres> {
   await writeFile(join(directory, 'data/standby.signal'), '')
-  return new OwnPostgres(
-    await launch(directory, port, { primary_conninfo: new URL('/postgres', primaryUrl).href })
-  )
+  const settings = { primary_conninfo: new URL('/postgres', primaryUrl).href }
+  return new OwnPostgres(await launch(directory, port, settings), settings)
 }
 
 function launch(

@@ -1,0 +1,193 @@
+import type { FastifyBaseLogger } from 'fastify'
+import {
+  POOL_CLOSE_TIMEOUT_SECONDS,
+  READ_SERVER_CHECK_MS,
+  READ_SERVER_LONGEST_RETRY_MS,
+  READ_SERVER_RETRY_MS,
+  READ_SERVER_TIMEOUT_MS
+} from '../limits.ts'
+import type { Pool, Sql } from './pool.ts'
+import type { PrimaryWatch } from './primary-watch.ts'
+import { type ServerState, selectServerState, selectStandbyName } from './read-server-queries.ts'
+import { hasReached, hasSeen, parseToken, type WriteToken } from './write-tokens.ts'
+
+/** Says whether what a server reads now contains what a lookup with these tokens must contain. */
+export type Sees = (tokens: readonly WriteToken[]) => boolean
+
+/** Which lookups a server can answer: none (it is left out), those with a token, or all. */
+type Reads = 'none' | 'token' | 'all'
+
+type ReadServerOptions = {
+  /** The address, as in logs and metrics. */
+  name: string
+  pool: Pool
+  /** A connection for the checks, which do not wait for lookups. */
+  probe: Pool
+  primary: PrimaryWatch
+  /** Milliseconds by which a lookup without a token may be behind; 0: never. */
+  staleness: number
+  log: FastifyBaseLogger
+}
+
+/** The server is neither a standby nor a node of the cluster, so it may have missed any write. */
+class ForeignServer extends Error {
+  constructor() {
+    super('it is neither a standby nor a node of the Citus cluster')
+  }
+}
+
+/** A server for reads. What it serves is proved again for each read: this only chooses servers that are likely to serve. */
+export class ReadServer {
+  readonly name: string
+  /** Lookups in progress. */
+  inFlight = 0
+  /** When it was last chosen for a lookup. */
+  lastTurn = 0
+  readonly #options: ReadServerOptions
+  #reads: Reads | undefined
+  /** Whether its writes are replayed as they come, so that waiting for one makes sense. */
+  #isCurrent = false
+  #isSynchronous = false
+  #hasEnded = false
+  #nextCheck = 0
+  #pause = READ_SERVER_RETRY_MS
+
+  constructor(options: ReadServerOptions) {
+    this.#options = options
+    this.name = options.name
+  }
+
+  get isServing(): boolean {
+    return this.#reads === 'token' || this.#reads === 'all'
+  }
+
+  get isCurrent(): boolean {
+    return this.#isCurrent
+  }
+
+  /** Whether the server is likely to answer a lookup with these tokens. */
+  accepts(tokens: readonly WriteToken[]): boolean {
+    return this.#reads === 'all' || (this.#reads === 'token' && tokens.length > 0)
+  }
+
+  /**
+   * Runs statements on one connection, after it has been asked what it has seen.
+   *
+   * @param lookups the tokens of each lookup.
+   * @param work must ask `sees` before it reads for a lookup.
+   * @throws {Error} if the server fails, or does not answer within READ_SERVER_TIMEOUT_MS.
+   */
+  async read<T>(
+    lookups: readonly (readonly WriteToken[])[],
+    work: (sql: Sql, sees: Sees) => Promise<T>
+  ): Promise<T> {
+    const answer = await withinTimeout(
+      this.#options.pool.reserve(async (sql) => work(sql, await this.#ask(sql, lookups)))
+    )
+    this.#pause = READ_SERVER_RETRY_MS
+    return answer
+  }
+
+  async #ask(sql: Sql, lookups: readonly (readonly WriteToken[])[]): Promise<Sees> {
+    const { primary, staleness } = this.#options
+    const hasTokenless = lookups.some((tokens) => tokens.length === 0)
+    // Asked when all of the lookups have begun. So every write that was answered before one of them is before it.
+    const position = hasTokenless && this.#isSynchronous ? await primary.readPosition() : undefined
+    const state = await selectServerState(sql, listTransactions(lookups))
+    const { replayed } = state
+    if (replayed === undefined) {
+      if (!primary.hasNode(state.startedAt)) throw new ForeignServer()
+      return () => true
+    }
+    const seesAll =
+      isWithin(staleness, primary.measureLag(replayed)) ||
+      (position !== undefined && hasReached(replayed, position))
+    return (tokens) => (tokens.length === 0 ? seesAll : tokens.every((token) => hasSeen(replayed, token)))
+  }
+
+  /** Checks the server, unless it is left out for longer. */
+  async check(): Promise<void> {
+    if (performance.now() < this.#nextCheck) return
+    const { probe } = this.#options
+    try {
+      const [state, name] = await withinTimeout(
+        probe.reserve(
+          async (sql) => [await selectServerState(sql, []), await selectStandbyName(sql)] as const
+        )
+      )
+      this.#judge(state, name)
+    } catch (error) {
+      this.#leaveOut(error)
+    }
+  }
+
+  #judge({ startedAt, replayed }: ServerState, name: string | undefined): void {
+    const { primary, staleness } = this.#options
+    if (replayed === undefined) {
+      if (!primary.hasNode(startedAt)) throw new ForeignServer()
+      this.#set('all')
+      return
+    }
+    const lag = primary.measureLag(replayed)
+    this.#isCurrent = lag <= 2 * READ_SERVER_CHECK_MS
+    // With a permitted staleness, no lookup asks the primary.
+    this.#isSynchronous = staleness === 0 && name !== undefined && primary.isSynchronous(name)
+    this.#set(this.#isSynchronous || isWithin(staleness, lag) ? 'all' : 'token')
+  }
+
+  /** Sends no lookups to the server until a check succeeds. */
+  leaveOut(error: unknown): void {
+    // Lookups that were in progress together fail together.
+    if (this.#reads !== 'none') this.#leaveOut(error)
+  }
+
+  /** Closes the connections. */
+  async end(): Promise<void> {
+    this.#hasEnded = true
+    const timeout = { timeout: POOL_CLOSE_TIMEOUT_SECONDS }
+    await Promise.all([this.#options.pool.end(timeout), this.#options.probe.end(timeout)])
+  }
+
+  #leaveOut(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    if (this.#reads !== 'none' && !this.#hasEnded)
+      this.#options.log.warn({ server: this.name, reason }, 'read server left out')
+    this.#reads = 'none'
+    this.#nextCheck = performance.now() + this.#pause
+    this.#pause = Math.min(2 * this.#pause, READ_SERVER_LONGEST_RETRY_MS)
+  }
+
+  #set(reads: Reads): void {
+    if (this.#reads === reads) return
+    this.#reads = reads
+    this.#options.log.info({ server: this.name, reads }, 'read server serves')
+  }
+}
+
+/** Whether a lag is permitted. A staleness of 0 permits none. */
+function isWithin(staleness: number, lag: number): boolean {
+  return staleness > 0 && lag <= staleness
+}
+
+/** The transaction ids in the tokens of lookups, each once. */
+function listTransactions(lookups: readonly (readonly WriteToken[])[]): string[] {
+  const ids = new Set<string>()
+  for (const token of lookups.flat()) {
+    const parsed = parseToken(token)
+    if ('transaction' in parsed) ids.add(parsed.transaction)
+  }
+  return [...ids]
+}
+
+async function withinTimeout<T>(answer: Promise<T>): Promise<T> {
+  const { promise: overdue, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${READ_SERVER_TIMEOUT_MS} ms`)),
+    READ_SERVER_TIMEOUT_MS
+  )
+  try {
+    return await Promise.race([answer, overdue])
+  } finally {
+    clearTimeout(timer)
+  }
+}
