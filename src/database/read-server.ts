@@ -9,10 +9,18 @@ import {
 import type { Pool, Sql } from './pool.ts'
 import type { PrimaryWatch } from './primary-watch.ts'
 import { type ServerState, selectServerState, selectStandbyName } from './read-server-queries.ts'
-import { hasReached, hasSeen, parseToken, type WriteToken } from './write-tokens.ts'
+import { hasReached, hasSeen, type Position, parseToken, type WriteToken } from './write-tokens.ts'
 
-/** Says whether what a server reads now contains what a lookup with these tokens must contain. */
-export type Sees = (tokens: readonly WriteToken[]) => boolean
+/** What the answer of a lookup must contain. */
+export type Requirement = {
+  /** The tokens of writes. Without any: everything that was answered before the lookup began. */
+  tokens: readonly WriteToken[]
+  /** A position of the primary that was read after the lookup had begun. */
+  position?: Position
+}
+
+/** Says whether what a server reads now contains what a lookup requires. */
+export type Sees = (requirement: Requirement) => boolean
 
 /** Which lookups a server can answer: none (it is left out), those with a token, or all. */
 type Reads = 'none' | 'token' | 'all'
@@ -73,14 +81,12 @@ export class ReadServer {
   /**
    * Runs statements on one connection, after it has been asked what it has seen.
    *
-   * @param lookups the tokens of each lookup.
+   * @param lookups what each lookup requires. Those without a token get a position, if writes wait for the server.
    * @param work must ask `sees` before it reads for a lookup.
    * @throws {Error} if the server fails, or does not answer within READ_SERVER_TIMEOUT_MS.
    */
-  async read<T>(
-    lookups: readonly (readonly WriteToken[])[],
-    work: (sql: Sql, sees: Sees) => Promise<T>
-  ): Promise<T> {
+  async read<T>(lookups: readonly Requirement[], work: (sql: Sql, sees: Sees) => Promise<T>): Promise<T> {
+    if (this.#isSynchronous) await this.#addPosition(lookups)
     const answer = await withinTimeout(
       this.#options.pool.reserve(async (sql) => work(sql, await this.#ask(sql, lookups)))
     )
@@ -88,21 +94,27 @@ export class ReadServer {
     return answer
   }
 
-  async #ask(sql: Sql, lookups: readonly (readonly WriteToken[])[]): Promise<Sees> {
+  /** Without the primary, lookups without a token get no position, and so no answer from this server. */
+  async #addPosition(lookups: readonly Requirement[]): Promise<void> {
+    const lacking = lookups.filter(({ tokens, position }) => tokens.length === 0 && position === undefined)
+    if (lacking.length === 0) return
+    const position = await withinTimeout(this.#options.primary.readPosition()).catch(() => undefined)
+    if (position) for (const lookup of lacking) lookup.position = position
+  }
+
+  async #ask(sql: Sql, lookups: readonly Requirement[]): Promise<Sees> {
     const { primary, staleness } = this.#options
-    const hasTokenless = lookups.some((tokens) => tokens.length === 0)
-    // Asked when all of the lookups have begun. So every write that was answered before one of them is before it.
-    const position = hasTokenless && this.#isSynchronous ? await primary.readPosition() : undefined
     const state = await selectServerState(sql, listTransactions(lookups))
     const { replayed } = state
     if (replayed === undefined) {
       if (!primary.hasNode(state.startedAt)) throw new ForeignServer()
       return () => true
     }
-    const seesAll =
-      isWithin(staleness, primary.measureLag(replayed)) ||
-      (position !== undefined && hasReached(replayed, position))
-    return (tokens) => (tokens.length === 0 ? seesAll : tokens.every((token) => hasSeen(replayed, token)))
+    const isRecent = isWithin(staleness, primary.measureLag(replayed))
+    return ({ tokens, position }) => {
+      if (tokens.length > 0) return tokens.every((token) => hasSeen(replayed, token))
+      return isRecent || (position !== undefined && hasReached(replayed, position))
+    }
   }
 
   /** Checks the server, unless it is left out for longer. */
@@ -170,12 +182,13 @@ function isWithin(staleness: number, lag: number): boolean {
 }
 
 /** The transaction ids in the tokens of lookups, each once. */
-function listTransactions(lookups: readonly (readonly WriteToken[])[]): string[] {
+function listTransactions(lookups: readonly Requirement[]): string[] {
   const ids = new Set<string>()
-  for (const token of lookups.flat()) {
-    const parsed = parseToken(token)
-    if ('transaction' in parsed) ids.add(parsed.transaction)
-  }
+  for (const { tokens } of lookups)
+    for (const token of tokens) {
+      const parsed = parseToken(token)
+      if ('transaction' in parsed) ids.add(parsed.transaction)
+    }
   return [...ids]
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { READ_SERVER_FIRST_PAUSE_MS, READ_SERVER_TIMEOUT_MS, READ_SERVER_WAIT_MS } from '../limits.ts'
 import type { Pool, Sql } from './pool.ts'
-import type { ReadServer } from './read-server.ts'
+import type { ReadServer, Requirement } from './read-server.ts'
 import { retryIdempotent } from './retry.ts'
 import type { WriteToken } from './write-tokens.ts'
 
@@ -38,9 +38,10 @@ export class ReadServers {
 
   /** Runs one lookup, which may run twice, on the pool of DATABASE_URL or on another server. */
   read<T>(tokens: readonly WriteToken[], lookUp: (sql: Sql) => Promise<T>): Promise<T> {
+    const requirement: Requirement = { tokens }
     return this.route(
-      tokens,
-      (server) => server.read([tokens], async (sql, sees) => (sees(tokens) ? lookUp(sql) : BEHIND)),
+      requirement,
+      (server) => server.read([requirement], async (sql, sees) => (sees(requirement) ? lookUp(sql) : BEHIND)),
       () => retryIdempotent(() => lookUp(this.#options.reads))
     )
   }
@@ -48,11 +49,12 @@ export class ReadServers {
   /**
    * Chooses who answers a lookup.
    *
+   * @param requirement the same object for all attempts: servers add a position to it.
    * @param onServer resolves to {@link BEHIND} if the server has not seen what the lookup must contain.
    * @param onPrimary asks DATABASE_URL.
    */
   async route<T>(
-    tokens: readonly WriteToken[],
+    { tokens }: Requirement,
     onServer: (server: ReadServer) => Promise<T | typeof BEHIND>,
     onPrimary: () => Promise<T>
   ): Promise<T> {

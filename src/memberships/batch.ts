@@ -2,7 +2,7 @@ import DataLoader from 'dataloader'
 import type { UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText } from '../../schemas/memberships.ts'
 import type { Sql } from '../database/connect.ts'
-import type { ReadServer } from '../database/read-server.ts'
+import type { ReadServer, Requirement } from '../database/read-server.ts'
 import { BEHIND, type ReadServers } from '../database/read-servers.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import type { WriteToken } from '../database/write-tokens.ts'
@@ -29,8 +29,8 @@ export function batchActiveSegments(
   })
 }
 
-/** A lookup on a read server: a user, and the tokens of the writes that the answer must contain. */
-type Lookup = { userId: UserId; tokens: readonly WriteToken[] }
+/** A lookup on a read server. */
+type Lookup = Requirement & { userId: UserId }
 
 /** The same as {@link batchActiveSegments} on a read server; BEHIND for a lookup that it can't answer yet. */
 function batchOnServer(
@@ -38,18 +38,12 @@ function batchOnServer(
   options: BatchOptions
 ): DataLoader<Lookup, ActiveSegmentsText | undefined | typeof BEHIND> {
   return batchLookups(options, (lookups) =>
-    server.read(
-      lookups.map(({ tokens }) => tokens),
-      async (sql, sees) => {
-        const seen = lookups.filter(({ tokens }) => sees(tokens))
-        if (seen.length === 0) return lookups.map(() => BEHIND)
-        const segmentsOfUsers = await selectActiveSegments(
-          sql,
-          seen.map(({ userId }) => userId)
-        )
-        return lookups.map(({ userId, tokens }) => (sees(tokens) ? segmentsOfUsers.get(userId) : BEHIND))
-      }
-    )
+    server.read(lookups, async (sql, sees) => {
+      const userIds = lookups.filter(sees).map(({ userId }) => userId)
+      if (userIds.length === 0) return lookups.map(() => BEHIND)
+      const segmentsOfUsers = await selectActiveSegments(sql, userIds)
+      return lookups.map((lookup) => (sees(lookup) ? segmentsOfUsers.get(lookup.userId) : BEHIND))
+    })
   )
 }
 
@@ -73,12 +67,14 @@ export function createLookup(
   const onPrimary = batchActiveSegments(reads, options)
   const onServers = new Map(readServers.servers.map((server) => [server, batchOnServer(server, options)]))
   if (onServers.size === 0) return (userId) => onPrimary.load(userId)
-  return (userId, tokens) =>
-    readServers.route(
-      tokens,
-      async (server) => onServers.get(server)?.load({ userId, tokens }) ?? BEHIND,
+  return (userId, tokens) => {
+    const lookup: Lookup = { userId, tokens }
+    return readServers.route(
+      lookup,
+      async (server) => onServers.get(server)?.load(lookup) ?? BEHIND,
       () => onPrimary.load(userId)
     )
+  }
 }
 
 /**
