@@ -9,6 +9,7 @@ export class PrimaryWatch {
   readonly #memory: number
   /** Positions of the primary, the newest last, with the time by performance.now() before which they were read. */
   readonly #positions: { position: Position; at: number }[] = []
+  #cluster: string | undefined
   #synchronous: readonly string[] = []
   #nodes: ReadonlySet<string> = new Set()
 
@@ -25,8 +26,9 @@ export class PrimaryWatch {
   async check(): Promise<void> {
     const at = performance.now()
     try {
-      const { position, synchronous, nodes } = await selectPrimaryState(this.#reads)
+      const { cluster, position, synchronous, nodes } = await selectPrimaryState(this.#reads)
       this.#remember({ position, at })
+      this.#cluster = cluster
       this.#synchronous = synchronous
       this.#nodes = new Set(nodes)
     } catch (error) {
@@ -54,6 +56,16 @@ export class PrimaryWatch {
    */
   isSynchronous(name: string): boolean {
     return this.#synchronous.includes(name)
+  }
+
+  /** Whether the primary has ever answered a check. */
+  get isKnown(): boolean {
+    return this.#cluster !== undefined
+  }
+
+  /** Whether a standby replays the log of this primary, or of one that it replaced. */
+  isOfCluster(cluster: string): boolean {
+    return this.#cluster === cluster
   }
 
   /** Whether the server with this start time is a node of the Citus cluster. */

@@ -10,6 +10,8 @@ import {
 
 /** The primary as seen by one check. */
 export type PrimaryState = {
+  /** The same for a primary and its standbys, and for no other server. */
+  cluster: string
   /** Everything that was committed before the check is before this position. */
   position: Position
   /** The names of the standbys that each write waits for until they have replayed it. */
@@ -45,8 +47,9 @@ export async function selectPosition(sql: Sql): Promise<Position> {
  */
 export async function selectPrimaryState(sql: Sql): Promise<PrimaryState> {
   const position = await selectPosition(sql)
-  const [row] = await sql<[{ synchronous: string[]; has_citus: boolean }]>`
+  const [row] = await sql<[{ cluster: string; synchronous: string[]; has_citus: boolean }]>`
     select
+      (select system_identifier::text from pg_control_system()) as cluster,
       (
         select coalesce(json_agg(application_name), '[]')
         from pg_stat_replication
@@ -56,6 +59,7 @@ export async function selectPrimaryState(sql: Sql): Promise<PrimaryState> {
       ) as synchronous,
       exists (select from pg_extension where extname = 'citus') as has_citus`
   return {
+    cluster: row.cluster,
     position,
     synchronous: row.synchronous,
     nodes: row.has_citus ? await selectNodes(sql) : []
@@ -120,15 +124,24 @@ export async function selectServerState(sql: Sql, transactions: string[]): Promi
   }
 }
 
-/**
- * Reads the name by which a standby is known to its primary. It is undefined if the standby is not connected, or if the
- * role may not read it: the role `pg_monitor` may.
- */
-export async function selectStandbyName(sql: Sql): Promise<string | undefined> {
-  const [receiver] = await sql<{ conninfo: string | null }[]>`
-    select conninfo
-    from pg_stat_wal_receiver`
-  const named = /(?:^| )application_name=('(?:\\.|[^'\\])*'|\S+)/.exec(receiver?.conninfo ?? '')
-  const fallback = /(?:^| )fallback_application_name=('(?:\\.|[^'\\])*'|\S+)/.exec(receiver?.conninfo ?? '')
-  return (named ?? fallback)?.[1]?.replace(/^'|'$/g, '').replace(/\\(.)/g, '$1')
+/** What a server says of itself that changes only with a restart or a new connection to its primary. */
+export type Identity = {
+  /** See {@link PrimaryState}. */
+  cluster: string
+  /**
+   * The name by which a standby is known to its primary. It is undefined if the standby is not connected, or if the role
+   * may not read it: the role `pg_monitor` may.
+   */
+  name: string | undefined
+}
+
+export async function selectIdentity(sql: Sql): Promise<Identity> {
+  const [{ cluster, conninfo }] = await sql<[{ cluster: string; conninfo: string | null }]>`
+    select
+      (select system_identifier::text from pg_control_system()) as cluster,
+      (select conninfo from pg_stat_wal_receiver) as conninfo`
+  const named = /(?:^| )application_name=('(?:\\.|[^'\\])*'|\S+)/.exec(conninfo ?? '')
+  const fallback = /(?:^| )fallback_application_name=('(?:\\.|[^'\\])*'|\S+)/.exec(conninfo ?? '')
+  const name = (named ?? fallback)?.[1]?.replace(/^'|'$/g, '').replace(/\\(.)/g, '$1')
+  return { cluster, name }
 }

@@ -8,7 +8,7 @@ import {
 } from '../limits.ts'
 import type { Pool, Sql } from './pool.ts'
 import type { PrimaryWatch } from './primary-watch.ts'
-import { type ServerState, selectServerState, selectStandbyName } from './read-server-queries.ts'
+import { type Identity, type ServerState, selectIdentity, selectServerState } from './read-server-queries.ts'
 import { hasReached, hasSeen, type Position, parseToken, type WriteToken } from './write-tokens.ts'
 
 /** What the answer of a lookup must contain. */
@@ -37,10 +37,10 @@ type ReadServerOptions = {
   log: FastifyBaseLogger
 }
 
-/** The server is neither a standby nor a node of the cluster, so it may have missed any write. */
+/** The server may have missed any write. */
 class ForeignServer extends Error {
   constructor() {
-    super('it is neither a standby nor a node of the Citus cluster')
+    super('it is neither a standby of the primary nor a node of the Citus cluster')
   }
 }
 
@@ -56,6 +56,8 @@ export class ReadServer {
   /** Whether its writes are replayed as they come, so that waiting for one makes sense. */
   #isCurrent = false
   #isSynchronous = false
+  /** Identifies the process of the server that the last check saw. */
+  #startedAt: string | undefined
   #hasEnded = false
   #nextCheck = 0
   #pause = READ_SERVER_RETRY_MS
@@ -110,6 +112,8 @@ export class ReadServer {
       if (!primary.hasNode(state.startedAt)) throw new ForeignServer()
       return () => true
     }
+    // After a restart, or by a name of several servers, the connection may lead to a server that has not been checked.
+    if (state.startedAt !== this.#startedAt) return () => false
     const isRecent = isWithin(staleness, primary.measureLag(replayed))
     return ({ tokens, position }) => {
       if (tokens.length > 0) return tokens.every((token) => hasSeen(replayed, token))
@@ -122,24 +126,25 @@ export class ReadServer {
     if (performance.now() < this.#nextCheck) return
     const { probe } = this.#options
     try {
-      const [state, name] = await withinTimeout(
-        probe.reserve(
-          async (sql) => [await selectServerState(sql, []), await selectStandbyName(sql)] as const
-        )
+      const [state, identity] = await withinTimeout(
+        probe.reserve(async (sql) => [await selectServerState(sql, []), await selectIdentity(sql)] as const)
       )
-      this.#judge(state, name)
+      this.#judge(state, identity)
     } catch (error) {
       this.#leaveOut(error)
     }
   }
 
-  #judge({ startedAt, replayed }: ServerState, name: string | undefined): void {
+  #judge({ startedAt, replayed }: ServerState, { cluster, name }: Identity): void {
     const { primary, staleness } = this.#options
+    if (!primary.isKnown) throw new Error('the primary has not answered yet')
     if (replayed === undefined) {
       if (!primary.hasNode(startedAt)) throw new ForeignServer()
       this.#set('all')
       return
     }
+    if (!primary.isOfCluster(cluster)) throw new ForeignServer()
+    this.#startedAt = startedAt
     const lag = primary.measureLag(replayed)
     this.#isCurrent = lag <= 2 * READ_SERVER_CHECK_MS
     // With a permitted staleness, no lookup asks the primary.

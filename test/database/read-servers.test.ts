@@ -204,13 +204,14 @@ t.test('a standby that is gone is left out, and returns', async (t) => {
   })
 })
 
-t.test('reads go to several standbys in turn; another primary is never read', async (t) => {
+t.test('reads go to several standbys in turn; servers with another history are never read', async (t) => {
   const other = await startOwnPostgres(t)
+  const standbyOfOther = await other.startStandby(t)
   const { standby, service, log } = await startReplication(t)
   // The same standby by two names.
   const byName = standby.url.replace('127.0.0.1', 'localhost')
-  const both = [other.url, standby.url, byName].join()
-  const second = await serveOn(t, service.database.url, { READ_DATABASE_URLS: both })
+  const urls = [other.url, standbyOfOther.url, standby.url, byName].join()
+  const second = await serveOn(t, service.database.url, { READ_DATABASE_URLS: urls })
   await service.createSegment('A')
   const change = alternate(service)
   const { write, expected } = await change()
@@ -228,12 +229,13 @@ t.test('reads go to several standbys in turn; another primary is never read', as
   }
   t.equal(servers.filter((server) => server.startsWith('localhost')).length, 5, servers.join())
   const samples = await scrape(second.service)
-  t.equal(
-    samples.value(`user_segments_membership_reads_total{server="${serverName(other)}"}`),
-    undefined,
-    'a server with another history'
-  )
-  t.match(second.log.of('read server left out'), [{ server: serverName(other), reason: /neither/ }])
+  for (const foreign of [other, standbyOfOther]) {
+    const name = serverName(foreign)
+    t.equal(samples.value(`user_segments_membership_reads_total{server="${name}"}`), undefined)
+    t.equal(samples.value(`user_segments_read_server_up{server="${name}"}`), 0)
+    const lines = second.log.of('read server left out').filter(({ server }) => server === name)
+    matchLines(t, lines, [{ reason: /neither/ }])
+  }
 })
 
 t.test('after a failover, tokens of the new primary are seen on its standby', async (t) => {
