@@ -30,6 +30,8 @@ t.test('the defaults', async (t) => {
 t.test('values are read', async (t) => {
   const environment = {
     DATABASE_URL: 'postgresql://db/x',
+    READ_DATABASE_URLS: 'postgres://standby-1/x,postgres://standby-2/x',
+    READ_STALENESS: '5s',
     HOST: '::',
     PORT: '0',
     PUBLIC_URL: 'https://example.com/base',
@@ -74,12 +76,17 @@ t.test('missing and invalid variables are named in one line without secrets', as
   const hosts =
     'ALLOWED_HOSTS is not valid: it must be comma-separated host names such as segments.example.com, without ports, or *'
   const publicUrl = 'PUBLIC_URL is not valid: it must be a URL such as https://segments.example.com'
+  const servers =
+    'READ_DATABASE_URLS is not valid: it must be comma-separated URLs such as postgres://user:password@host:5432/database'
+  const staleness = 'READ_STALENESS is not valid: it must be a number with its unit (s, m, h or d) such as 5s'
   const timeToLive = 'REPORT_TTL is not valid: it must be a number with its unit (s, m, h or d) such as 7d'
   const reportsUrl = 'REPORTS_URL is not valid: it must be a URL such as s3://bucket/prefix'
   const endpoint = 'S3_ENDPOINT is not valid: it must be a URL such as https://storage.example.com'
   for (const [environment, message] of [
     [{}, `DATABASE_URL is not set: ${database}`],
     [{ DATABASE_URL: 'mysql://user:secret@host/x' }, `DATABASE_URL is not valid: ${database}`],
+    [{ DATABASE_URL, READ_DATABASE_URLS: 'standby-1:secret' }, servers],
+    [{ DATABASE_URL, READ_STALENESS: '0s' }, staleness],
     [{ DATABASE_URL, PORT: 'abc' }, port],
     [{ DATABASE_URL, PORT: '-1' }, port],
     [{ DATABASE_URL, PORT: '65536' }, port],

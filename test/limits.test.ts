@@ -52,6 +52,24 @@ t.test('an inner wait ends before the outer one', async (t) => {
     limits.IDLE_IN_TRANSACTION_TIMEOUT_MS,
     REQUEST_DEADLINE_MS
   )
+  areInOrder(
+    t,
+    'a lookup on a read server, and then on the primary',
+    limits.READ_SERVER_FIRST_PAUSE_MS,
+    limits.READ_SERVER_WAIT_MS,
+    limits.READ_SERVER_CHECK_MS,
+    limits.READ_SERVER_TIMEOUT_MS,
+    // The position of the primary, the server, and the primary.
+    2 * limits.READ_SERVER_TIMEOUT_MS + answerTimeout,
+    REQUEST_DEADLINE_MS
+  )
+  areInOrder(
+    t,
+    'the pauses before a read server is checked again',
+    limits.READ_SERVER_CHECK_MS,
+    limits.READ_SERVER_RETRY_MS,
+    limits.READ_SERVER_LONGEST_RETRY_MS
+  )
   areInOrder(t, 'a connection', limits.CONNECT_TIMEOUT_MS, REQUEST_DEADLINE_MS)
   areInOrder(
     t,

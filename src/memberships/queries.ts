@@ -142,28 +142,31 @@ export type AddedSegment = {
 /**
  * Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
  *
- * @returns the outcome: `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry is not in
- * the future. In both cases nothing has changed.
+ * @returns the token of the write; `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry
+ * is not in the future. In both cases nothing has changed.
  */
 export async function changeUserSegments(
   sql: Sql,
   userId: UserId,
   { add, remove, actor }: UserSegmentsChange
-): Promise<{ outcome: 'changed' | 'not_found' | 'expiry_passed'; token: WriteToken }> {
+): Promise<{ token: WriteToken } | 'not_found' | 'expiry_passed'> {
   const expire = add.some(({ expiresAt, timeToLive }) => (expiresAt ?? timeToLive) !== undefined)
-  // The function is in `from`, so that it is called before the token is read.
-  const [{ changed, token }] = await sql<[{ changed: boolean | null; token: WriteToken }]>`
-    select changed, ${writeToken(sql)} as token
-    from change_user_segments(
-      ${userId},
-      ${add.map(({ slug }) => slug)}::text[],
-      ${remove}::text[],
-      ${expire ? add.map(({ expiresAt }) => (expiresAt && normalizeTime(expiresAt)) ?? null) : null}::text[]::timestamptz[],
-      ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
-      ${actor}
-    ) as changed`
-  if (changed === null) return { outcome: 'expiry_passed', token }
-  return { outcome: changed ? 'changed' : 'not_found', token }
+  // `case` calls the function before it reads the token.
+  const [{ token }] = await sql<[{ token: WriteToken | null }]>`
+    select
+      case change_user_segments(
+        ${userId},
+        ${add.map(({ slug }) => slug)}::text[],
+        ${remove}::text[],
+        ${expire ? add.map(({ expiresAt }) => (expiresAt && normalizeTime(expiresAt)) ?? null) : null}::text[]::timestamptz[],
+        ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
+        ${actor}
+      )
+        when true then ${writeToken(sql)}
+        when false then ''
+      end as token`
+  if (token === null) return 'expiry_passed'
+  return token === '' ? 'not_found' : { token }
 }
 
 /** Finds which of the slugs name no segment or a deleted one. */

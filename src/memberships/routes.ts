@@ -236,11 +236,11 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
       const { user_id: userId } = request.params
       const change = { add, remove, actor: actor?.name ?? null }
-      const { outcome, token } = await retryWrite(() => changeUserSegments(app.writes, userId, change))
+      const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
       if (outcome === 'not_found')
         throw segmentsNotFound(await retryIdempotent(() => selectMissingSlugs(app.writes, [...seen])))
       if (outcome === 'expiry_passed') throw expiryPassed()
-      answerToken(reply, token)
+      answerToken(reply, outcome.token)
       return reply.send()
     }
   )

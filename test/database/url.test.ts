@@ -8,7 +8,7 @@ import t from 'tap'
 import { ConfigError } from '../../src/config-error.ts'
 import { connectDatabase } from '../../src/database/connect.ts'
 import { migrate } from '../../src/database/migrate.ts'
-import { readDatabaseUrl } from '../../src/database/url.ts'
+import { readDatabaseUrl, readServerUrls } from '../../src/database/url.ts'
 import { createCertificate } from '../support/certificate.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { createDatabase, createFolder } from '../support/service.ts'
@@ -94,6 +94,24 @@ t.test('an invalid URL is refused with one line that contains no part of it', as
     t.match(message, /^DATABASE_URL is not valid: [^\n]+$/, url)
     t.notMatch(message, /secret|99999|:sec|\bret/)
   }
+})
+
+t.test('READ_DATABASE_URLS has one URL for each server', async (t) => {
+  const urls = ' postgres://me:a,b@standby-1:5433/x , postgresql://standby-2/x?sslmode=require '
+  t.match(readServerUrls(urls, {}), [
+    { hosts: [{ host: 'standby-1', port: 5433 }], password: 'a,b', requiresPrimary: false },
+    { hosts: [{ host: 'standby-2', port: 5432 }], encryption: { mode: 'required' }, requiresPrimary: false }
+  ])
+  const part = 'READ_DATABASE_URLS (part 2) is not valid: '
+  for (const [url, message] of [
+    ['postgres://me:secret@a,b/x', `${part}it must name one host; give each server a URL of its own`],
+    ['postgres://me:secret@a:0/x', `${part}a port must be a number up to 65535`]
+  ] as const)
+    t.throws(() => readServerUrls(`postgres://a/x,${url}`, {}), new ConfigError(message))
+  t.throws(
+    () => readServerUrls('postgres://a/x?secret=1', {}),
+    /^READ_DATABASE_URLS is not valid: it has an unknown parameter/
+  )
 })
 
 t.test('the service and the migrations connect in the same way', async (t) => {
