@@ -79,7 +79,12 @@ class NamedSchemas {
 }
 
 /** A part of the document, and a function that replaces it with a reference. */
-type Place = { part: JsonObject; replace: (reference: JsonObject) => void }
+type Place = {
+  part: JsonObject
+  /** The key of the part in an object. */
+  key?: string
+  replace: (reference: JsonObject) => void
+}
 
 /**
  * Replaces parts that appear more than once with references. If different parts have the same name, only the first one
@@ -90,12 +95,12 @@ type Place = { part: JsonObject; replace: (reference: JsonObject) => void }
 function shareParts(
   section: string,
   places: Place[],
-  nameOf: (part: JsonObject) => string | undefined
+  nameOf: (part: JsonObject, key: string | undefined) => string | undefined
 ): JsonObject {
   const seen = new Set<string>()
   const shared = new Map<string, { text: string; part: JsonObject }>()
-  const named = places.flatMap(({ part, replace }) => {
-    const name = nameOf(part)
+  const named = places.flatMap(({ part, key, replace }) => {
+    const name = nameOf(part, key)
     return name === undefined ? [] : [{ name, part, replace, text: JSON.stringify(part) }]
   })
   for (const { name, part, text } of named) {
@@ -122,7 +127,7 @@ function placesIn(container: unknown): Place[] {
   if (!isJsonObject(container)) return []
   return Object.entries(container).flatMap(([key, part]) =>
     isJsonObject(part)
-      ? [{ part, replace: (reference: JsonObject) => Object.assign(container, { [key]: reference }) }]
+      ? [{ part, key, replace: (reference: JsonObject) => Object.assign(container, { [key]: reference }) }]
       : []
   )
 }
@@ -133,8 +138,8 @@ function failureName({ content }: JsonObject): string | undefined {
 }
 
 /** `UserId` for `user_id`, `XRequestId` for `x-request-id`. */
-function parameterName({ name }: JsonObject): string {
-  return String(name).replace(/(?:^|[_-])(\w)/g, (_, letter: string) => letter.toUpperCase())
+function toTypeName(name: string): string {
+  return name.replace(/(?:^|[_-])(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
 /**
@@ -170,11 +175,14 @@ export function tidyDocument(document: { paths?: object; components?: object }):
   const parameters = operations.flatMap((operation) => placesIn(operation['parameters']))
   for (const { part } of parameters) tidyParameter(part)
   const responses = operations.flatMap((operation) => placesIn(operation['responses']))
+  const headers = responses.flatMap(({ part }) => placesIn(part['headers']))
   Object.assign(document, {
     paths,
     components: {
       ...document.components,
-      parameters: shareParts('parameters', parameters, parameterName),
+      // Before the responses that contain them.
+      headers: shareParts('headers', headers, (_, key) => key && toTypeName(key)),
+      parameters: shareParts('parameters', parameters, ({ name }) => toTypeName(String(name))),
       responses: shareParts('responses', responses, failureName),
       schemas: schemas.toObject()
     }

@@ -242,7 +242,7 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
   }
   const tenth = MANY / 10
   const statements: [string, () => Promise<unknown>, unknown][] = [
-    ['create it', () => createSegment(pool, { slug: 'NEW', selection: 1 }, false, null), true],
+    ['create it', () => createSegment(pool, { slug: 'NEW', selection: 1 }, false, null), /^1-\d+$/],
     ['count', () => selectSegment(pool, 'NEW'), { members: MANY }],
     ['list', async () => (await selectMembers(pool, 'NEW', '0', 100))?.length, 100],
     ['stream', async () => (await readLines(pool, 2, 10_000)).length, MANY / 10_000],
@@ -258,7 +258,7 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
     ['draw who has expired', () => change(1), { added: MANY }],
     ['remove', () => upload(importRemovals), MANY],
     ['sweep', sweep, []],
-    ['delete it', () => deleteSegment(pool, 'NEW', null), true],
+    ['delete it', () => deleteSegment(pool, 'NEW', null), /^1-\d+$/],
     ['close', () => closePeriods(pool, undefined, 500), { segmentId: 2 }]
   ]
   /** Statements about few members. */

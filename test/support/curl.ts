@@ -29,16 +29,21 @@ function openUpload(): ReadableStream | undefined {
   return Readable.toWeb(file === '-' ? process.stdin : createReadStream(file)) as ReadableStream
 }
 
-async function send(): Promise<{ status: number; body: string }> {
+async function send(): Promise<{ status: number; answered: Headers; body: string }> {
   const body = openUpload() ?? values.data ?? null
   const answer = await fetch(url, { method: values.request, headers, body, duplex: 'half' })
   const text = await answer.text()
   return answer.status === 404 && text.includes('"REPORT_PENDING"')
     ? send()
-    : { status: answer.status, body: text }
+    : { status: answer.status, answered: answer.headers, body: text }
 }
 
-const { status, body } = await send()
+const { status, answered, body } = await send()
 if (values.output) await writeFile(values.output, body)
 else process.stdout.write(body)
-process.stdout.write(values['write-out'].replace('%{http_code}', String(status)).replaceAll('\\n', '\n'))
+process.stdout.write(
+  values['write-out']
+    .replace('%{http_code}', String(status))
+    .replace(/%header\{([^}]+)\}/, (_, name: string) => answered.get(name) ?? '')
+    .replaceAll('\\n', '\n')
+)
