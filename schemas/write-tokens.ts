@@ -14,7 +14,8 @@ export const WriteTokensHeadersSchema = Type.Object({
     Type.String({
       description:
         'The `x-segments-token` of a write: the answer contains that write, whichever server answers. Tokens of ' +
-        `several writes are separated by commas, up to ${MAX_TOKENS}. Only with read servers does it make a difference.`,
+        `several writes are separated by commas, up to ${MAX_TOKENS}. If the operator has configured read servers, the ` +
+        'answer may lack later writes.',
       pattern: `^${TOKEN}( *, *${TOKEN}){0,${MAX_TOKENS - 1}}$`,
       'x-expected': `up to ${MAX_TOKENS} values of x-segments-token, separated by commas`,
       examples: [EXAMPLE]
