@@ -13,9 +13,7 @@ export const WriteTokensHeadersSchema = Type.Object({
   'x-segments-token': Type.Optional(
     Type.String({
       description:
-        'The `x-segments-token` of a write: the answer contains that write, whichever server answers. Tokens of ' +
-        `several writes are separated by commas, up to ${MAX_TOKENS}. If the operator has configured read servers, the ` +
-        'answer may lack later writes.',
+        'Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones.',
       pattern: `^${TOKEN}( *, *${TOKEN}){0,${MAX_TOKENS - 1}}$`,
       'x-expected': `up to ${MAX_TOKENS} values of x-segments-token, separated by commas`,
       examples: [EXAMPLE]
@@ -32,7 +30,7 @@ export function withWriteToken<T extends TSchema>(answer: T) {
       ...(answer['headers'] as object | undefined),
       'x-segments-token': {
         type: 'string',
-        description: 'The token of this write. A read that brings it contains the write.',
+        description: 'The token of this write, for reads that must contain it.',
         examples: [EXAMPLE]
       }
     }
