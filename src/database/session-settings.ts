@@ -18,8 +18,15 @@ export const SESSION_SETTINGS = {
 }
 
 /**
- * The first statement of each connection: says whether the server accepts writes, and disables `transaction_timeout`,
- * which servers before PostgreSQL 17 would refuse as a startup parameter.
+ * Whether the database is on a node of a Citus cluster. Citus chooses the shards of a statement by its parameters, and a
+ * generic plan is made without them: with `plan_cache_mode = force_generic_plan` it refuses every statement that is not
+ * a simple one on one shard (could not create distributed plan).
+ */
+export const HAS_CITUS = "exists (select from pg_extension where extname = 'citus')"
+
+/**
+ * The first statement of each connection: says whether the server accepts writes, disables `transaction_timeout`,
+ * which servers before PostgreSQL 17 would refuse as a startup parameter, and leaves the choice of plans to Citus.
  */
 export const SESSION_CHECK = `
   select
@@ -27,4 +34,5 @@ export const SESSION_CHECK = `
     case
       when current_setting('transaction_timeout', true) is not null
         then set_config('transaction_timeout', '0', false)
-    end`
+    end,
+    case when ${HAS_CITUS} then set_config('plan_cache_mode', 'auto', false) end`

@@ -1,4 +1,5 @@
 import type { Pool, Sql } from './pool.ts'
+import { HAS_CITUS } from './session-settings.ts'
 import { WRITE_TOKEN } from './write-tokens.ts'
 
 type TransactionOptions = {
@@ -6,6 +7,8 @@ type TransactionOptions = {
   isolation?: 'repeatable read' | 'serializable'
   /** PostgreSQL settings for the transaction. They are not escaped: never use values from a request. */
   settings?: Record<string, string>
+  /** Whether PostgreSQL plans each statement without regard to its parameters. It has no effect on Citus. */
+  genericPlans?: boolean
 }
 
 /**
@@ -42,8 +45,10 @@ export async function transaction<T>(
   return result
 }
 
-function writeBegin({ isolation, settings = {} }: TransactionOptions): string {
+function writeBegin({ isolation, settings = {}, genericPlans = false }: TransactionOptions): string {
   const begin = isolation ? `begin isolation level ${isolation}` : 'begin'
   const changes = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`)
+  if (genericPlans)
+    changes.push(`select set_config('plan_cache_mode', 'force_generic_plan', true) where not ${HAS_CITUS}`)
   return [begin, ...changes].join('; ')
 }

@@ -12,13 +12,9 @@ import { checkLines, importedUsers, type LateLines, type StoredLines } from './l
  * the statistics, so the planner would expect a single row of each and might compare each user with all others. A generic
  * plan expects as many as others have; that may still be few, so for a large upload it must not look up users one by one.
  */
-function chooseSettings({ stored }: StoredLines): Record<string, string> {
-  return {
-    work_mem: '64MB',
-    jit: 'off',
-    plan_cache_mode: 'force_generic_plan',
-    enable_nestloop: stored < LARGE_IMPORT_LINES ? 'on' : 'off'
-  }
+function chooseOptions({ stored }: StoredLines) {
+  const enable_nestloop = stored < LARGE_IMPORT_LINES ? 'on' : 'off'
+  return { genericPlans: true, settings: { work_mem: '64MB', jit: 'off', enable_nestloop } }
 }
 
 /** Whether the segment exists and is not deleted. */
@@ -80,7 +76,7 @@ export function importMembers(
       await exceptUsers(sql, options, segmentId, at)
       return { added, newUsers, late }
     },
-    { settings: chooseSettings(options) }
+    chooseOptions(options)
   )
 }
 
@@ -121,7 +117,7 @@ export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): 
       await exceptUsers(sql, options, segmentId, at)
       return removed.count
     },
-    { settings: chooseSettings(options) }
+    chooseOptions(options)
   )
 }
 
@@ -142,7 +138,7 @@ export function importUsers(pool: Pool, options: ImportOptions): Promise<number>
       if (countOnly) return countNewUsers(sql, options, at)
       return enrollingIds ? makeUsersKnown(sql, options, enrollingIds, at) : 0
     },
-    { settings: chooseSettings(options) }
+    chooseOptions(options)
   )
 }
 

@@ -15,15 +15,13 @@ export async function selectActiveSegments(
 ): Promise<Map<UserId, ActiveSegmentsText>> {
   const rows = await sql<{ user_id: UserId; segments: ActiveSegmentsText }[]>`
     select
-      id as user_id,
-      (
-        select coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]')
-        from open_periods
-        where user_id = users.id
-          and active
-      ) as segments
+      users.id as user_id,
+      coalesce('["' || string_agg(slug, '","' order by segment_id) || '"]', '[]') as segments
     from users
-    where id = any (${userIds as UserId[]}::bigint[])`
+    left join open_periods on user_id = users.id
+      and active
+    where users.id = any (${userIds as UserId[]}::bigint[])
+    group by users.id`
   return new Map(rows.map(({ user_id, segments }) => [user_id, segments]))
 }
 

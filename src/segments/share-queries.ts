@@ -13,7 +13,7 @@ import { countShare, sampleUsers } from './sampling.ts'
  * the statistics, the planner would expect a single member and might compare each user with all members. A generic plan
  * expects as many members as an average segment has.
  */
-const SETTINGS = { work_mem: '64MB', plan_cache_mode: 'force_generic_plan', jit: 'off' }
+const OPTIONS = { genericPlans: true, settings: { work_mem: '64MB', jit: 'off' } }
 
 /**
  * Creates a segment. With `selection`, it samples exactly ceil(selection × number of users) of the users known at that
@@ -44,7 +44,7 @@ export async function createSegment(
       else await addShare(sql, created, share)
       return created.token
     },
-    { settings: SETTINGS }
+    OPTIONS
   )
 }
 
@@ -192,7 +192,7 @@ export function changeSegment(
           )`
       return change
     },
-    { settings: SETTINGS }
+    OPTIONS
   )
 }
 

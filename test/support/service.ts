@@ -8,12 +8,15 @@ import postgres from 'postgres'
 import type { Test } from 'tap'
 import type { Config } from '../../schemas/config.ts'
 import { buildApp, type Observation } from '../../src/app.ts'
+import { createDistributedDatabase } from './citus.ts'
 import { type Answer, TestClient } from './client.ts'
 import { injectInto } from './transports.ts'
 
 export type TestDatabase = { url: string; sql: postgres.Sql }
 
 const serverUrl = process.env.TEST_DATABASE_URL
+/** Set by `npm run test:citus`: the databases are distributed over this cluster. */
+const citusUrl = process.env.TEST_CITUS_URL
 
 /** The URL of a database on the tests' server. */
 function databaseUrl(database: string): string {
@@ -30,9 +33,20 @@ type DatabaseOptions = {
 }
 
 /** Creates a database for one test. It is dropped after the test. */
-export async function createDatabase(
+export async function createDatabase(t: Test, options: DatabaseOptions = {}): Promise<TestDatabase> {
+  if (citusUrl === undefined) return cloneDatabase(t, options)
+  const { url, drop } = await createDistributedDatabase(citusUrl)
+  const sql = postgres(url, { max: 5, onnotice: () => {} })
+  t.teardown(async () => {
+    await sql.end({ timeout: 5 })
+    await drop()
+  })
+  return { url, sql }
+}
+
+async function cloneDatabase(
   t: Test,
-  { create = '', isMigrated = create === '' }: DatabaseOptions = {}
+  { create = '', isMigrated = create === '' }: DatabaseOptions
 ): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const server = postgres(databaseUrl('postgres'), { max: 1 })

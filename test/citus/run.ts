@@ -1,0 +1,31 @@
+/**
+ * Runs the tests of routes, the model test and the test of concurrency on databases that are distributed over a Citus
+ * cluster: `npm run test:citus`, or some files by `npm run test:citus -- test/reports/reports.test.ts`. The databases
+ * are created by the tests, and dropped. `CITUS_URL` names a database of the coordinator, to which the workers have been
+ * added.
+ */
+const { CITUS_URL } = process.env
+if (!CITUS_URL) {
+  console.error('CITUS_URL must name a database of the coordinator of a Citus cluster')
+  process.exit(2)
+}
+process.env.TEST_CITUS_URL = CITUS_URL
+const files = process.argv.slice(2)
+process.argv.splice(
+  2,
+  files.length,
+  '--disable-coverage',
+  '--timeout=600',
+  ...(files.length > 0
+    ? files
+    : [
+        'test/citus',
+        'test/segments',
+        'test/memberships',
+        'test/imports',
+        'test/reports',
+        'test/soak/model.test.ts',
+        'test/soak/concurrency.test.ts'
+      ])
+)
+await import('../run.ts')
