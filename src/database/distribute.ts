@@ -28,7 +28,9 @@ if (import.meta.main) {
     for (const line of lines) console.log(line)
     if (lines.length === 0) console.log('The tables are distributed already.')
   } catch (error) {
-    console.error(error instanceof ConfigError ? error.message : `Distribution failed: ${describeError(error)}`)
+    console.error(
+      error instanceof ConfigError ? error.message : `Distribution failed: ${describeError(error)}`
+    )
     process.exit(1)
   }
 }

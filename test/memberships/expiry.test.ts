@@ -1,4 +1,5 @@
 import t from 'tap'
+import { moved } from '../support/periods.ts'
 import { shareService, type TestService } from '../support/service.ts'
 
 type Entry = { slug: string; operation: string; time: string; cause: string; expires_at: string | null }
@@ -18,15 +19,16 @@ async function beginWith(...slugs: string[]): Promise<TestService> {
 
 /** Moves the user's history into the past, as if that much time had passed. */
 async function pass(service: TestService, interval: string): Promise<void> {
+  const earlier = (column: string) => moved(service.sql, column, `-${interval}`)
   await service.sql`
     update memberships
-    set added_at = added_at - ${interval}::interval,
-      removed_at = removed_at - ${interval}::interval,
-      expires_at = expires_at - ${interval}::interval,
-      initial_expires_at = initial_expires_at - ${interval}::interval`
+    set added_at = ${earlier('added_at')},
+      removed_at = ${earlier('removed_at')},
+      expires_at = ${earlier('expires_at')},
+      initial_expires_at = ${earlier('initial_expires_at')}`
   await service.sql`
     update expiry_changes
-    set set_at = set_at - ${interval}::interval, expires_at = expires_at - ${interval}::interval`
+    set set_at = ${earlier('set_at')}, expires_at = ${earlier('expires_at')}`
 }
 
 async function timeline(service: TestService): Promise<Entry[]> {

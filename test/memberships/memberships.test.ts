@@ -2,6 +2,7 @@ import t from 'tap'
 import { connectDatabase } from '../../src/database/connect.ts'
 import { batchActiveSegments } from '../../src/memberships/batch.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
+import { moved } from '../support/periods.ts'
 import {
   shareService,
   startService,
@@ -374,9 +375,9 @@ t.test('a clock that goes back does not change history that has been reported', 
   for (const slug of ['A', 'B']) await service.createSegment(slug)
   await service.changeSegments(1, ['A', 'B'])
   await service.changeSegments(1, [], ['A'])
-  const anHourAhead = service.sql`interval '1 hour'`
+  const anHourAhead = (column: string) => moved(service.sql, column, '1 hour')
   await service.sql`
-    update memberships set added_at = added_at + ${anHourAhead}, removed_at = removed_at + ${anHourAhead}`
+    update memberships set added_at = ${anHourAhead('added_at')}, removed_at = ${anHourAhead('removed_at')}`
   const before = await service.history(1)
   t.same(before.map(([, slug, operation]) => [slug, operation]).slice(0, 3), [
     ['A', 'add'],
@@ -388,7 +389,7 @@ t.test('a clock that goes back does not change history that has been reported', 
 
   // By the earlier clock, the user stays in B for another hour and a second.
   await service.sql`
-    update memberships set expires_at = clock_timestamp() - interval '1 second'
+    update memberships set expires_at = now() - interval '1 second'
     where removed_at is null`
   for (const add of [() => service.changeSegments(1, ['B']), () => upload(service, 'segment/B/users', '1')]) {
     t.match(await add(), { status: 200 })
@@ -401,7 +402,7 @@ t.test('a clock that goes back does not change history that has been reported', 
     t.same(await service.getSegments(1), { status: 200, body: ['B'] })
     await service.sql`
       update memberships
-      set added_at = added_at + ${anHourAhead}, expires_at = clock_timestamp() - interval '1 second'
+      set added_at = ${anHourAhead('added_at')}, expires_at = now() - interval '1 second'
       where removed_at is null`
   }
 })

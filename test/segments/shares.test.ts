@@ -1,6 +1,8 @@
 import t from 'tap'
+import { readClock } from '../../src/database/times.ts'
 import { countBlocked } from '../support/locks.ts'
 import { changed, learnUsers, members, outline } from '../support/members.ts'
+import { moved } from '../support/periods.ts'
 import { shareService, startService, waitUntil } from '../support/service.ts'
 import { upload } from '../support/uploads.ts'
 
@@ -98,7 +100,7 @@ t.test('a membership that expires while the change of the share waits is not cou
       (count) => count === 1
     )
     await holder`
-    update memberships set expires_at = clock_timestamp() where expires_at is not null`
+    update memberships set expires_at = ${await readClock(holder)} where expires_at is not null`
     await holder`commit`
     holder.release()
     t.same(await answer, outcome)
@@ -129,7 +131,8 @@ t.test('a share counts the current users, and expired memberships do not count',
   await learnUsers(service, 10)
   await service.createSegment('A')
   await service.post('/api/v1/segments/user/1', { segments_to_add: ['A'], ttl_seconds: 60 })
-  await service.sql`update memberships set added_at = added_at - interval '1 hour', expires_at = added_at - interval '1 minute'`
+  const earlier = (by: string) => moved(service.sql, 'added_at', by)
+  await service.sql`update memberships set added_at = ${earlier('-1 hour')}, expires_at = ${earlier('-1 minute')}`
   t.same(await service.patchSegment('A', { selection: 1 }), changed(10, 0))
   t.same(await outline(service, 1), [
     ['A', 'add', 'request'],

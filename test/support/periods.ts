@@ -1,3 +1,4 @@
+import type { Sql } from '../../src/database/connect.ts'
 import type { TestService } from './service.ts'
 
 /** Adds user 1 to a new segment A for one period with the given start and end. */
@@ -13,4 +14,12 @@ export async function addPeriod(
     insert into memberships (user_id, segment_id, added_at, removed_at)
     select 1, id, ${added}::text::timestamptz, ${removed}::text::timestamptz from segments`
   return service
+}
+
+/**
+ * A column's time, moved by an interval such as `-1 hour`. In an update of a distributed table, Citus accepts no sum of a
+ * column with a time zone and an interval, because such a sum depends on settings of the session.
+ */
+export function moved(sql: Sql, column: string, by: string) {
+  return sql`((${sql(column)} at time zone 'utc' + ${by}::interval) at time zone 'utc')`
 }

@@ -1,3 +1,4 @@
+import { moved } from '../../support/periods.ts'
 import { settleFillings } from './settle.ts'
 import type { World } from './world.ts'
 
@@ -26,14 +27,11 @@ export async function letTimePass(
         and table_type = 'BASE TABLE'
         and data_type = 'timestamp with time zone'`
     // In two moves, far back and forth again: with one move, a period could collide with another one's unique key.
-    for (const by of [
-      `- interval '24000 hours' - interval '1 microsecond' * ${microseconds}`,
-      `+ interval '24000 hours'`
-    ])
+    for (const by of [`-24000 hours -${microseconds} microseconds`, '24000 hours'])
       for (const [table, times] of Map.groupBy(columns, (column) => column.table))
-        await sql.unsafe(
-          `update ${table} set ${times.map(({ column }) => `${column} = ${column} ${by}`).join()}`
-        )
+        await sql`
+          update ${sql(table)}
+          set ${times.map(({ column }, n) => sql`${n === 0 ? sql`` : sql`,`} ${sql(column)} = ${moved(sql, column, by)}`)}`
     return BigInt(microseconds)
   })
   world.model.moveBack(passed)
