@@ -19,7 +19,7 @@
  * 4. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
  *    segment's lock exclusively.
  *
- * The lock of report orders, (4, 0), is taken alone. It makes orders count the unfinished reports one after the other.
+ * The lock of report orders, (5, 0), is taken alone. It makes orders count the unfinished reports one after the other.
  *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
  * segments.
@@ -90,5 +90,5 @@ export async function tryLockClosing(sql: Sql): Promise<boolean> {
 
 /** Takes the lock of report orders: no other report is queued until the transaction ends. */
 export async function lockReportOrders(sql: Sql): Promise<void> {
-  await sql`select pg_advisory_xact_lock(4, 0)`
+  await sql`select pg_advisory_xact_lock(5, 0)`
 }

@@ -74,7 +74,7 @@ function selectConnections({ sql }: TestDatabase): Promise<{ pid: number }[]> {
 
 async function killConnections(database: TestDatabase): Promise<void> {
   for (const { pid } of await selectConnections(database))
-    await database.sql`select pg_terminate_backend(${pid})`
+    await database.sql`select pg_terminate_backend(${pid}::integer)`
 }
 
 async function countRows({ sql }: TestService): Promise<unknown> {
@@ -206,7 +206,7 @@ t.test('an upload waits for changes in the segment, and sees their result', asyn
       () => countBlocked(service.database, 'user-segments bulk'),
       (count) => count === 1
     )
-    await change`update segments set deleted_at = clock_timestamp()`
+    await change`update segments set deleted_at = now()`
     await change`commit`
     change.release()
     t.match(await answer, { status: 404, body: { code: 'SEGMENT_NOT_FOUND' } })

@@ -126,7 +126,7 @@ t.test('a report whose database connection is lost while the disk is slow is not
     select pid, state = 'active' and wait_event = 'ClientRead' as waiting from pg_stat_activity
     where datname = current_database() and application_name = 'user-segments report test'`
   const [reader] = await waitUntil(selectReader, ([reader]) => reader?.waiting === true)
-  await sql`select pg_terminate_backend(${reader?.pid ?? 0})`
+  await sql`select pg_terminate_backend(${reader?.pid ?? 0}::integer)`
   await waitUntil(selectReader, ({ length }) => length === 0)
   disk.resolve()
   await making

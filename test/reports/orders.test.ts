@@ -1,6 +1,7 @@
 /** Months, details, bounds, turns and the cancellation of orders. */
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
+import { shareErasure } from '../../src/database/locks.ts'
 import { transaction } from '../../src/database/transaction.ts'
 import { claimReport } from '../../src/reports/job-queries.ts'
 import type { Answer } from '../support/client.ts'
@@ -173,6 +174,17 @@ t.test('with keys', async (t) => {
     })
     await service.sql`delete from reports`
   })
+})
+
+t.test('an order does not wait for changes of many users, such as an upload', async (t) => {
+  const service = await emptyService()
+  await service.changeSegments(1)
+  const change = await service.sql.reserve()
+  await change`begin`
+  await shareErasure(change)
+  t.match(await service.orderReport(1, today, dayFromNow(1)), { status: 202 })
+  await change`rollback`
+  change.release()
 })
 
 t.test('keys take turns', async (t) => {

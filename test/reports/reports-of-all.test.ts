@@ -42,7 +42,7 @@ async function addHistory(service: TestService): Promise<TestService> {
       users.id,
       segments.id,
       '2023-07-31T22:00:00.000001Z'::timestamptz + n * interval '1 hour',
-      case n % 3 when 0 then '2023-07-31T22:00:00.000001Z'::timestamptz + (n + n / 6 % 2) * interval '1 hour'
+      case when n % 3 = 0 then '2023-07-31T22:00:00.000001Z'::timestamptz + (n + n / 6 % 2) * interval '1 hour'
         else '2023-07-31T22:00:00.000001Z'::timestamptz + (n + 1) * interval '1 hour' end
     from users, segments, generate_series(0, 40) n
     order by md5(users.id::text || segments.id || n)`

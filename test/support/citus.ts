@@ -44,7 +44,7 @@ export async function createClusterDatabase(coordinatorUrl: string): Promise<Clu
     })
   )
   const [first, ...workers] = nodes
-  if (!first || first.groupid !== 0 || workers.length === 0)
+  if (first?.groupid !== 0 || workers.length === 0)
     throw new Error(
       'CITUS_URL must name the coordinator of a cluster with workers, which knows its own address'
     )

@@ -30,36 +30,26 @@ export class Journal {
   }
 }
 
-/** The acknowledged changes that did not hold at any moment during their requests. */
-export async function findLostChanges(sql: Sql, changes: readonly AcknowledgedChange[]) {
-  return await sql`
-    with changes as (
-      select *
-      from unnest(
-        ${changes.map(({ userId }) => userId)}::bigint[],
-        ${changes.map(({ slug }) => slug)}::text[],
-        ${changes.map(({ operation }) => operation)}::text[],
-        ${changes.map(({ begun }) => new Date(begun).toISOString())}::timestamptz[],
-        ${changes.map(({ ended }) => new Date(ended).toISOString())}::timestamptz[]
-      ) as change (user_id, slug, operation, begun, ended)
-    )
-    select *
-    from changes c
-    where operation = 'add' and not exists (
-      select from periods p
-      where p.user_id = c.user_id
-        and p.slug = c.slug
-        and p.added_at <= c.ended
-        and (p.ended_at is null or p.ended_at >= c.begun)
-    )
-    or operation = 'delete' and exists (
-      select from periods p
-      where p.user_id = c.user_id
-        and p.slug = c.slug
-        and p.added_at <= c.begun
-        and (p.ended_at is null or p.ended_at > c.ended)
-    )
-    limit 5`
+/** The first acknowledged changes that did not hold at any moment during their requests. */
+export async function findLostChanges(
+  sql: Sql,
+  changes: readonly AcknowledgedChange[]
+): Promise<AcknowledgedChange[]> {
+  const rows = await sql<{ user: number; slug: string; added: number; ended: number }[]>`
+    select
+      user_id::integer as user,
+      slug,
+      extract(epoch from added_at)::double precision * 1000 as added,
+      coalesce(extract(epoch from ended_at)::double precision * 1000, 'infinity') as ended
+    from periods`
+  const found = Map.groupBy(rows, ({ user, slug }) => `${user} ${slug}`)
+  const isLost = ({ userId, slug, operation, begun, ended }: AcknowledgedChange) => {
+    const periods = found.get(`${userId} ${slug}`) ?? []
+    return operation === 'add'
+      ? !periods.some((period) => period.added <= ended && period.ended >= begun)
+      : periods.some((period) => period.added <= begun && period.ended > ended)
+  }
+  return changes.filter(isLost).slice(0, 5)
 }
 
 /** Overlapping periods of one user in one segment. */
@@ -81,11 +71,11 @@ export async function findOverlaps(sql: Sql) {
 /** Periods in deleted segments that have no end, or that begin or end after the deletion. */
 export async function findSurvivors(sql: Sql) {
   return await sql`
-    select p.user_id, p.slug, p.added_at, p.ended_at, s.deleted_at
+    select user_id, p.slug, added_at, p.ended_at, deleted_at
     from periods p
-    join segments s on s.id = p.segment_id
-    where s.deleted_at is not null
-      and (p.active or p.ended_at is null or p.ended_at > s.deleted_at or p.added_at > s.deleted_at)
+    join period_starts using (user_id, segment_id, added_at)
+    where deleted_at is not null
+      and (active or ended_at is null or ended_at > deleted_at or added_at > deleted_at)
     limit 5`
 }
 
@@ -108,6 +98,13 @@ export async function compareSegments(sql: Sql, { creations, deletions }: Journa
 export async function findWrongShares(sql: Sql, { shares }: Journal, users: number) {
   const asked = [...shares.values()]
   return await sql`
+    with counted as (
+      select s.id, count(*)
+      from memberships m
+      join segments s on s.id = m.segment_id
+        and s.created_at = m.added_at
+      group by s.id
+    )
     select slug, share, put_in, a.*, count
     from unnest(
       ${[...shares.keys()]}::text[],
@@ -116,16 +113,11 @@ export async function findWrongShares(sql: Sql, { shares }: Journal, users: numb
     ) as asked (slug, share, put_in)
     join segments s using (slug)
     left join assignments a on a.segment_id = s.id
-    cross join lateral (
-      select count(*)
-      from memberships m
-      where m.segment_id = s.id
-        and m.added_at = s.created_at
-    ) with_it
+    left join counted using (id)
     where a.status is null
       or a.status not in ('done', 'cancelled')
       or a.status = 'cancelled' and (put_in = 'at once' or s.deleted_at is null)
       or a.status = 'done' and (a.target <> ceil(share * ${users}) or a.assigned <> a.target)
-      or count <> case when put_in = 'later' then 0 else a.target end
+      or coalesce(count, 0) <> case when put_in = 'later' then 0 else a.target end
     limit 5`
 }
