@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { ConfigError } from '../config-error.ts'
+import { HAS_CITUS } from './session-settings.ts'
 
 /**
  * The tables with one user in each row, and the column of the user's id. They are distributed by it and co-located, so
@@ -27,8 +28,8 @@ export async function isDistributed(client: pg.Client): Promise<boolean> {
 }
 
 async function hasCitus(client: pg.Client): Promise<boolean> {
-  const { rowCount } = await client.query("select from pg_extension where extname = 'citus'")
-  return rowCount === 1
+  const { rows } = await client.query<{ found: boolean }>(`select ${HAS_CITUS} as found`)
+  return rows[0]?.found === true
 }
 
 /** Lists the tables of the service that are distributed or reference tables. */
@@ -63,11 +64,14 @@ export async function distributeTables(client: pg.Client): Promise<string[]> {
       column,
       colocateWith
     ])
+    // Citus copies the rows to the shards and keeps the originals, which no statement can see.
+    await client.query('select truncate_local_data_after_distributing_table($1)', [table])
     lines.push(`${table}: distributed by ${column}`)
   }
   for (const table of REFERENCE) {
     if (done.includes(table)) continue
     await client.query('select create_reference_table($1)', [table])
+    await client.query('select truncate_local_data_after_distributing_table($1)', [table])
     lines.push(`${table}: copied to every node`)
   }
   await client.query('commit')

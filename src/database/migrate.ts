@@ -5,6 +5,7 @@ import { runner } from 'node-pg-migrate'
 import type pg from 'pg'
 import { loadEnvironment, readConfig } from '../config.ts'
 import { ConfigError } from '../config-error.ts'
+import { distributeTables, isDistributed } from './distribution.ts'
 import { connectForMigration } from './migration-client.ts'
 
 const directory = fileURLToPath(new URL('../../migrations', import.meta.url))
@@ -13,8 +14,8 @@ const directory = fileURLToPath(new URL('../../migrations', import.meta.url))
 const UNRELEASED_MIGRATION = '0001_initial'
 
 /**
- * Runs all pending migrations, and replaces the functions with their current definitions. Concurrent calls are safe:
- * one migrates, the others wait for it.
+ * Runs all pending migrations, and replaces the functions with their current definitions. If the tables are distributed
+ * over a Citus cluster, new ones are as well. Concurrent calls are safe: one migrates, the others wait for it.
  *
  * If the database has newer migrations than this code, its functions are kept, because a newer version has defined
  * them.
@@ -43,6 +44,7 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
       log: () => {}
     })
     await replaceFunctions(client)
+    if (await isDistributed(client)) await distributeTables(client)
     return run.map(({ name }) => name)
   } finally {
     await client.end()

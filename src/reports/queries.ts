@@ -57,7 +57,8 @@ export async function beginReport(sql: Sql, requestId: string): Promise<bigint> 
  * The order is total, and the same as in the report of a single user.
  *
  * The subquery sorts the raw columns, and only then are they formatted as text: the first of two million events arrives
- * after 2 s instead of 5 s.
+ * after 2 s instead of 5 s. PostgreSQL sees that the outer order is the same and does not sort again; Citus sorts each
+ * shard by the inner order, and the result by the outer one.
  */
 export function selectHistory(sql: Sql, { userId, segment, from, to, details }: ReportRequest) {
   const subject = userId ? sql`user_id = ${userId}` : segment ? sql`slug = ${segment}` : sql`true`
@@ -71,12 +72,13 @@ export function selectHistory(sql: Sql, { userId, segment, from, to, details }: 
       ${formatTime(sql, 'happened_at')}
       ${detailValues}
     from (
-      select user_id, slug, operation, happened_at ${detailColumns}
+      select user_id, segment_id, slug, operation, happened_at, rank ${detailColumns}
       from history
       where ${subject}
         and operation in ('add', 'delete')
         and happened_at >= ${from}::date::timestamp at time zone 'utc'
         and happened_at < ${to}::date::timestamp at time zone 'utc'
       order by happened_at, rank, user_id, segment_id
-    ) events`.values()
+    ) events
+    order by events.happened_at, events.rank, events.user_id, events.segment_id`.values()
 }

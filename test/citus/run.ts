@@ -4,6 +4,8 @@
  * are created by the tests, and dropped. `CITUS_URL` names a database of the coordinator, to which the workers have been
  * added.
  */
+import { readdir } from 'node:fs/promises'
+
 const { CITUS_URL } = process.env
 if (!CITUS_URL) {
   console.error('CITUS_URL must name a database of the coordinator of a Citus cluster')
@@ -11,6 +13,7 @@ if (!CITUS_URL) {
 }
 process.env.TEST_CITUS_URL = CITUS_URL
 const files = process.argv.slice(2)
+const own = (await readdir(new URL('.', import.meta.url))).filter((name) => name.endsWith('.test.ts'))
 process.argv.splice(
   2,
   files.length,
@@ -19,7 +22,8 @@ process.argv.splice(
   ...(files.length > 0
     ? files
     : [
-        'test/citus',
+        // By name, because the ordinary tests exclude this folder.
+        ...own.map((name) => `test/citus/${name}`),
         'test/segments',
         'test/memberships',
         'test/imports',
