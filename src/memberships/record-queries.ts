@@ -32,12 +32,12 @@ export async function selectMemberships(
       added_by as actor
     from users
     cross join (select coalesce(${toTimestamp(sql, at)}, now()) as at) moment
-    left join periods on periods.user_id = users.id
+    left join periods on periods.user_id = ${userId}
       and ${wasActive(sql, sql`moment.at`)}
     left join lateral (
       select set_at, expires_at
       from expiry_changes
-      where user_id = users.id
+      where user_id = ${userId}
         and segment_id = periods.segment_id
         and set_at >= periods.added_at
         and set_at <= moment.at
