@@ -4,6 +4,7 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { parse } from 'yaml'
 import { makeKey } from './support/keys.ts'
 import { holdTable, waitForBlocked } from './support/locks.ts'
 import { insertMany, openUsers, waitForStalled } from './support/segment-users.ts'
@@ -237,14 +238,40 @@ t.test('the image refuses to start without API_KEYS or AUTH=off', async (t) => {
 })
 
 t.test(
-  'the compose file turns authentication off, and publishes its ports on this machine only',
+  'the compose files turn authentication off, and publish their ports on this machine only',
   async (t) => {
-    const compose = await readFile(new URL('../compose.yaml', import.meta.url), 'utf8')
-    t.match(compose, /^ {6}AUTH: "off"$/m)
-    const ports = [...compose.matchAll(/^ {4}ports:\n((?: {6}- .*\n)+)/gm)].flatMap(([, list = '']) =>
-      list.trim().split('\n')
-    )
-    t.ok(ports.length > 0)
-    for (const port of ports) t.match(port, /- "127\.0\.0\.1:/)
+    for (const name of ['compose.yaml', 'compose.citus.yaml']) {
+      const compose = await readFile(new URL(`../${name}`, import.meta.url), 'utf8')
+      t.match(compose, /^ {6}AUTH: "off"$/m)
+      const ports = [...compose.matchAll(/^ {4}ports:\n((?: {6}- .*\n)+)/gm)].flatMap(([, list = '']) =>
+        list.trim().split('\n')
+      )
+      t.ok(ports.length > 0)
+      for (const port of ports) t.match(port, /- "127\.0\.0\.1:/)
+    }
   }
 )
+
+t.test('the cluster of the compose file is distributed before the service starts', async (t) => {
+  type Service = { image: string; command?: string[]; depends_on?: Record<string, { condition: string }> }
+  const read = async (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+  const { services }: { services: Record<string, Service> } = parse(await read('compose.citus.yaml'), {
+    merge: true
+  })
+  const order = ['service', 'distribute', 'migrate', 'cluster']
+  for (const [n, name] of order.entries()) {
+    const next = order[n + 1]
+    if (next) t.same(services[name]?.depends_on, { [next]: { condition: 'service_completed_successfully' } })
+  }
+  const nodes = ['coordinator', 'worker-1', 'worker-2']
+  t.same(
+    services['cluster']?.depends_on,
+    Object.fromEntries(nodes.map((node) => [node, { condition: 'service_healthy' }]))
+  )
+  for (const node of nodes) t.match(services['cluster']?.command?.join('\n'), `'${node}', 5432`)
+  const scripts = ['migrate', 'distribute'].map((name) => services[name]?.command?.at(-1) ?? '')
+  for (const script of scripts) t.match(await read(script), 'import.meta.main')
+  const workflow = await read('.github/workflows/ci.yml')
+  const images = new Set([...nodes, 'cluster'].map((node) => services[node]?.image))
+  t.same([...images], workflow.match(/citusdata\/citus:.+/g), 'the tests run on the same version')
+})

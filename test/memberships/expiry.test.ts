@@ -140,7 +140,9 @@ t.test('a membership ends at the earliest of removal, expiry and deletion of the
   await change(service, { segments_to_delete: ['A'] })
   await service.deleteSegment('B')
   await pass(service, '1 hour')
-  await service.sql`update segments set deleted_at = deleted_at - interval '1 hour', created_at = created_at - interval '1 hour'`
+  const anHourEarlier = (column: string) => moved(service.sql, column, '-1 hour')
+  await service.sql`
+    update segments set deleted_at = ${anHourEarlier('deleted_at')}, created_at = ${anHourEarlier('created_at')}`
   t.same(
     outline(await timeline(service))
       .slice(2)
