@@ -196,7 +196,7 @@ t.test('an assignment whose step fails is tried five times, and leaves the other
   t.same(await service.sql`select * from assignment_chunks`, [], 'the other chunks are discarded')
   t.equal(await continueAssignment(service.app.bulk, 4), undefined)
 
-  await service.sql`drop trigger refuse on memberships`
+  await service.sql`alter table memberships drop constraint refuse`
   t.match(await service.patchSegment('BAD', { selection: 1 }), { body: { added: 5 } })
   t.notOk(
     (await members(service, 'BAD')).includes(10),
