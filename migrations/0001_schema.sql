@@ -34,6 +34,12 @@ create index segments_live on segments (id) include (slug) where deleted_at is n
 -- Lists the segments that a new user may join.
 create index segments_enrolling on segments (id) where enroll_new_users and deleted_at is null;
 
+-- Tells the planner that most segments are live. Before the first ANALYZE it would expect one in 200, and compare each period
+-- of a user with each live segment: four seconds for a user who is in 5,000 segments. The rows leave nothing but statistics.
+insert into segments (id, slug) select -n, 'S' || n from generate_series(1, 100) n;
+analyze segments;
+delete from segments where id < 0;
+
 create type change_cause as enum (
   'request', 'selection', 'enrollment', 'import', 'expiry', 'segment_deleted', 'selection_lowered'
 );

@@ -35,7 +35,9 @@ async function listRemoteStatements(
 
 /** The shards of distributed tables that a statement names: the name of a shard is that of its table and a number. */
 function listShards(statement: string): string[] {
-  return statement.match(/\b(?:users|memberships|expiry_changes|assignment_exceptions|import_lines)_\d+\b/g) ?? []
+  return (
+    statement.match(/\b(?:users|memberships|expiry_changes|assignment_exceptions|import_lines)_\d+\b/g) ?? []
+  )
 }
 
 const database = await createDatabase(t)

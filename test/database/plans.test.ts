@@ -118,7 +118,7 @@ t.test('membership lookups read only indexes', async (t) => {
   const connection = connect(t, await createRealisticDatabase(t))
   const ids = Array.from({ length: 30 }, (_, n) => String(1 + n * 777))
   t.equal((await selectActiveSegments(connection.sql, ids)).size, 26, 'the others are unknown')
-  const nodes = await explainLast(connection, `'{${ids.join()}}'`)
+  const nodes = await explainLast(connection, `'{${ids.join()}}', '{${ids.join()}}'`)
   const scans = nodes
     .filter(({ 'Relation Name': relation = 'segments' }) => relation !== 'segments')
     .map((node) => `${node['Node Type']} by ${node['Index Name']}, ${node['Heap Fetches']} heap fetches`)

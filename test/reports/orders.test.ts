@@ -176,17 +176,6 @@ t.test('with keys', async (t) => {
   })
 })
 
-t.test('an order does not wait for changes of many users, such as an upload', async (t) => {
-  const service = await emptyService()
-  await service.changeSegments(1)
-  const change = await service.sql.reserve()
-  await change`begin`
-  await shareErasure(change)
-  t.match(await service.orderReport(1, today, dayFromNow(1)), { status: 202 })
-  await change`rollback`
-  change.release()
-})
-
 t.test('keys take turns', async (t) => {
   const { sql } = await emptyService()
   // The first key has ordered all of its reports before the others.
@@ -277,4 +266,15 @@ t.test('neither HEAD nor a page of another site orders a report', async (t) => {
   })
   for (const site of ['none', 'same-origin'])
     t.match(await service.get(url, { 'sec-fetch-site': site }), { status: 202 }, site)
+})
+
+t.test('an order does not wait for changes of many users, such as an upload', async (t) => {
+  const service = await emptyService()
+  await service.changeSegments(1)
+  const change = await service.sql.reserve()
+  await change`begin`
+  await shareErasure(change)
+  t.match(await service.orderReport(1, today, dayFromNow(1)), { status: 202 })
+  await change`rollback`
+  change.release()
 })
