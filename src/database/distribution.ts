@@ -75,6 +75,8 @@ export async function distributeTables(client: pg.Client): Promise<string[]> {
     lines.push(`${table}: copied to every node`)
   }
   await client.query('commit')
+  // Otherwise the nodes would plan without statistics until autovacuum analyzes the shards.
+  if (lines.length > 0) await client.query(`analyze ${[...Object.keys(DISTRIBUTED), ...REFERENCE].join()}`)
   return lines
 }
 

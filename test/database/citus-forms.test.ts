@@ -13,6 +13,20 @@ t.test('no statement has a form that Citus refuses', async (t) => {
     )
 })
 
+t.test(
+  'no statement relies on the order of a subquery: Citus returns one shard after the other',
+  async (t) => {
+    const endsInOrder =
+      /\bfrom (?:users|memberships|expiry_changes|(?:\w+_)?periods|history)\b.*\border by (?:(?!\blimit\b)[^()])*\) \w+$/
+    const statements = await readStatements()
+    t.same(
+      statements.filter(({ text }) => endsInOrder.test(text)),
+      []
+    )
+    t.match('select id from (select id from users order by id) ordered', endsInOrder)
+  }
+)
+
 t.test('the statements are read completely, with the parts that are defined elsewhere', async (t) => {
   const texts = (await readStatements()).map(({ text }) => text)
   t.ok(texts.length > 150, `${texts.length} statements`)
