@@ -49,6 +49,9 @@ t.test('a database with data is distributed once, and membership reads work on e
   for (const url of [database.url, ...database.workerUrls]) {
     const node = postgres(url, { max: 1 })
     t.teardown(() => node.end({ timeout: 1 }))
+    t.same(await node`show citus.max_adaptive_executor_pool_size`, [
+      { 'citus.max_adaptive_executor_pool_size': '1' }
+    ])
     t.same(
       [...(await selectActiveSegments(node, ids))].sort(([a], [b]) => Number(a) - Number(b)),
       expected
