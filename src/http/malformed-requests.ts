@@ -32,9 +32,11 @@ export function refuseMalformedRequest(
   // The same connection may have several errors: each part of what it sends is one.
   if (connections.isClosing(socket)) return
   const answers = connections.answersOn(socket)
-  const earlier = answers.findLast(({ req }) => req.complete)
+  // The service has ended the others. What remains of them is sent before everything else.
+  const unfinished = answers.filter(({ writableEnded }) => !writableEnded)
+  const earlier = unfinished.findLast(({ req }) => req.complete)
   // The last answer belongs to the request that is malformed, if it is not one of the earlier ones.
-  const hasBegun = earlier === undefined && answers.some(({ headersSent }) => headersSent)
+  const hasBegun = earlier === undefined && unfinished.some(({ headersSent }) => headersSent)
   if (error.code === 'ECONNRESET' || !socket.writable || hasBegun) {
     if (socket.destroyed) return
     socket.resetAndDestroy()
@@ -44,7 +46,15 @@ export function refuseMalformedRequest(
     earlier.once('finish', () => connections.close(socket))
     return
   }
-  const [status, code, message] = parserErrors[error.code ?? ''] ?? malformedRequest
+  const last = answers.at(-1)
+  if (last?.writableEnded && !last.writableFinished)
+    last.once('finish', () => refuse(this, error.code, socket))
+  else refuse(this, error.code, socket)
+}
+
+/** Answers the error in place of a request, and closes the connection. */
+function refuse({ connections, log }: FastifyInstance, cause: string | undefined, socket: Socket): void {
+  const [status, code, message] = parserErrors[cause ?? ''] ?? malformedRequest
   const requestId = randomUUID()
   const body = JSON.stringify({ message, code })
   socket.write(
@@ -52,6 +62,6 @@ export function refuseMalformedRequest(
       `x-request-id: ${requestId}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   )
   connections.close(socket)
-  const line = { request_id: requestId, status: Number.parseInt(status, 10), code, cause: error.code }
-  this.log.info(line, 'malformed request')
+  const line = { request_id: requestId, status: Number.parseInt(status, 10), code, cause }
+  log.info(line, 'malformed request')
 }
