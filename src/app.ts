@@ -70,8 +70,8 @@ export type Observation = {
 /**
  * Builds the service, for production and tests alike. It connects to the database when it listens, or on the first request.
  *
- * @throws {ConfigError} if REPORTS_DIR is not a writable folder, the storage of REPORTS_URL refuses requests, DATABASE_URL is not a URL that the service accepts, or
- * API_KEYS is invalid or missing.
+ * @throws {ConfigError} if REPORTS_DIR is not a writable folder, the storage of REPORTS_URL refuses requests, DATABASE_URL is
+ * not a URL that the service accepts, or API_KEYS is invalid or missing.
  */
 export async function buildApp(
   config: Config,

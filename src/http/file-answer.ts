@@ -29,12 +29,15 @@ function acceptsGzip(header: string | undefined): boolean {
   })
 }
 
+/** Whether `If-None-Match` names one of these tags, with their quotes (RFC 9110, 13.1.2). */
+export function isKnown(ifNoneMatch: string, ...tags: string[]): boolean {
+  const known = ifNoneMatch.split(',').map((text) => text.trim().replace(/^W\//, ''))
+  return ['*', ...tags].some((tag) => known.includes(tag))
+}
+
 function isUnchanged(headers: IncomingHttpHeaders, { tag, modifiedAt }: FileFacts): boolean {
   const none = headers['if-none-match']
-  if (none !== undefined) {
-    const tags = none.split(',').map((text) => text.trim().replace(/^W\//, ''))
-    return ['*', entityTag(tag, false), entityTag(tag, true)].some((known) => tags.includes(known))
-  }
+  if (none !== undefined) return isKnown(none, entityTag(tag, false), entityTag(tag, true))
   const since = Date.parse(headers['if-modified-since'] ?? '')
   return modifiedAt.getTime() <= since
 }

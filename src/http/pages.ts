@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
+import { isKnown } from './file-answer.ts'
 
 /** Content that is the same for every caller, kept in memory. All answers share its bytes. */
 export type Page = Readonly<{ type: string; content: Buffer; etag: string }>
@@ -10,16 +11,10 @@ export function createPage(type: string, text: string | Buffer): Page {
   return { type, content, etag: `"${hash('sha256', content, 'base64url')}"` }
 }
 
-/** Whether the client has the page already (RFC 9110, 13.1.2). */
-function isKnown(ifNoneMatch: string | undefined, etag: string): boolean {
-  const tags = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''))
-  return tags.includes(etag) || tags.includes('*')
-}
-
 /** Answers with the page, or with 304 and no body if the client has it already. */
 export function sendPage(page: Page, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   reply.header('etag', page.etag).header('cache-control', 'no-cache')
-  if (isKnown(request.headers['if-none-match'], page.etag)) return reply.status(304).send()
+  if (isKnown(request.headers['if-none-match'] ?? '', page.etag)) return reply.status(304).send()
   request.server.connections.limitStall(request.raw.socket, PAGE_STALL_TIMEOUT_MS)
   return reply.type(page.type).send(page.content)
 }

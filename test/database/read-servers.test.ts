@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type LogLines, matchLines } from '../support/log-lines.ts'
 import { scrape } from '../support/metrics.ts'
 import { startOwnPostgres } from '../support/own-postgres.ts'
@@ -33,6 +33,20 @@ async function untilReadBy(service: TestService, name: string) {
     () => read(service),
     ({ server }) => server === name
   )
+}
+
+/** Starts a service whose standby answers every read, after a first change of user 1 in segment A. */
+async function startReadStandby(t: Test) {
+  const replication = await startReplication(t, { READ_STALENESS: '1h' })
+  const { standby, service, log } = replication
+  const name = serverName(standby)
+  await service.createSegment('A')
+  const change = alternate(service)
+  await change()
+  await awaitServing(service, log, 'all')
+  await untilReadBy(service, name)
+  log.clear()
+  return { ...replication, name, change }
 }
 
 t.test('with remote_apply, a standby answers every read, and none is stale', async (t) => {
@@ -137,14 +151,7 @@ function serverLines(log: LogLines) {
 }
 
 t.test('a standby that is promoted is not read', async (t) => {
-  const { standby, service, log } = await startReplication(t, { READ_STALENESS: '1h' })
-  const name = serverName(standby)
-  await service.createSegment('A')
-  const change = alternate(service)
-  await change()
-  await awaitServing(service, log, 'all')
-  await untilReadBy(service, name)
-  log.clear()
+  const { standby, service, log, name, change } = await startReadStandby(t)
   await standby.execute('select pg_promote()')
   for (let i = 0; i < 20; i += 1) {
     const { write, expected } = await change()
@@ -164,14 +171,7 @@ t.test('a standby that is promoted is not read', async (t) => {
 })
 
 t.test('a standby that is gone is left out, and returns', async (t) => {
-  const { primary, standby, service, log } = await startReplication(t, { READ_STALENESS: '1h' })
-  const name = serverName(standby)
-  await service.createSegment('A')
-  const change = alternate(service)
-  await change()
-  await awaitServing(service, log, 'all')
-  await untilReadBy(service, name)
-  log.clear()
+  const { primary, standby, service, log, name, change } = await startReadStandby(t)
 
   const answers: number[] = []
   let isOver = false

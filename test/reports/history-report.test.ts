@@ -2,16 +2,10 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import generateHistoryReport from '../../workers/history-report.ts'
-import { addPeriod } from '../support/periods.ts'
-import {
-  createDatabase,
-  createFolder,
-  startService,
-  type TestDatabase,
-  waitUntil
-} from '../support/service.ts'
+import { addPeriod, createPeriods } from '../support/periods.ts'
+import { createFolder, startService, waitUntil } from '../support/service.ts'
 
 const added = '2023-08-01T10:00:00.000001Z'
 
@@ -59,17 +53,6 @@ t.test('a report is stored completely, with its checksum', async (t) => {
 })
 
 const header = 'user_id,segment_slug,operation,date'
-
-/** User 1 in that many segments, S1, S2 and so on, joined one second after the other from midnight. */
-async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
-  const database = await createDatabase(t)
-  await database.sql`insert into users values (1)`
-  await database.sql`insert into segments (id, slug) select n, 'S' || n from generate_series(1, ${count}::integer) n`
-  await database.sql`
-    insert into memberships (user_id, segment_id, added_at)
-    select 1, id, '2023-08-01T00:00:00Z'::timestamptz + id * interval '1 second' from segments`
-  return database
-}
 
 t.test('a report of many batches, or of full ones only, contains every row once, in order', async (t) => {
   for (const count of [1_000, 2_000, 54_321]) {

@@ -2,7 +2,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { lstat, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -12,6 +11,7 @@ import type { Answer } from '../support/client.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
 import { addPeriod } from '../support/periods.ts'
 import { dayFromNow, startService, startServiceOn, type TestService, waitUntil } from '../support/service.ts'
+import { shortenStalls } from '../support/stalls.ts'
 
 const [ada, bob] = [makeKey('ada', 'reader'), makeKey('bob', 'admin')]
 const keys = { API_KEYS: configureKeys(ada, bob) }
@@ -235,13 +235,7 @@ t.test('a large report', async (t) => {
   }
 
   t.test('a client that reads nothing for a minute is disconnected', async (t) => {
-    const { setTimeout } = ServerResponse.prototype
-    const timeouts: number[] = []
-    const value = function (this: ServerResponse, milliseconds: number, onTimeout: () => void) {
-      timeouts.push(milliseconds)
-      return setTimeout.call(this, milliseconds / 100, onTimeout)
-    }
-    t.intercept(ServerResponse.prototype, 'setTimeout', { value })
+    const timeouts = shortenStalls(t)
     const socket = await request('1.1')
     await waitUntil(
       async () => service.app.load.inFlight,

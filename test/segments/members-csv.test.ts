@@ -1,6 +1,5 @@
 /** The users of a segment, streamed to clients that are slow, disconnect or read nothing. */
 import { once } from 'node:events'
-import { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
@@ -15,6 +14,7 @@ import {
   waitForStreams
 } from '../support/segment-users.ts'
 import { shareService, startService, type TestService, waitUntil } from '../support/service.ts'
+import { shortenStalls } from '../support/stalls.ts'
 
 const header = 'user_id\n'
 const notFound = (slug: string) => ({
@@ -161,13 +161,7 @@ t.test('with slow clients', async (t) => {
   })
 
   t.test('a client that reads nothing for a minute is disconnected', async (t) => {
-    const { setTimeout } = ServerResponse.prototype
-    const timeouts: number[] = []
-    const value = function (this: ServerResponse, milliseconds: number, onTimeout: () => void) {
-      timeouts.push(milliseconds)
-      return setTimeout.call(this, milliseconds / 100, onTimeout)
-    }
-    t.intercept(ServerResponse.prototype, 'setTimeout', { value })
+    const timeouts = shortenStalls(t)
     const { response } = await openUsers(address)
     await waitForStreams(database, 0)
     await t.rejects(text(response), { code: 'ECONNRESET' })

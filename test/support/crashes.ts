@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { holdTable, waitForBlocked } from './locks.ts'
+import { createPeriods } from './periods.ts'
 import { type ServerProcess, startServerProcess } from './server-process.ts'
-import { createDatabase, type TestDatabase, waitUntil } from './service.ts'
+import { type TestDatabase, waitUntil } from './service.ts'
 
 /** A storage of reports, as a test sees it from outside. */
 export type Store = {
@@ -106,12 +107,7 @@ export async function testCrashes(
   openStore: (t: Test) => Promise<Store>,
   periods: number
 ): Promise<(t: Test, lease?: string) => Promise<Scene>> {
-  const database = await createDatabase(t)
-  await database.sql`insert into users values (1)`
-  await database.sql`insert into segments (id, slug) select n, 'S' || n from generate_series(1, ${periods}::integer) n`
-  await database.sql`
-  insert into memberships (user_id, segment_id, added_at)
-  select 1, id, '2023-08-01T00:00:00Z'::timestamptz + id * interval '1 second' from segments`
+  const database = await createPeriods(t, periods)
 
   async function setScene(t: Test, lease = '2s'): Promise<Scene> {
     await database.sql`truncate reports`

@@ -1,5 +1,6 @@
+import type { Test } from 'tap'
 import type { Sql } from '../../src/database/connect.ts'
-import type { TestService } from './service.ts'
+import { createDatabase, type TestDatabase, type TestService } from './service.ts'
 
 /** Adds user 1 to a new segment A for one period with the given start and end. */
 export async function addPeriod(
@@ -22,4 +23,15 @@ export async function addPeriod(
  */
 export function moved(sql: Sql, column: string, by: string) {
   return sql`((${sql(column)} at time zone 'utc' + ${by}::interval) at time zone 'utc')`
+}
+
+/** A database with user 1 in that many segments, S1, S2 and so on, joined one second after the other from midnight. */
+export async function createPeriods(t: Test, count: number): Promise<TestDatabase> {
+  const database = await createDatabase(t)
+  await database.sql`insert into users values (1)`
+  await database.sql`insert into segments (id, slug) select n, 'S' || n from generate_series(1, ${count}::integer) n`
+  await database.sql`
+    insert into memberships (user_id, segment_id, added_at)
+    select 1, id, '2023-08-01T00:00:00Z'::timestamptz + id * interval '1 second' from segments`
+  return database
 }
