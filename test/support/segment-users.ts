@@ -25,9 +25,13 @@ export function expectedMany(): string {
 /** A response that has begun and is not read yet. */
 export type Client = { request: ClientRequest; response: IncomingMessage }
 
-/** Requests the users of BIG, and reads only the head of the response. The caller reads the rest. */
+/**
+ * Requests the users of BIG, and reads only the head of the response. The caller reads the rest.
+ *
+ * The connection is a new one: on one that has carried a whole list, the system buffers as much as that.
+ */
 export async function openUsers(address: string): Promise<Client> {
-  const request = get(`${address}/api/v1/segment/BIG/users.csv`)
+  const request = get(`${address}/api/v1/segment/BIG/users.csv`, { agent: false })
   request.on('error', () => {})
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   response.on('error', () => {})
