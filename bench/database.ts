@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import { listMigrations, migrate } from '../src/database/migrate.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
-import { GENERATOR_VERSION, generate } from './generate.ts'
+import { ENDED_PERIODS, GENERATOR_VERSION, generate } from './generate.ts'
 
 const memory = totalmem() / 2 ** 20
 
@@ -33,9 +33,16 @@ export async function startServer(directory: string): Promise<EmbeddedPostgres> 
   return await startEmbeddedPostgres({ directory: join(directory, 'postgres'), settings })
 }
 
-/** Provides a database with this number of users: one that an earlier run has kept, or a new one. */
-export async function provideData(server: EmbeddedPostgres, users: number): Promise<string> {
-  const name = `users_${users}`
+/**
+ * Provides a database with this number of users, each with up to so many ended periods: one that an earlier run has kept,
+ * or a new one.
+ */
+export async function provideData(
+  server: EmbeddedPostgres,
+  users: number,
+  endedPeriods = ENDED_PERIODS
+): Promise<string> {
+  const name = `users_${users}${endedPeriods === ENDED_PERIODS ? '' : `_ended_${endedPeriods}`}`
   const stamp = JSON.stringify([GENERATOR_VERSION, await listMigrations()])
   const admin = connect(server.url('postgres'))
   try {
@@ -51,7 +58,7 @@ export async function provideData(server: EmbeddedPostgres, users: number): Prom
     const start = performance.now()
     // Data that is lost in a crash is generated again.
     const sql = connect(server.url(name), { synchronous_commit: 'off' })
-    await generate(sql, users).finally(() => sql.end())
+    await generate(sql, users, endedPeriods).finally(() => sql.end())
     await admin`comment on database ${admin(name)} is ${admin.unsafe(`'${stamp}'`)}`
     console.log(`  generated in ${Math.round((performance.now() - start) / 1000)} s`)
     return name

@@ -1,7 +1,7 @@
 /**
  * Generates data. For the same number of users, it is the same except for its dates. User ids are from 1 to `users`. A user
- * is in about ten active segments on average, 2 % are in none, and one in 10,000 is in 300. A user also has 2.5 ended
- * periods on average: one in five periods has ended.
+ * is in about ten active segments on average, 2 % are in none, and one in 10,000 is in 300. A user also has ended periods,
+ * by default 2.5 on average: one in five periods has ended.
  */
 import type { Sql } from 'postgres'
 
@@ -35,8 +35,10 @@ export const segmentSlugs = Array.from(
 /** The segments that changes choose from. */
 export const ordinarySlugs = segmentSlugs.slice(0, ORDINARY_SEGMENTS)
 
+/** Ended periods of a user: any number from 0 to this one is as frequent as another. */
+export const ENDED_PERIODS = 5
 /** Fills an empty, migrated database. `sql` needs {@link LOADERS} connections. */
-export async function generate(sql: Sql, users: number): Promise<void> {
+export async function generate(sql: Sql, users: number, endedPeriods = ENDED_PERIODS): Promise<void> {
   const [{ today }] = await sql<[{ today: string }]>`select current_date::text as today`
   await insertSegments(sql, today)
   const restore = await dropIndexes(sql)
@@ -51,7 +53,7 @@ export async function generate(sql: Sql, users: number): Promise<void> {
       const last = Math.min(users, first + CHUNK_SIZE - 1)
       next = last + 1
       await insertUsers(sql, first, last, today)
-      await insertMemberships(sql, first, last, today, heavyInterval)
+      await insertMemberships(sql, first, last, today, heavyInterval, endedPeriods)
       done += last - first + 1
       showProgress(done, users)
     }
@@ -87,14 +89,15 @@ async function insertUsers(sql: Sql, first: number, last: number, today: string)
 /**
  * Inserts the periods of users. Periods are numbered from 0 (`n`): first the open ones, then the ended ones. Every other
  * ended period is in a segment that the user has entered again. `hash` replaces randomness. Steps of seven reach all
- * ordinary segments before one repeats.
+ * ordinary segments before one repeats. Every ten ended periods lie 200 days further back, so that none overlap.
  */
 async function insertMemberships(
   sql: Sql,
   first: number,
   last: number,
   today: string,
-  heavyInterval: number
+  heavyInterval: number,
+  endedPeriods: number
 ): Promise<void> {
   await sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
@@ -108,22 +111,23 @@ async function insertMemberships(
       end,
       ${today}::date + case
         when n < open then make_interval(secs => -1 - (hash + n * 86413) % 15552000)
-        else make_interval(days => -600, secs => -1 - (hash + n * 86413) % 8640000)
+        else make_interval(days => -600 - era, secs => -1 - (hash + n * 86413) % 8640000)
       end,
-      case when n >= open then ${today}::date + make_interval(days => -500, secs => -1 - hash % 8640000) end
+      case when n >= open then ${today}::date + make_interval(days => -500 - era, secs => -1 - hash % 8640000) end
     from (
       select
         id,
         hash,
         heavy,
         case when heavy then ${RARE_SEGMENTS}::int when hash % 50 = 0 then 0 else 1 + hash / 50 % 19 end as open,
-        hash / 1000 % 6 as ended
+        hash / 1000 % ${endedPeriods + 1} as ended
       from generate_series(${first}::bigint, ${last}) id
       cross join lateral (
         select (hashint8(id) & 2147483647)::bigint as hash, id % ${heavyInterval} = 0 as heavy
       ) hashed
     ) users
-    cross join lateral generate_series(0, open + ended - 1) n`
+    cross join lateral generate_series(0, open + ended - 1) n
+    cross join lateral (select (200 * ((n - open) / 10))::int as era) years`
 }
 
 /**

@@ -13,6 +13,7 @@ import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
 import { cpu } from './parts/cpu.ts'
 import { growth } from './parts/growth.ts'
+import { history } from './parts/history.ts'
 import { importUsers } from './parts/import.ts'
 import { isolation } from './parts/isolation.ts'
 import { memory } from './parts/memory.ts'
@@ -34,6 +35,7 @@ const parts: Record<string, Part> = {
   'small-report': smallReport,
   change,
   cpu,
+  history,
   create,
   'create-async': createAsync,
   delete: deletion,
