@@ -20,8 +20,8 @@ const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request i
 /**
  * Refuses what a client sends if it is not valid HTTP or arrives too late, and closes the connection.
  *
- * Earlier requests on the connection are answered first, with nothing but their answers: a client would take the error for
- * the answer to its request, or for a part of it.
+ * Earlier requests on the connection are answered first. The error is never written into an answer: a client would take it
+ * for a part of that answer.
  */
 export function refuseMalformedRequest(
   this: FastifyInstance,
@@ -31,24 +31,17 @@ export function refuseMalformedRequest(
   const { connections } = this
   // The same connection may have several errors: each part of what it sends is one.
   if (connections.isClosing(socket)) return
-  const answers = connections.answersOn(socket)
-  // The service has ended the others. What remains of them is sent before everything else.
-  const unfinished = answers.filter(({ writableEnded }) => !writableEnded)
-  const earlier = unfinished.findLast(({ req }) => req.complete)
-  // The last answer belongs to the request that is malformed, if it is not one of the earlier ones.
-  const hasBegun = earlier === undefined && unfinished.some(({ headersSent }) => headersSent)
-  if (error.code === 'ECONNRESET' || !socket.writable || hasBegun) {
-    if (socket.destroyed) return
-    socket.resetAndDestroy()
-    return
-  }
-  if (earlier) {
-    earlier.once('finish', () => connections.close(socket))
-    return
-  }
+  const answers = connections.answersOn(socket).filter(({ writableFinished }) => !writableFinished)
   const last = answers.at(-1)
-  if (last?.writableEnded && !last.writableFinished)
-    last.once('finish', () => refuse(this, error.code, socket))
+  // Without a whole request, the last answer is that to the malformed one.
+  const own = last?.req.complete === false ? last : undefined
+  const earlier = own ? answers.at(-2) : last
+  if (socket.destroyed) return
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.resetAndDestroy()
+  // It may have been sent whole, and its client may have read it, although its last event has not come yet.
+  else if (earlier) earlier.once('finish', () => refuseMalformedRequest.call(this, error, socket))
+  else if (own?.writableEnded) connections.close(socket)
+  else if (own?.headersSent) socket.resetAndDestroy()
   else refuse(this, error.code, socket)
 }
 
