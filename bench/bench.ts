@@ -30,14 +30,15 @@ type Server = 'service' | 'plain' | 'bare'
 export async function startServer(
   { server, database, directory }: Bench,
   name: Server,
-  otherDatabase = database
+  environment: { DATABASE_URL?: string; READ_DATABASE_URLS?: string } = {}
 ): Promise<{ address: string; pid: number }> {
   const { firstMessage, process: child } = await startProcess(`servers/${name}.ts`, directory, {
-    DATABASE_URL: server.url(otherDatabase),
+    DATABASE_URL: server.url(database),
     PORT: '0',
     LOG_LEVEL: 'info',
     NODE_OPTIONS: startFlags.join(' '),
-    REPORTS_DIR: directory
+    REPORTS_DIR: directory,
+    ...environment
   })
   return { address: firstMessage, pid: child.pid ?? 0 }
 }

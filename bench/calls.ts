@@ -78,7 +78,7 @@ export async function uploadUsers(
   if (added !== count) throw new Error(`${added} users were added, not ${count}`)
 }
 
-/** Orders a report of the days [from, to), and resolves when it is finished. */
+/** Orders a report of a user in the days [from, to), and resolves when it is finished. */
 export async function makeReport(
   address: string,
   userId: number,
@@ -87,6 +87,20 @@ export async function makeReport(
   poll = REPORT_POLL
 ): Promise<void> {
   const order = await call(`${address}/api/v1/segments/user/${userId}/csv?from=${from}&to=${to}`, 202)
+  await waitForReport(order, poll)
+}
+
+/** Orders a report of all users in the days [from, to), and resolves when it is finished. */
+export async function makeReportOfAll(address: string, from: string, to: string): Promise<void> {
+  const order = await call(`${address}/api/v1/reports`, 202, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ from, to })
+  })
+  await waitForReport(order, REPORT_POLL)
+}
+
+async function waitForReport(order: Response, poll: number): Promise<void> {
   const { link } = (await order.json()) as { link: string }
   for (;;) {
     const response = await fetch(link)

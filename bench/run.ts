@@ -11,6 +11,7 @@ import { connect, copyData, dropCopy, provideData, settings, startServer, warmCa
 import { OptionError, type Options, readOptions, usage } from './options.ts'
 import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
+import { citus } from './parts/citus.ts'
 import { cpu } from './parts/cpu.ts'
 import { growth } from './parts/growth.ts'
 import { history } from './parts/history.ts'
@@ -36,6 +37,7 @@ const parts: Record<string, Part> = {
   change,
   cpu,
   history,
+  citus,
   create,
   'create-async': createAsync,
   delete: deletion,

@@ -14,7 +14,7 @@ export const growth: Part = async (bench) => {
   }
   const load = await startLoad(bench.directory)
   const prepare = async (users: number, database: string) => {
-    const { address } = await startServer(bench, 'service', database)
+    const { address } = await startServer(bench, 'service', { DATABASE_URL: bench.server.url(database) })
     return await prepareLoad(bench, load, { kind: 'read', address, connections: 64, users })
   }
   const large = await prepare(options.users, bench.database)

@@ -74,7 +74,7 @@ function perSecond({ requestsPerSecond }: { requestsPerSecond: number }): number
 async function prepare(bench: Bench, database: string) {
   const url = bench.server.url(database)
   await warmCaches(url)
-  const { address } = await startServer(bench, 'service', database)
+  const { address } = await startServer(bench, 'service', { DATABASE_URL: url })
   const load = await startLoad(bench.directory)
   const sql = connect(url)
   await settle(sql)

@@ -182,6 +182,8 @@ t.test('an assignment whose step fails is tried five times, and leaves the other
   await service.sql`alter table memberships add constraint refuse check (segment_id <> 1) not valid`
   t.match(await continueAssignment(service.app.bulk, 4), { slug: 'BAD', attempt: 1, error: /refuse/ })
   t.match(await assignment(service, 'BAD'), { status: 'running', assigned: 4, target: 10 }, 'it has a pause')
+  // Longer than the rest of the test may take.
+  await service.sql`update assignments set run_at = now() + interval '1 hour' where status = 'running'`
   await service.changeSegments(10, [], ['BAD'])
   await askFor(service, 'GOOD', 1)
   await fill(service, 4)

@@ -19,7 +19,11 @@ export type ClusterDatabase = {
  * @param coordinatorUrl a database of the coordinator to which the workers have been added. The tests connect to the
  * addresses that `pg_dist_node` has for them.
  */
-export async function createClusterDatabase(coordinatorUrl: string): Promise<ClusterDatabase> {
+export async function createClusterDatabase(
+  coordinatorUrl: string,
+  // Each shard is a table with its indexes: with Citus's default of 32, a test would take several times as long.
+  shards = 4
+): Promise<ClusterDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`
   const coordinator = postgres(coordinatorUrl, { max: 1, onnotice: () => {} })
   const nodes = await coordinator<{ nodename: string; nodeport: number; groupid: number }[]>`
@@ -52,8 +56,7 @@ export async function createClusterDatabase(coordinatorUrl: string): Promise<Clu
     urlOn(first, name),
     `select citus_set_coordinator_host('${first.nodename}', ${first.nodeport})`,
     ...workers.map(({ nodename, nodeport }) => `select citus_add_node('${nodename}', ${nodeport})`),
-    // Each shard is a table with its indexes: with the default of 32, a test would take several times as long.
-    `alter database ${name} set citus.shard_count = 4`
+    `alter database ${name} set citus.shard_count = ${shards}`
   )
   return {
     url: urlOn(first, name),
