@@ -85,7 +85,7 @@ async function prepare(bench: Bench, database: string) {
   }
 }
 
-/** Ends one period each of random users and begins another, for 0.9 % of the rows: autovacuum waits for 1 %. */
+/** Ends one period each of random users and begins another, for 0.09 % of the rows: autovacuum waits for 0.1 %. */
 async function changeUnvacuumed(sql: Sql, users: number): Promise<void> {
   await sql`vacuum memberships`
   const [{ rows }] = await sql<[{ rows: number }]>`
@@ -96,7 +96,7 @@ async function changeUnvacuumed(sql: Sql, users: number): Promise<void> {
       from memberships
       where removed_at is null
         and user_id in (
-          select 1 + floor(random() * ${users})::bigint from generate_series(1, ${Math.floor(rows * 0.0045)}::integer)
+          select 1 + floor(random() * ${users})::bigint from generate_series(1, ${Math.floor(rows * 0.00045)}::integer)
         )
     ),
     ended as (
