@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
@@ -16,6 +17,9 @@ const parserErrors: Record<string, [status: string, code: string, message: strin
   ]
 }
 const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request is not valid HTTP'] as const
+
+/** Answers after whose end an error is answered. */
+const awaited = new WeakSet<ServerResponse>()
 
 /**
  * Refuses what a client sends if it is not valid HTTP or arrives too late, and closes the connection.
@@ -39,8 +43,12 @@ export function refuseMalformedRequest(
   if (socket.destroyed) return
   if (error.code === 'ECONNRESET' || !socket.writable) socket.resetAndDestroy()
   // It may have been sent whole, and its client may have read it, although its last event has not come yet.
-  else if (earlier) earlier.once('finish', () => refuseMalformedRequest.call(this, error, socket))
-  else if (own?.writableEnded) connections.close(socket)
+  else if (earlier) {
+    // One listener is enough for all errors of the connection.
+    if (awaited.has(earlier)) return
+    awaited.add(earlier)
+    earlier.once('finish', () => refuseMalformedRequest.call(this, error, socket))
+  } else if (own?.writableEnded) connections.close(socket)
   else if (own?.headersSent) socket.resetAndDestroy()
   else refuse(this, error.code, socket)
 }

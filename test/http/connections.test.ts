@@ -150,6 +150,26 @@ t.test('an error of the connection is never written into an answer', async (t) =
     t.match(connection.received, /\r\n\r\n\[\]HTTP\/1\.1 400 /, 'the answer is complete')
   })
 
+  t.test('of a request that is not answered yet, when errors keep coming', async (t) => {
+    const release = await holdTable(t, service.database, 'memberships')
+    const warnings: Error[] = []
+    const keepWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', keepWarning)
+    t.teardown(() => process.off('warning', keepWarning))
+    const connection = await openConnection(t, address)
+    connection.socket.write('GET /api/v1/segments/user/1 HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    await waitForBlocked(service.database, 1)
+    for (let errors = 0; errors < 20; errors += 1) {
+      const failed = once(service.app.server, 'clientError')
+      connection.socket.write('NONSENSE\r\n\r\n')
+      await failed
+    }
+    await release()
+    await connection.ended()
+    t.same(connection.statuses, [200, 400], 'one error is answered')
+    t.same(warnings, [], 'one listener waits')
+  })
+
   await insertMany(service.database)
   for (const [name, text, status] of [
     ['what follows is not HTTP', 'NONSENSE\r\n\r\n', 400],
