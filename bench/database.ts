@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import { listMigrations, migrate } from '../src/database/migrate.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/dev/embedded-postgres.ts'
-import { ENDED_PERIODS, GENERATOR_VERSION, generate } from './generate.ts'
+import { GENERATOR_VERSION, generate, MAX_ENDED_PERIODS } from './generate.ts'
 
 const memory = totalmem() / 2 ** 20
 
@@ -40,9 +40,9 @@ export async function startServer(directory: string): Promise<EmbeddedPostgres> 
 export async function provideData(
   server: EmbeddedPostgres,
   users: number,
-  endedPeriods = ENDED_PERIODS
+  maxEndedPeriods = MAX_ENDED_PERIODS
 ): Promise<string> {
-  const name = `users_${users}${endedPeriods === ENDED_PERIODS ? '' : `_ended_${endedPeriods}`}`
+  const name = `users_${users}${maxEndedPeriods === MAX_ENDED_PERIODS ? '' : `_ended_${maxEndedPeriods}`}`
   const stamp = JSON.stringify([GENERATOR_VERSION, await listMigrations()])
   const admin = connect(server.url('postgres'))
   try {
@@ -58,7 +58,7 @@ export async function provideData(
     const start = performance.now()
     // Data that is lost in a crash is generated again.
     const sql = connect(server.url(name), { synchronous_commit: 'off' })
-    await generate(sql, users, endedPeriods).finally(() => sql.end())
+    await generate(sql, users, maxEndedPeriods).finally(() => sql.end())
     await admin`comment on database ${admin(name)} is ${admin.unsafe(`'${stamp}'`)}`
     console.log(`  generated in ${Math.round((performance.now() - start) / 1000)} s`)
     return name

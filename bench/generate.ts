@@ -35,10 +35,11 @@ export const segmentSlugs = Array.from(
 /** The segments that changes choose from. */
 export const ordinarySlugs = segmentSlugs.slice(0, ORDINARY_SEGMENTS)
 
-/** Ended periods of a user: any number from 0 to this one is as frequent as another. */
-export const ENDED_PERIODS = 5
+/** A user has from none to this many ended periods, each number equally often. */
+export const MAX_ENDED_PERIODS = 5
+
 /** Fills an empty, migrated database. `sql` needs {@link LOADERS} connections. */
-export async function generate(sql: Sql, users: number, endedPeriods = ENDED_PERIODS): Promise<void> {
+export async function generate(sql: Sql, users: number, maxEndedPeriods = MAX_ENDED_PERIODS): Promise<void> {
   const [{ today }] = await sql<[{ today: string }]>`select current_date::text as today`
   await insertSegments(sql, today)
   const restore = await dropIndexes(sql)
@@ -53,7 +54,7 @@ export async function generate(sql: Sql, users: number, endedPeriods = ENDED_PER
       const last = Math.min(users, first + CHUNK_SIZE - 1)
       next = last + 1
       await insertUsers(sql, first, last, today)
-      await insertMemberships(sql, first, last, today, heavyInterval, endedPeriods)
+      await insertMemberships(sql, first, last, today, heavyInterval, maxEndedPeriods)
       done += last - first + 1
       showProgress(done, users)
     }
@@ -97,7 +98,7 @@ async function insertMemberships(
   last: number,
   today: string,
   heavyInterval: number,
-  endedPeriods: number
+  maxEndedPeriods: number
 ): Promise<void> {
   await sql`
     insert into memberships (user_id, segment_id, added_at, removed_at)
@@ -120,7 +121,7 @@ async function insertMemberships(
         hash,
         heavy,
         case when heavy then ${RARE_SEGMENTS}::int when hash % 50 = 0 then 0 else 1 + hash / 50 % 19 end as open,
-        hash / 1000 % ${endedPeriods + 1} as ended
+        hash / 1000 % ${maxEndedPeriods + 1} as ended
       from generate_series(${first}::bigint, ${last}) id
       cross join lateral (
         select (hashint8(id) & 2147483647)::bigint as hash, id % ${heavyInterval} = 0 as heavy

@@ -5,7 +5,7 @@ import { migrate } from '../../src/database/migrate.ts'
 import { createClusterDatabase } from '../../test/support/citus.ts'
 import { type Bench, type Part, prepareLoad, startServer } from '../bench.ts'
 import { createSegment, makeReportOfAll, timed, uploadUsers } from '../calls.ts'
-import { comparePairs, toRow } from '../compare.ts'
+import { comparePairs, type Measurement, toRow } from '../compare.ts'
 import { connect } from '../database.ts'
 import { generate } from '../generate.ts'
 import { reportInterval } from '../history.ts'
@@ -28,16 +28,17 @@ export const citus: Part = async (bench) => {
     console.log('  skipped: CITUS_URL names no cluster')
     return []
   }
-  const { options } = bench
   const plain = await createPlainDatabase(CITUS_URL)
   const cluster = await createClusterDatabase(CITUS_URL, SHARDS)
   try {
-    const distributed = await prepare(bench, cluster.url, true, cluster.workerUrls)
-    const single = await prepare(bench, plain.url, false)
-    const compare = <M extends Record<string, number>>(
-      measure: (side: Side) => Promise<M>,
-      pairs = options.pairs
-    ) => comparePairs(pairs, ['Citus', () => measure(distributed)], ['plain', () => measure(single)])
+    const distributed = await prepare(bench, cluster.url, cluster.workerUrls)
+    const single = await prepare(bench, plain.url)
+    const compare = <M extends Measurement>(measure: (side: Side) => Promise<M>) =>
+      comparePairs(
+        bench.options.pairs,
+        ['Citus', () => measure(distributed)],
+        ['plain', () => measure(single)]
+      )
 
     const reads = await compare(({ read }) => read())
     const readsOnWorkers = await compare(({ readOnWorkers }) => readOnWorkers())
@@ -94,19 +95,21 @@ async function createPlainDatabase(coordinatorUrl: string) {
   return { url: url.href, drop: () => run(`drop database ${name} with (force)`) }
 }
 
-/** Generates the data, starts a service and warms it up. */
-async function prepare(bench: Bench, url: string, isDistributed: boolean, readUrls: string[] = []) {
+/**
+ * Generates the data, starts a service and warms it up.
+ *
+ * @param workerUrls of the database on the workers; undefined if it is not distributed.
+ */
+async function prepare(bench: Bench, url: string, workerUrls?: string[]) {
   const { users } = bench.options
   await migrate(url)
   const sql = connect(url)
   await generate(sql, users)
-  if (isDistributed) await distribute(url)
+  if (workerUrls) await distribute(url)
   await sql`vacuum (analyze) memberships`
   const { address } = await startServer(bench, 'service', { DATABASE_URL: url })
-  const other = await startServer(bench, 'service', {
-    DATABASE_URL: url,
-    READ_DATABASE_URLS: readUrls.join(',')
-  })
+  const readsWorkers = workerUrls && { DATABASE_URL: url, READ_DATABASE_URLS: workerUrls.join(',') }
+  const workers = readsWorkers ? await startServer(bench, 'service', readsWorkers) : { address }
   const load = await startLoad(bench.directory)
   const { from, to } = reportInterval()
   const inMs = (work: () => Promise<unknown>) => async () => ({ ms: await timed(work) })
@@ -116,7 +119,7 @@ async function prepare(bench: Bench, url: string, isDistributed: boolean, readUr
     read: await prepareLoad(bench, load, { kind: 'read', address, connections: READERS }),
     readOnWorkers: await prepareLoad(bench, load, {
       kind: 'read',
-      address: other.address,
+      address: workers.address,
       connections: READERS
     }),
     change: await prepareLoad(bench, load, { kind: 'change', address, connections: WRITERS }),

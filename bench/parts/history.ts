@@ -1,14 +1,16 @@
 import type { Sql } from 'postgres'
 import { type Bench, type Part, prepareLoad, startServer } from '../bench.ts'
 import { timed } from '../calls.ts'
-import { comparePairs, toRow } from '../compare.ts'
+import { comparePairs, type Measurement, toRow } from '../compare.ts'
 import { connect, provideData, settle, warmCaches } from '../database.ts'
 import { startLoad } from '../processes.ts'
 
-/** Ten times as many periods in all: 92 in 100 have ended. */
-const ENDED_PERIODS = 230
+/** Ended periods of a user. Ten times as many periods in all: 92 in 100 have ended. */
+const MAX_ENDED_PERIODS = 230
 const READERS = 64
 const WRITERS = 32
+/** A deleted segment, in which nobody has an open period. */
+const DELETED_SEGMENT = 99
 
 /**
  * Reads, changes, vacuum and indexes with many years of ended periods, against few, at the same number of users and of
@@ -21,10 +23,10 @@ export const history: Part = async (bench) => {
     return []
   }
   const sides = {
-    long: await prepare(bench, await provideData(server, options.users, ENDED_PERIODS)),
+    long: await prepare(bench, await provideData(server, options.users, MAX_ENDED_PERIODS)),
     short: await prepare(bench, bench.database)
   }
-  const compare = <M extends Record<string, number>>(pairs: number, measure: (side: Side) => Promise<M>) =>
+  const compare = <M extends Measurement>(pairs: number, measure: (side: Side) => Promise<M>) =>
     comparePairs(pairs, ['long', () => measure(sides.long)], ['short', () => measure(sides.short)])
 
   const reads = await compare(options.pairs, ({ read }) => read())
@@ -108,9 +110,8 @@ async function changeUnvacuumed(sql: Sql, users: number): Promise<void> {
         and m.removed_at is null
     )
     insert into memberships (user_id, segment_id)
-    select user_id, 99
-    from changed
-    on conflict do nothing`
+    select user_id, ${DELETED_SEGMENT}
+    from changed`
 }
 
 async function measureSizes(sql: Sql) {
