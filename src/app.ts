@@ -30,6 +30,7 @@ import {
   MAX_BODY_BYTES,
   MAX_PARAM_LENGTH
 } from './limits.ts'
+import { activeSegmentsPlugin } from './memberships/active-segments.ts'
 import { recordRoutes } from './memberships/record-routes.ts'
 import { membershipRoutes } from './memberships/routes.ts'
 import { healthRoutes } from './operations/health.ts'
@@ -141,6 +142,7 @@ export async function buildApp(
     urls: config.READ_DATABASE_URLS,
     staleness: config.READ_STALENESS === undefined ? 0 : toSeconds(config.READ_STALENESS) * 1000
   })
+  await app.register(activeSegmentsPlugin)
   await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,

@@ -27,7 +27,6 @@ import {
 import { cutPage, decodeCursor } from '../http/paging.ts'
 import { answerToken, readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
-import { createLookup } from './batch.ts'
 import {
   changeUserSegments,
   selectMissingSlugs,
@@ -35,9 +34,6 @@ import {
   selectSegmentsOfUsers,
   selectTimeline
 } from './queries.ts'
-
-/** Fewer queries mean larger batches, which cost less per user. A query takes 1 to 3 ms if its pages are in memory. */
-const LOOKUP_BATCHES = { concurrency: 2, maxWait: 5 }
 
 const positionParts = [/^\d{1,17}$/, /^[0-3]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
@@ -61,11 +57,6 @@ function checkExpiry(
 }
 
 export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const lookUpActiveSegments = createLookup(app.reads, app.readServers, {
-    ...LOOKUP_BATCHES,
-    batchSizes: app.metrics.readBatchUsers
-  })
-
   app.get(
     '/segments/user/:user_id',
     {
@@ -92,7 +83,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { at } = request.query
       const segments =
         at === undefined
-          ? await lookUpActiveSegments(userId, readTokens(request.headers))
+          ? await app.lookUpActiveSegments(userId, readTokens(request.headers))
           : await retryIdempotent(() => selectSegmentsAt(app.reads, userId, at))
       if (segments === undefined) throw userNotFound(userId)
       if (segments === null) throw invalidRequest('query parameter (at) must not be in the future')

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { connectDatabase } from '../../src/database/connect.ts'
-import { batchActiveSegments } from '../../src/memberships/batch.ts'
+import { batchLookups } from '../../src/database/lookups.ts'
+import { selectActiveSegments } from '../../src/memberships/queries.ts'
 import { countBlocked, holdTable } from '../support/locks.ts'
 import { moved } from '../support/periods.ts'
 import {
@@ -174,7 +175,7 @@ t.test('lookups that arrive while all queries are in progress share the next one
     }
   })
   t.teardown(() => pool.end({ timeout: 1 }))
-  const reads = batchActiveSegments(pool, { concurrency: 2, maxWait: 60_000 })
+  const reads = batchLookups(pool, selectActiveSegments, { concurrency: 2, maxWait: 60_000 })
   const release = await holdTable(t, service.database, 'memberships')
   const answers: Promise<string | undefined>[] = []
   for (let id = 1; id <= 301; id += 1) {
