@@ -15,6 +15,7 @@ import { sendError } from './http/error-handler.ts'
 import { hostsPlugin } from './http/hosts.ts'
 import { loadPlugin } from './http/load-shedding.ts'
 import { refuseMalformedRequest } from './http/malformed-requests.ts'
+import { forbidStoring } from './http/no-store.ts'
 import { notFoundPlugin } from './http/not-found.ts'
 import { openapiPlugin } from './http/openapi.ts'
 import { rateLimitsPlugin } from './http/rate-limits.ts'
@@ -33,6 +34,7 @@ import {
 import { activeSegmentsPlugin } from './memberships/active-segments.ts'
 import { recordRoutes } from './memberships/record-routes.ts'
 import { membershipRoutes } from './memberships/routes.ts'
+import { ofrepRoutes } from './ofrep/routes.ts'
 import { healthRoutes } from './operations/health.ts'
 import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
@@ -48,11 +50,7 @@ import { type LogSink, stdoutLog } from './telemetry/stdout-log.ts'
 type ApiOptions = { publicUrl: string | undefined; corsOrigins: string | undefined }
 
 const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsOrigins }) => {
-  // Some shared caches store every answer that does not forbid it, and serve it when it is stale.
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.header('cache-control', 'no-store')
-    done()
-  })
+  app.addHook('onRequest', forbidStoring)
   await app.register(segmentRoutes)
   await app.register(memberRoutes)
   await app.register(membershipRoutes)
@@ -160,6 +158,7 @@ export async function buildApp(
     publicUrl: config.PUBLIC_URL,
     corsOrigins: config.CORS_ORIGINS
   })
+  await app.register(ofrepRoutes, { prefix: '/ofrep/v1' })
   await app.ready()
   return app
 }

@@ -85,6 +85,13 @@ export const MAX_IN_FLIGHT = 256
 export const MAX_CHANGES_IN_FLIGHT = 64
 /** The maximum number of users in one lookup query, so that a burst is not one query for which all of it waits. */
 export const MAX_LOOKUP_USERS = 500
+/**
+ * The maximum number of segments that one request for OpenFeature evaluates. The answer then has 1.7 MB with slugs of
+ * usual length, and takes 5 ms of this process's CPU.
+ */
+export const MAX_BULK_FLAGS = 20_000
+/** The maximum number of such evaluations in flight. Each one holds its answer in memory until the client has read it. */
+export const MAX_BULK_EVALUATIONS_IN_FLIGHT = 64
 /** If the mean delay of the event loop exceeds this, requests are refused. */
 export const MAX_EVENT_LOOP_DELAY_MS = 1_000
 /** The interval over which that delay is measured. The result applies during the next interval. */

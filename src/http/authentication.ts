@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../../schemas/config.ts'
@@ -18,6 +19,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the route requires. Registering a route fails if neither it nor its scope declares a role. */
     role?: RouteRole
+    /** Whether the key may come in the header `X-API-Key` too, as some clients of other protocols send it. */
+    acceptsKeyHeader?: boolean
     /** Whether a request without the header `Authorization` needs no key, because its URL is signed. */
     hasSignedUrl?: (request: FastifyRequest) => Promise<boolean>
     /** Whether orchestrators call the route. Their probes are neither counted by address nor refused for their Host. */
@@ -48,19 +51,32 @@ const bearerPattern = /^bearer +([\w.~+/-]+=*)$/i
 
 /** The name of the scheme in the OpenAPI document. */
 export const BEARER_SCHEME = 'key'
+/** The same for routes that accept the key in {@link KEY_HEADER} too. */
+export const KEY_HEADER_SCHEME = 'keyHeader'
+
+const KEY_HEADER = 'x-api-key'
 
 const CHALLENGE = 'Bearer realm="user-segments"'
 
 /** Explains why the header is refused, without quoting it: it may contain a secret of another service. */
-function describeRefusal(authorization: string | undefined, secret: string | undefined): string {
+function describeRefusal({ authorization }: IncomingHttpHeaders, secret: string | undefined): string {
+  if (secret !== undefined && bearerIn(authorization) === undefined)
+    return `header (${KEY_HEADER}) matches no API key`
   if (authorization === undefined) return 'header (authorization) is missing: it must be Bearer <secret>'
   if (secret === undefined) return 'header (authorization) must be Bearer <secret>'
   return 'header (authorization) matches no API key'
 }
 
+function bearerIn(authorization = ''): string | undefined {
+  return bearerPattern.exec(authorization)?.[1]
+}
+
 /** The secret that a request brings, if its header has the right form. */
-function secretOf({ headers }: FastifyRequest): string | undefined {
-  return bearerPattern.exec(headers.authorization ?? '')?.[1]
+function secretOf({ headers }: FastifyRequest, acceptsKeyHeader: boolean): string | undefined {
+  const bearer = bearerIn(headers.authorization)
+  if (bearer !== undefined || !acceptsKeyHeader) return bearer
+  // Node.js joins repeated headers with commas, which no secret contains.
+  return headers[KEY_HEADER]?.toString()
 }
 
 /** Counts a request without a valid key by its address, and refuses it unless its URL is signed. */
@@ -73,14 +89,14 @@ async function admitStranger(
   const { authorization } = request.headers
   if (authorization === undefined && (await request.routeOptions.config.hasSignedUrl?.(request))) return
   reply.header('www-authenticate', CHALLENGE)
-  throw unauthenticated(describeRefusal(authorization, secret))
+  throw unauthenticated(describeRefusal(request.headers, secret))
 }
 
 /** Refuses requests without the role or a higher one. Each route has its own hook, so no request looks up the role. */
-function requireRole(keys: readonly ApiKey[], needed: Role): onRequestHookHandler {
+function requireRole(keys: readonly ApiKey[], needed: Role, acceptsKeyHeader: boolean): onRequestHookHandler {
   const sufficient = new Set(roles.slice(roles.indexOf(needed)))
   return (request, reply, done) => {
-    const secret = secretOf(request)
+    const secret = secretOf(request, acceptsKeyHeader)
     const actor = secret === undefined ? undefined : findActor(keys, secret)
     request.actor = actor
     if (actor === undefined) admitStranger(request, reply, secret).then(() => done(), done)
@@ -105,7 +121,10 @@ function documentRole(route: RouteOptions, needed: RouteRole): void {
   route.schema = {
     ...route.schema,
     description: [route.schema?.description, need].filter(Boolean).join('\n\n'),
-    security: [{ [BEARER_SCHEME]: [] }],
+    security: [
+      { [BEARER_SCHEME]: [] },
+      ...(route.config?.acceptsKeyHeader ? [{ [KEY_HEADER_SCHEME]: [] }] : [])
+    ],
     // A route may document further codes of the same status.
     response: Object.assign({ ...hostErrors }, roleErrors(needed), route.schema?.response)
   }
@@ -130,7 +149,7 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
     app.decorate('undeclaredRole', undefined)
     app.decorateRequest('actor', undefined)
     app.decorate('limitUnrouted', async (request) => {
-      const secret = secretOf(request)
+      const secret = secretOf(request, false)
       if (isOff || (secret !== undefined && findActor(keys, secret))) return
       await app.limitStranger(request)
     })
@@ -147,7 +166,8 @@ export const authenticationPlugin = fp<AuthenticationOptions>(
         route.onRequest = [app.limitStranger, ...[route.onRequest ?? []].flat()]
       if (role === 'open' || isOff) return
       // Before the body is read: it may be large, and validation errors would tell strangers what is valid.
-      route.onRequest = [requireRole(keys, role), ...limits, ...[route.onRequest ?? []].flat()]
+      const check = requireRole(keys, role, route.config.acceptsKeyHeader ?? false)
+      route.onRequest = [check, ...limits, ...[route.onRequest ?? []].flat()]
     })
   },
   { name: 'authentication', dependencies: ['rate-limits'] }

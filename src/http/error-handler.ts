@@ -22,7 +22,8 @@ const frameworkErrors: Record<string, (error: FastifyError) => ApiError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupportedMediaType('the content type must be application/json')
 }
 
-function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
+/** Converts any error of a request to an error of this service's contract. */
+export function toApiError(error: FastifyError, request: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error
   // The client has disconnected. The error of its connection looks like an error of a database connection.
   if (request.raw.destroyed && request.raw.complete === false) {

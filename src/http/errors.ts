@@ -115,6 +115,14 @@ export const segmentsNotFound = (slugs: readonly string[]) =>
 export const segmentNotFound = (slug: string) =>
   new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) not found`)
 
+/** @param limit how many flags an answer may have. */
+export const tooManyFlags = (limit: number) =>
+  new ApiError(
+    400,
+    'TOO_MANY_FLAGS',
+    `there are more than ${limit} segments: evaluate them one at a time, or delete those that are not used`
+  )
+
 export const segmentNotFoundForDelete = (slug: string) =>
   new ApiError(404, 'SEGMENT_NOT_FOUND', `segment with slug (${slug}) is not found for delete`)
 

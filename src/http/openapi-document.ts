@@ -14,6 +14,8 @@ const pathOrder = [
   '/api/v1/users',
   '/api/v1/segment/{slug}/users.csv',
   '/api/v1/segment/{slug}/users',
+  '/ofrep/v1/evaluate/flags/{slug}',
+  '/ofrep/v1/evaluate/flags',
   '/api/v1/segment/{slug}/history',
   '/api/v1/segment/{slug}',
   '/api/v1/segments/user/{user_id}/csv',

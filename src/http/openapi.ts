@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
 import { MAX_PAGES_IN_FLIGHT } from '../limits.ts'
-import { BEARER_SCHEME } from './authentication.ts'
+import { BEARER_SCHEME, KEY_HEADER_SCHEME } from './authentication.ts'
 import { overloadErrors } from './common-responses.ts'
 import { Load } from './load-shedding.ts'
 import { tidyDocument } from './openapi-document.ts'
@@ -38,6 +38,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             name: 'segments',
             description: 'Segments and the users in them: create, change, look up, upload, delete'
           },
+          { name: 'openfeature', description: 'Segments as flags of OpenFeature (OFREP)' },
           { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },
           { name: 'users', description: 'The data of a user: erase it' },
           { name: 'operation', description: 'For the operators of the service' }
@@ -53,6 +54,12 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
                 "- `editor`: also change users' segments, one user at a time or by uploads;\n" +
                 '- `admin`: also create, change and delete segments, and erase users.\n\n' +
                 'A service without configured keys needs none.'
+            },
+            [KEY_HEADER_SCHEME]: {
+              type: 'apiKey',
+              in: 'header',
+              name: 'X-API-Key',
+              description: 'The same secret, for clients of OpenFeature that send it in this header.'
             }
           }
         }

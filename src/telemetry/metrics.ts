@@ -87,7 +87,7 @@ export class Metrics {
   })
   readonly membershipReads = new Counter({
     name: 'user_segments_membership_reads_total',
-    help: 'Membership lookups by the server that answered. Only with read servers.',
+    help: 'Lookups of memberships, and of segments for OpenFeature, by the server that answered. Only with read servers.',
     labelNames: ['server'],
     registers: this.#registers
   })

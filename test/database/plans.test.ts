@@ -19,6 +19,7 @@ import {
   selectTimeline
 } from '../../src/memberships/queries.ts'
 import { selectMembership, selectMemberships } from '../../src/memberships/record-queries.ts'
+import { selectLiveSlugs, selectSlugList } from '../../src/ofrep/queries.ts'
 import { selectHistory } from '../../src/reports/queries.ts'
 import { closePeriods, deleteSegment } from '../../src/segments/deletion-queries.ts'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
@@ -126,6 +127,23 @@ t.test('membership lookups read only indexes', async (t) => {
     'Index Only Scan by memberships_open, 0 heap fetches',
     'Index Only Scan by users_pkey, 0 heap fetches'
   ])
+})
+
+t.test('slugs are looked up and listed by indexes', async (t) => {
+  const database = await createDatabase(t)
+  await database.sql`
+    insert into segments (slug, description, deleted_at)
+    select 'SEGMENT_' || n, repeat('x', 200), case when n % 2 = 0 then now() end
+    from generate_series(1, 10000) n`
+  await database.sql`vacuum (analyze) segments`
+  const connection = connect(t, database)
+  const slugs = ['SEGMENT_1', 'SEGMENT_2', 'SEGMENT_3', 'NOWHERE']
+  t.same([...(await selectLiveSlugs(connection.sql, slugs)).keys()].sort(), ['SEGMENT_1', 'SEGMENT_3'])
+  const scans = (nodes: PlanNode[]) =>
+    nodes.flatMap((node) => node['Index Name'] ?? node['Relation Name'] ?? [])
+  t.same(scans(await explainLast(connection, `'{${slugs.join()}}'`)), ['segments_slug_key'])
+  t.equal((await selectSlugList(connection.sql)).split(',').length, 5_000)
+  t.same(scans(await explainLast(connection, '20001')), ['segments_live'])
 })
 
 t.test("a segment's members are counted by an index-only scan and listed in index order", async (t) => {

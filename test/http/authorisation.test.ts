@@ -217,6 +217,8 @@ t.test('each route requires the documented role', async (t) => {
     'POST /api/v1/segments/users/query': 'reader',
     'GET /api/v1/segments/user/:user_id/csv': 'reader',
     'GET /api/v1/segments/user/history/:filename': 'reader',
+    'POST /ofrep/v1/evaluate/flags/:slug': 'reader',
+    'POST /ofrep/v1/evaluate/flags': 'reader',
     'POST /api/v1/reports': 'reader',
     'GET /api/v1/reports/:filename': 'reader',
     'DELETE /api/v1/reports/:filename': 'reader',

@@ -46,6 +46,8 @@ t.test('the conventions of every answer', async (t) => {
       ['GET', '/api/v1/reports', 'POST'],
       ['PUT', '/api/v1/reports/x.csv', 'DELETE, GET, HEAD'],
       ['POST', '/api/v1/reports/x.csv/status', 'GET, HEAD'],
+      ['GET', '/ofrep/v1/evaluate/flags', 'POST'],
+      ['GET', '/ofrep/v1/evaluate/flags/A', 'POST'],
       ['POST', '/health/ready', 'GET, HEAD'],
       ['POST', '/openapi.json', 'GET, HEAD']
     ]

@@ -72,23 +72,29 @@ t.test('a standby that has not seen a token is waited for a moment; then the pri
 
   await standby.execute('select pg_wal_replay_pause()')
   const second = await service.changeSegments(1, ['B'])
+  const context = { context: { targetingKey: '1' } }
+  const onPrimary = Array.from({ length: 5 }, () => 'primary')
   const bothIn = async (...writes: Answer[]) => {
     const headers = tokenOf(...writes)
     const lookups = [
       () => service.get('/api/v1/segments/user/1', headers),
       () => service.post('/api/v1/segments/users/query', { user_ids: [1] }, headers),
-      () => service.get('/api/v1/segment/B/users/1', headers)
+      () => service.get('/api/v1/segment/B/users/1', headers),
+      () => service.post('/ofrep/v1/evaluate/flags/B', context, headers),
+      () => service.post('/ofrep/v1/evaluate/flags', context, headers)
     ]
     const answers = []
     for (const lookUp of lookups) answers.push(await observe(service, lookUp))
     t.match(answers[0]?.answer.body, ['A', 'B'])
     t.match(answers[1]?.answer.body, { segments: { 1: ['A', 'B'] } })
     t.match(answers[2]?.answer.body, { member: true })
+    t.match(answers[3]?.answer.body, { value: true })
+    t.match(answers[4]?.answer.body, { flags: [{ value: true }, { value: true }] })
     return answers.map(({ server }) => server)
   }
-  t.same(await bothIn(second), ['primary', 'primary', 'primary'])
-  t.same(await bothIn(first, second), ['primary', 'primary', 'primary'], 'each of several tokens matters')
-  t.same(await bothIn(), ['primary', 'primary', 'primary'], 'without a token, no read is stale')
+  t.same(await bothIn(second), onPrimary)
+  t.same(await bothIn(first, second), onPrimary, 'each of several tokens matters')
+  t.same(await bothIn(), onPrimary, 'without a token, no read is stale')
   t.same(
     await observe(service, () => service.get('/api/v1/segments/user/1', tokenOf(first))).then(
       ({ server, answer }) => [server, answer.body]
@@ -96,6 +102,11 @@ t.test('a standby that has not seen a token is waited for a moment; then the pri
     [serverName(standby), ['A']],
     'the standby still answers a read that needs no more than it has'
   )
+  const evaluated = await observe(service, () =>
+    service.post('/ofrep/v1/evaluate/flags', context, tokenOf(first))
+  )
+  t.equal(evaluated.server, serverName(standby))
+  t.match(evaluated.answer.body, { flags: [{ value: true }, { value: false }] })
   // Lookups of the same moment share a query.
   const mixed = await Promise.all(
     [first, second, first, second].map((write) => service.get('/api/v1/segments/user/1', tokenOf(write)))

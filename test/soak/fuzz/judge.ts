@@ -20,7 +20,7 @@ export function findFault(document: Document, request: FuzzRequest, answer: Answ
   const { status } = answer
   if (status >= 500) return 'a failure of the service'
   const operation = document.find(request.method, request.url)
-  const wrongForm = status >= 400 ? findWrongError(answer) : undefined
+  const wrongForm = status >= 400 ? findWrongError(operation, answer) : undefined
   if (wrongForm) return wrongForm
   if (beforeRouting[status]?.includes(answer.code ?? '')) return undefined
   if (!operation) return 'answered by no operation of the document'
@@ -30,14 +30,14 @@ export function findFault(document: Document, request: FuzzRequest, answer: Answ
 }
 
 /** Checks that an error response has the usual form and shows no internals. */
-function findWrongError({ headers, text }: Answer): string | undefined {
+function findWrongError(operation: Operation | undefined, { headers, text }: Answer): string | undefined {
   if (headers['content-type'] !== JSON_TYPE) return `an error of the type ${headers['content-type']}`
   const error: unknown = JSON.parse(text)
   if (typeof error !== 'object' || error === null) return 'an error that is no object'
   const { message, code, ...details } = error as Record<string, unknown>
   // Some errors have additional fields, in the form that the operation defines.
-  if (Object.keys(details).length > 0 && !withDetails.includes(String(code)))
-    return 'an error of another form'
+  const mayHaveDetails = withDetails.includes(String(code)) || operation?.path.startsWith('/ofrep/')
+  if (Object.keys(details).length > 0 && !mayHaveDetails) return 'an error of another form'
   if (typeof code !== 'string' || !/^[A-Z_]+$/.test(code)) return 'an error without a code'
   if (typeof message !== 'string' || message === '') return 'an error without a message'
   if (/\n|\.ts\b|\bat .*:\d+|\bselect\b.*\bfrom\b/.test(message)) return 'a message that shows the inside'

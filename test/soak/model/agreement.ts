@@ -5,6 +5,7 @@ import { readPages } from '../../support/pages.ts'
 import { dayFromNow } from '../../support/service.ts'
 import { assertAnswer } from './command.ts'
 import type { UserId } from './filling.ts'
+import { agreeOnFlags } from './flags-agreement.ts'
 import { agreeOnLists, agreeOnReportsOfAll, PAGE_SIZE } from './lists-agreement.ts'
 import type { ActiveSegments, Model } from './model.ts'
 import { dayAfter, parseTime } from './moment.ts'
@@ -258,6 +259,7 @@ async function agreeOnPart(
 export async function agreeOnEverything(world: World): Promise<void> {
   await agreeOnActiveSegments(world)
   await agreeOnUsers(world, [...userIds])
+  for (const userId of userIds) await agreeOnFlags(world, userId)
   for (const slug of world.model.segments.keys()) await agreeOnSegment(world, slug)
   await agreeOnLists(world)
   const histories = new Map<UserId, HistoryRow[]>()

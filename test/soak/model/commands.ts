@@ -17,6 +17,7 @@ import {
   slugs,
   userId
 } from './command.ts'
+import { agreeOnFlags } from './flags-agreement.ts'
 import { addUsers, importMembers, removeMembers } from './imports.ts'
 import { settleFilled, settleFillings } from './settle.ts'
 import { letTimePass } from './time.ts'
@@ -172,6 +173,8 @@ const changeSegments = command(
 
 const readUsers = command('readUsers', fc.array(userId, { minLength: 1, maxLength: 8 }), agreeOnUsers)
 
+const evaluateFlags = command('evaluateFlags', userId, agreeOnFlags)
+
 const readSegment = command('readSegment', slug, (world, slug) => agreeOnSegment(world, slug.toUpperCase()))
 
 /** Days from today. */
@@ -220,6 +223,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: addUsers.any },
   { weight: 3, arbitrary: patchSegment.any },
   { weight: 1, arbitrary: readUsers.any },
+  { weight: 1, arbitrary: evaluateFlags.any },
   { weight: 1, arbitrary: readSegment.any },
   { weight: 2, arbitrary: orderReport.any },
   { weight: 2, arbitrary: timePasses.any },
