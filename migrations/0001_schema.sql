@@ -403,3 +403,27 @@ create table secrets (
 );
 
 comment on table secrets is 'Secrets that all instances share. The first instance that needs one creates it.';
+
+-- The slot is the number of the day, modulo 3. Answers are kept for 24 hours, so they are in the slots of today and
+-- yesterday; the third slot is emptied as a whole (see src/database/idempotency-keys.ts). No slot is ever missing.
+create table idempotency_keys (
+  slot smallint not null,
+  id bytea not null check (octet_length(id) = 32),
+  stored_at timestamptz not null,
+  fingerprint bytea not null check (octet_length(fingerprint) = 32),
+  token text not null,
+  status smallint not null,
+  headers json not null,
+  body json,
+  primary key (slot, id)
+) partition by list (slot);
+
+comment on table idempotency_keys is
+  'The answers to writes with an Idempotency-Key, each stored in the transaction of its write. A retry is answered from here.';
+comment on column idempotency_keys.id is 'A digest of the caller''s name and the key.';
+comment on column idempotency_keys.fingerprint is 'A digest of the route, its parameters and the body.';
+comment on column idempotency_keys.token is 'The token of the write (see src/database/write-tokens.ts).';
+
+create table idempotency_keys_0 partition of idempotency_keys for values in (0);
+create table idempotency_keys_1 partition of idempotency_keys for values in (1);
+create table idempotency_keys_2 partition of idempotency_keys for values in (2);

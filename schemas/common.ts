@@ -142,8 +142,8 @@ export function errorResponse(
 }
 
 /** An error response with at least one transient error, and so with `Retry-After`. */
-export function retryableErrorResponse(title: string, description: string, examples: Record<string, string>) {
-  return { ...errorResponse(title, description, examples), headers: retryAfterHeader }
+export function retryableErrorResponse(...parameters: Parameters<typeof errorResponse>) {
+  return { ...errorResponse(...parameters), headers: retryAfterHeader }
 }
 
 /** A response with another media type than JSON. */

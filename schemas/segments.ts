@@ -9,6 +9,7 @@ import {
   SlugSchema,
   stringEnum
 } from './common.ts'
+import { IdempotencyKeyHeadersSchema } from './idempotency.ts'
 import { page, pageParameters } from './paging.ts'
 
 const DescriptionSchema = Type.String({
@@ -96,6 +97,7 @@ export const SegmentChangeSchema = Type.Object(
 export type SegmentChange = Static<typeof SegmentChangeSchema>
 
 export const CreateSegmentHeadersSchema = Type.Object({
+  ...IdempotencyKeyHeadersSchema.properties,
   prefer: Type.Optional(
     Type.String({
       description:

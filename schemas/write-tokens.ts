@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { withReplay } from './idempotency.ts'
 
 /** The most tokens that a read may bring. Each one is looked up in PostgreSQL. */
 const MAX_TOKENS = 16
@@ -22,9 +23,9 @@ export const WriteTokensHeadersSchema = Type.Object({
 })
 export type WriteTokensHeaders = Static<typeof WriteTokensHeadersSchema>
 
-/** Adds the response header of a write to the schema of its answer. */
+/** Adds the response headers of a write to the schema of its answer. */
 export function withWriteToken<T extends TSchema>(answer: T) {
-  return Type.Unsafe<Static<T>>({
+  return withReplay({
     ...answer,
     headers: {
       ...(answer['headers'] as object | undefined),

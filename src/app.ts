@@ -13,6 +13,7 @@ import { corsPlugin } from './http/cors.ts'
 import { deadlinePlugin } from './http/deadline.ts'
 import { sendError } from './http/error-handler.ts'
 import { hostsPlugin } from './http/hosts.ts'
+import { idempotencyPlugin } from './http/idempotency.ts'
 import { loadPlugin } from './http/load-shedding.ts'
 import { refuseMalformedRequest } from './http/malformed-requests.ts'
 import { forbidStoring } from './http/no-store.ts'
@@ -141,6 +142,7 @@ export async function buildApp(
     staleness: config.READ_STALENESS === undefined ? 0 : toSeconds(config.READ_STALENESS) * 1000
   })
   await app.register(activeSegmentsPlugin)
+  await app.register(idempotencyPlugin)
   await app.register(importsPlugin)
   await app.register(reportJobsPlugin, {
     databaseUrl: config.DATABASE_URL,

@@ -213,6 +213,8 @@ export const CLOSING_BATCH_SIZE = 500
 export const IMPORT_SWEEP_MS = 60_000
 /** Batches, of 2,000 lines or more, that one step removes. */
 export const IMPORT_SWEEP_SIZE = 20
+/** How often an instance looks for expired answers of writes with an `Idempotency-Key`. */
+export const IDEMPOTENCY_SWEEP_MS = 600_000
 /** A list of segments ends early when counting members has taken this long. */
 export const COUNTING_TIMEOUT_MS = 3_000
 

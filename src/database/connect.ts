@@ -3,7 +3,7 @@ import { createPool, type Pool, type Sql, type StatementObserver } from './pool.
 import { SESSION_SETTINGS } from './session-settings.ts'
 import { type DatabaseTarget, readDatabaseUrl } from './url.ts'
 
-export type { Pool, Sql } from './pool.ts'
+export type { Pool, Sql, Transaction } from './pool.ts'
 
 type DatabaseOptions = {
   /** The `application_name` in pg_stat_activity. */

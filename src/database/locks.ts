@@ -19,7 +19,11 @@
  * 4. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
  *    segment's lock exclusively.
  *
- * The lock of report orders, (5, 0), is taken alone. It makes orders count the unfinished reports one after the other.
+ * The lock of an idempotency key, a negative (id), is tried before all others, and nobody waits for it. It shows whether
+ * another request with the same key is in progress.
+ *
+ * The lock of report orders, (5, 0), is taken without any of the others, except that of a key. It makes orders count the
+ * unfinished reports one after the other.
  *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
  * segments.
@@ -91,4 +95,16 @@ export async function tryLockClosing(sql: Sql): Promise<boolean> {
 /** Takes the lock of report orders: no other report is queued until the transaction ends. */
 export async function lockReportOrders(sql: Sql): Promise<void> {
   await sql`select pg_advisory_xact_lock(5, 0)`
+}
+
+/**
+ * Takes the lock of an idempotency key.
+ *
+ * @param lock a negative number. Users have positive ones.
+ * @returns false if another transaction holds it; this function never waits.
+ */
+export async function tryLockKey(sql: Sql, lock: bigint): Promise<boolean> {
+  const [row] = await sql<[{ locked: boolean }]>`
+    select pg_try_advisory_xact_lock(${String(lock)}::bigint) as locked`
+  return row.locked
 }

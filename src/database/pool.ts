@@ -17,8 +17,12 @@ export type PoolOptions = ConnectionOptions & {
   observer?: StatementObserver
 }
 
+/** The tag of an open transaction. `transaction` joins it instead of beginning another one. */
+export type Transaction = Sql & { readonly isTransaction: true }
+
 /** A pool of connections to PostgreSQL. Each statement of the tag runs on any connection. */
 export type Pool = Sql & {
+  readonly isTransaction: false
   /**
    * The same pool for one caller. When `signal` aborts, statements that wait for a connection are dropped, and those in
    * progress are cancelled. A session that has begun goes on, so that its transaction is complete.
@@ -37,7 +41,7 @@ export type Pool = Sql & {
 /** A connection that is reserved for one caller. */
 export type Session = {
   /** Runs statements on this connection, one after the other. */
-  sql: Sql
+  sql: Transaction
   /** Runs the last commands and releases the connection. Resolves to the result of each command. */
   end(text: string): Promise<CommandResult[]>
   /** Returns the error of the first failed statement; undefined if none has failed. */
@@ -64,6 +68,7 @@ type View = { signal?: AbortSignal; onCommit?: (token: WriteToken) => void }
 function viewPool(connections: Connections, view: View = {}): Pool {
   const { signal, onCommit } = view
   return createSql((statement) => connections.run(statement, signal), {
+    isTransaction: false as const,
     within: (signal: AbortSignal) => viewPool(connections, { ...view, signal }),
     tracked: (onCommit: (token: WriteToken) => void) => viewPool(connections, { ...view, onCommit }),
     openSession: async (text: string) => ({ ...(await connections.openSession(text, signal)), onCommit }),
@@ -162,7 +167,7 @@ class Connections {
   #createSession(connection: Connection): Omit<Session, 'onCommit'> {
     let isOver = false
     let failure: unknown
-    const sql = createSql((statement) => {
+    const send = (statement: Statement) => {
       if (isOver) {
         statement.reject(new Error('the session has ended'))
         return
@@ -175,7 +180,8 @@ class Connections {
         failure ??= withoutEffect(error)
         return withoutEffect(error)
       })
-    }, {})
+    }
+    const sql = createSql(send, { isTransaction: true as const })
     const end = async (text: string) => {
       isOver = true
       const last = createStatement(text)

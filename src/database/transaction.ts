@@ -1,4 +1,4 @@
-import type { Pool, Sql } from './pool.ts'
+import type { Pool, Transaction } from './pool.ts'
 import { HAS_CITUS } from './session-settings.ts'
 import { WRITE_TOKEN } from './write-tokens.ts'
 
@@ -19,16 +19,19 @@ type TransactionOptions = {
  * `begin` is not sent together with the first statement: if `begin` failed, that statement would run outside of a
  * transaction.
  *
+ * @param db a pool, or an open transaction, of which `work` then becomes a part: it is committed, or rolled back, with the
+ * rest. The settings then apply to the rest of that transaction too.
  * @param work receives the tag whose statements belong to the transaction. With `retryWrite` it may be called again.
  * @throws {ConnectionError} if the connection was lost. `mayHaveEffect` is true only if it was lost after `commit` was
  * sent: then it is unknown whether the transaction was committed.
  */
 export async function transaction<T>(
-  pool: Pool,
-  work: (sql: Sql) => Promise<T>,
+  db: Pool | Transaction,
+  work: (sql: Transaction) => Promise<T>,
   options: TransactionOptions = {}
 ): Promise<T> {
-  const session = await pool.openSession(writeBegin(options))
+  if (db.isTransaction) return join(db, work, options)
+  const session = await db.openSession(writeBegin(options))
   let result: T
   try {
     result = await work(session.sql)
@@ -45,10 +48,27 @@ export async function transaction<T>(
   return result
 }
 
-function writeBegin({ isolation, settings = {}, genericPlans = false }: TransactionOptions): string {
+/** Runs `work` as a part of an open transaction. */
+async function join<T>(
+  sql: Transaction,
+  work: (sql: Transaction) => Promise<T>,
+  { isolation, ...options }: TransactionOptions
+): Promise<T> {
+  if (isolation) throw new Error('the isolation level of an open transaction cannot be changed')
+  const settings = listSettings(options)
+  if (settings.length > 0) await sql.unsafe(settings.join('; '))
+  return work(sql)
+}
+
+function writeBegin({ isolation, ...options }: TransactionOptions): string {
   const begin = isolation ? `begin isolation level ${isolation}` : 'begin'
+  return [begin, ...listSettings(options)].join('; ')
+}
+
+/** The commands that change the settings of a transaction. */
+function listSettings({ settings = {}, genericPlans = false }: TransactionOptions): string[] {
   const changes = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`)
   if (genericPlans)
     changes.push(`select set_config('plan_cache_mode', 'force_generic_plan', true) where not ${HAS_CITUS}`)
-  return [begin, ...changes].join('; ')
+  return changes
 }

@@ -7,6 +7,8 @@ import {
   deadlineExceeded,
   forbidden,
   hostNotAllowed,
+  idempotencyKeyInUse,
+  idempotencyKeyReused,
   internalError,
   invalidCursor,
   invalidUtf8,
@@ -102,6 +104,37 @@ export const commonBodyErrors = {
     {
       UNSUPPORTED_MEDIA_TYPE: 'the content type must be application/json'
     }
+  )
+}
+
+const keyInUse = { IDEMPOTENCY_KEY_IN_USE: idempotencyKeyInUse().message }
+
+/** The error 409 of a write that has further reasons to refuse, with a message for the code of each. */
+export function conflictResponse(
+  title: string,
+  description: string,
+  examples: Record<string, string>,
+  details?: Parameters<typeof errorResponse>[3]
+) {
+  return retryableErrorResponse(
+    title,
+    `${description} Or a request with the same \`Idempotency-Key\` is still in progress.`,
+    { ...examples, ...keyInUse },
+    details
+  )
+}
+
+/** The additional errors of every write. */
+export const idempotencyErrors = {
+  409: retryableErrorResponse(
+    'IdempotencyKeyInUseError',
+    'A request with the same `Idempotency-Key` is still in progress.',
+    keyInUse
+  ),
+  422: errorResponse(
+    'IdempotencyKeyReusedError',
+    'The `Idempotency-Key` was used for another request. Nothing has changed.',
+    { IDEMPOTENCY_KEY_REUSED: idempotencyKeyReused().message }
   )
 }
 

@@ -130,6 +130,21 @@ export const segmentNotFoundForDelete = (slug: string) =>
 export const segmentAlreadyExists = (slug: string, details: { deleted_at?: string } = {}) =>
   new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`, { details })
 
+export const idempotencyKeyInUse = () =>
+  new ApiError(
+    409,
+    'IDEMPOTENCY_KEY_IN_USE',
+    'a request with this header (idempotency-key) is still in progress, try again later',
+    { retryAfter: RETRY_AFTER }
+  )
+
+export const idempotencyKeyReused = () =>
+  new ApiError(
+    422,
+    'IDEMPOTENCY_KEY_REUSED',
+    'header (idempotency-key) was used for another request: use a new key for each write'
+  )
+
 export const segmentBeingFilled = (slug: string) =>
   new ApiError(409, 'SEGMENT_BEING_FILLED', `segment with slug (${slug}) is still being filled`, {
     retryAfter: RETRY_AFTER

@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { UserId } from '../../schemas/common.ts'
 import type { RejectedLines } from '../../schemas/imports.ts'
@@ -107,6 +108,7 @@ export type Gathered = Pick<Gathering, 'importId' | 'accepted' | 'stored' | 'has
  * Reads an upload into the database in batches, so that its size does not matter for the memory.
  *
  * @param gaveUp aborts the upload when the service shuts down.
+ * @param digest gets all bytes of the upload.
  * @throws {ApiError} 400, 408, 413 or 503 if the upload as a whole can't be accepted.
  */
 export async function gatherUpload(
@@ -116,11 +118,12 @@ export async function gatherUpload(
   Reader: new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader,
   allowsExpiry: boolean,
   gaveUp: AbortSignal,
+  digest?: Hash,
   maxLines = MAX_UPLOAD_LINES
 ): Promise<Gathered> {
   const gathering = new Gathering(importId)
   const reader = new Reader(gathering, allowsExpiry)
-  for await (const piece of readPieces(body, gaveUp)) {
+  for await (const piece of readPieces(body, gaveUp, digest)) {
     reader.read(piece)
     if (gathering.accepted + gathering.rejected.count > maxLines) throw tooManyLines(maxLines)
     if (gathering.waiting >= BATCH_LINES) await gathering.flush(sql)

@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -38,6 +39,7 @@ async function nextWithin<T>(
  * Bytes that are not UTF-8 become U+FFFD, so that only their lines are rejected.
  *
  * @param gaveUp aborts the upload when the service shuts down.
+ * @param digest gets all bytes of the upload.
  * @param idleTimeout milliseconds to wait for the next byte.
  * @param rateWindow milliseconds of waiting over which the rate of the bytes is measured.
  * @throws {ApiError} 400 if it seems to be in another encoding, 408 if no byte comes in time or the bytes come too slowly, 413 beyond {@link MAX_UPLOAD_BYTES}, 503 if the service shuts down.
@@ -45,6 +47,7 @@ async function nextWithin<T>(
 export async function* readPieces(
   body: Readable,
   gaveUp: AbortSignal,
+  digest?: Hash,
   idleTimeout = UPLOAD_IDLE_TIMEOUT_MS,
   rateWindow = UPLOAD_RATE_WINDOW_MS
 ): AsyncGenerator<string, void, undefined> {
@@ -74,6 +77,7 @@ export async function* readPieces(
         if (encoding !== undefined) throw invalidUtf8(encoding)
       }
       bytes += chunk.length
+      digest?.update(chunk)
       if (bytes > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
       for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
         const text = decoder.write(chunk.subarray(start, start + PIECE_BYTES))

@@ -1,6 +1,6 @@
 /** Applies uploads, each in one transaction, after their lines have been stored in the table `import_lines`. */
 import type { Slug, Time } from '../../schemas/common.ts'
-import type { Pool, Sql } from '../database/connect.ts'
+import type { Pool, Sql, Transaction } from '../database/connect.ts'
 import { lockSegment, shareErasure, sharePopulation, shareSegments } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
@@ -52,14 +52,14 @@ export type ImportedMembers = { added: number; newUsers: number; late: LateLines
  * @throws {LinesLost}
  */
 export function importMembers(
-  pool: Pool,
+  db: Pool | Transaction,
   slug: Slug,
   options: ImportOptions,
   shown: number
 ): Promise<ImportedMembers | undefined> {
   const { importId, countOnly, skip } = options
   return transaction(
-    pool,
+    db,
     async (sql) => {
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
@@ -87,10 +87,14 @@ export function importMembers(
  * changed.
  * @throws {LinesLost}
  */
-export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): Promise<number | undefined> {
+export function importRemovals(
+  db: Pool | Transaction,
+  slug: Slug,
+  options: ImportOptions
+): Promise<number | undefined> {
   const { importId, countOnly, actor } = options
   return transaction(
-    pool,
+    db,
     async (sql) => {
       const segmentId = await findSegment(sql, slug)
       if (segmentId === undefined) return undefined
@@ -127,10 +131,10 @@ export function importRemovals(pool: Pool, slug: Slug, options: ImportOptions): 
  * @returns how many of them were new.
  * @throws {LinesLost}
  */
-export function importUsers(pool: Pool, options: ImportOptions): Promise<number> {
+export function importUsers(db: Pool | Transaction, options: ImportOptions): Promise<number> {
   const { importId, countOnly } = options
   return transaction(
-    pool,
+    db,
     async (sql) => {
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, null)
       const at = await readClock(sql)

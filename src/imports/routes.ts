@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import type { Slug } from '../../schemas/common.ts'
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   AddedMembersSchema,
   type ImportAccount,
@@ -15,9 +17,14 @@ import {
 } from '../../schemas/imports.ts'
 import { SegmentParamsSchema } from '../../schemas/segments.ts'
 import { withWriteToken } from '../../schemas/write-tokens.ts'
-import type { Pool } from '../database/connect.ts'
-import { retryIdempotent, retryWrite } from '../database/retry.ts'
-import { commonErrors, unavailableExamples, unknownSegment } from '../http/common-responses.ts'
+import type { Pool, Transaction } from '../database/connect.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import {
+  commonErrors,
+  idempotencyErrors,
+  unavailableExamples,
+  unknownSegment
+} from '../http/common-responses.ts'
 import {
   type ApiError,
   bodyTooLarge,
@@ -32,6 +39,7 @@ import {
   tooManyLines,
   unsupportedMediaType
 } from '../http/errors.ts'
+import { hasKey, writeOnce } from '../http/idempotency.ts'
 import { refuseCompressed } from '../http/strict-requests.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import {
@@ -52,6 +60,7 @@ const mediaTypeMessage = `the content type must be ${mediaTypes.slice(0, -1).joi
 
 const uploadErrors = {
   ...commonErrors,
+  ...idempotencyErrors,
   400: {
     description: 'The request is not valid, or lines were rejected. Nothing has changed.',
     content: {
@@ -155,12 +164,13 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   /** Stores the lines of the upload in the database, then applies them. */
   async function takeUpload<Account extends ImportAccount>(
-    { raw, mediaType = '', actor, ip }: FastifyRequest,
+    request: FastifyRequest,
     reply: FastifyReply,
     { dry_run, on_error }: ImportQuery,
     allowsExpiry: boolean,
-    takeEffect: (pool: Pool, gathered: Gathered, options: ImportOptions) => Promise<Account>
+    takeEffect: (db: Pool | Transaction, gathered: Gathered, options: ImportOptions) => Promise<Account>
   ): Promise<Account> {
+    const { raw, mediaType = '', actor, ip } = request
     const Reader = uploadReaders[mediaType]
     if (!Reader) throw unsupportedMediaType(mediaTypeMessage)
     const isDryRun = dry_run
@@ -168,14 +178,18 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     try {
       return await app.imports.run(actor?.name ?? ip, async (importId) => {
         const { gaveUp } = app.shutdown
-        const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp)
+        const digest = hasKey(request) ? createHash('sha256') : undefined
+        const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp, digest)
         const isRefused = gathered.rejected.count > 0 && !skip
         const countOnly = isDryRun || isRefused
         const pool = trackWrites(app.bulk, reply)
         const options = { ...gathered, countOnly, skip, actor: actor?.name ?? null }
-        const account = await retryWrite(() => takeEffect(pool, gathered, options))
-        if (account.rejected.count > 0 && !skip && !isDryRun) throw refuseLines(account)
-        return account
+        const write = async (db: Pool | Transaction) => {
+          const account = await takeEffect(db, gathered, options)
+          if (account.rejected.count > 0 && !skip && !isDryRun) throw refuseLines(account)
+          return { body: account }
+        }
+        return writeOnce(request, reply, pool, write, { bodyDigest: digest?.digest('hex') })
       })
     } catch (error) {
       throw error instanceof LinesLost ? databaseUnavailable(error) : error
@@ -185,9 +199,15 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }
 
-  /** Returns the slug in upper case. @throws {ApiError} SEGMENT_NOT_FOUND, before the upload is read. */
-  async function findSlug(slug: Slug): Promise<Slug> {
+  /**
+   * Returns the slug in upper case.
+   *
+   * @throws {ApiError} SEGMENT_NOT_FOUND, before the upload is read. A request with a key may be a retry, whose segment has
+   * been deleted since.
+   */
+  async function findSlug(slug: Slug, request: FastifyRequest): Promise<Slug> {
     const upperCase = slug.toUpperCase()
+    if (hasKey(request)) return upperCase
     if (!(await retryIdempotent(() => existsSegment(app.reads, upperCase)))) throw segmentNotFound(upperCase)
     return upperCase
   }
@@ -206,31 +226,26 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'that enroll new users.',
         tags: ['segments'],
         params: SegmentParamsSchema,
+        headers: IdempotencyKeyHeadersSchema,
         querystring: ImportQuerySchema,
         body: membershipsUpload,
         response: { 200: withWriteToken(AddedMembersSchema), ...uploadErrors, 404: unknownSegment }
       }
     },
     async (request, reply) => {
-      const slug = await findSlug(request.params.slug)
-      return takeUpload(
-        request,
-        reply,
-        request.query,
-        true,
-        async (pool, { accepted, rejected }, options) => {
-          const imported = await importMembers(pool, slug, options, MAX_SHOWN_LINES)
-          if (!imported) throw segmentNotFound(slug)
-          const { added, newUsers, late } = imported
-          return {
-            lines: accepted + rejected.count,
-            added,
-            already_members: accepted - late.count - added,
-            new_users: newUsers,
-            rejected: addLateLines(rejected, late)
-          }
+      const slug = await findSlug(request.params.slug, request)
+      return takeUpload(request, reply, request.query, true, async (db, { accepted, rejected }, options) => {
+        const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
+        if (!imported) throw segmentNotFound(slug)
+        const { added, newUsers, late } = imported
+        return {
+          lines: accepted + rejected.count,
+          added,
+          already_members: accepted - late.count - added,
+          new_users: newUsers,
+          rejected: addLateLines(rejected, late)
         }
-      )
+      })
     }
   )
 
@@ -245,24 +260,19 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: `${forms}\n\nUsers who are not in the segment are no error. Unknown users stay unknown.`,
         tags: ['segments'],
         params: SegmentParamsSchema,
+        headers: IdempotencyKeyHeadersSchema,
         querystring: ImportQuerySchema,
         body: usersUpload,
         response: { 200: withWriteToken(RemovedMembersSchema), ...uploadErrors, 404: unknownSegment }
       }
     },
     async (request, reply) => {
-      const slug = await findSlug(request.params.slug)
-      return takeUpload(
-        request,
-        reply,
-        request.query,
-        false,
-        async (pool, { accepted, rejected }, options) => {
-          const removed = await importRemovals(pool, slug, options)
-          if (removed === undefined) throw segmentNotFound(slug)
-          return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
-        }
-      )
+      const slug = await findSlug(request.params.slug, request)
+      return takeUpload(request, reply, request.query, false, async (db, { accepted, rejected }, options) => {
+        const removed = await importRemovals(db, slug, options)
+        if (removed === undefined) throw segmentNotFound(slug)
+        return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
+      })
     }
   )
 
@@ -276,14 +286,15 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Make many users known',
         description: `${forms}\n\nUsers who are seen for the first time are sampled for the segments that enroll new users.`,
         tags: ['segments'],
+        headers: IdempotencyKeyHeadersSchema,
         querystring: ImportQuerySchema,
         body: usersUpload,
         response: { 200: withWriteToken(KnownUsersSchema), ...uploadErrors }
       }
     },
     async (request, reply) =>
-      takeUpload(request, reply, request.query, false, async (pool, { accepted, rejected }, options) => {
-        const newUsers = await importUsers(pool, options)
+      takeUpload(request, reply, request.query, false, async (db, { accepted, rejected }, options) => {
+        const newUsers = await importUsers(db, options)
         return {
           lines: accepted + rejected.count,
           new_users: newUsers,

@@ -1,7 +1,7 @@
 /** Reads why a user is, or was, in a segment, and erases a user. */
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { MembershipState, UserMembership } from '../../schemas/memberships.ts'
-import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockErasure, lockUser } from '../database/locks.ts'
 import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
@@ -96,11 +96,11 @@ export async function selectMembership(
  * @returns false if the user is unknown; then nothing has changed.
  */
 export function eraseUser(
-  pool: Pool,
+  db: Pool | Transaction,
   userId: UserId,
   deleteReports: (sql: Sql) => Promise<void>
 ): Promise<boolean> {
-  return transaction(pool, async (sql) => {
+  return transaction(db, async (sql) => {
     await lockErasure(sql)
     await lockUser(sql, userId)
     const { count } = await sql`delete from users where id = ${userId}`

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { emptyResponse, errorResponse } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   MemberParamsSchema,
   MembershipStateSchema,
@@ -8,9 +9,10 @@ import {
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
-import { retryIdempotent, retryWrite } from '../database/retry.ts'
-import { commonBodyErrors, commonErrors, unknownUser } from '../http/common-responses.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import { commonBodyErrors, commonErrors, idempotencyErrors, unknownUser } from '../http/common-responses.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
+import { writeOnce } from '../http/idempotency.ts'
 import { readTokens, trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS } from '../limits.ts'
 import { eraseUser, selectMembership, selectMemberships } from './record-queries.ts'
@@ -87,11 +89,13 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Removes everything that names the user: memberships, history and reports, whose links then answer 404. This ' +
           'cannot be undone. A later change or upload that names the id makes the user known again.',
         tags: ['users'],
+        headers: IdempotencyKeyHeadersSchema,
         params: UserParamsSchema,
         response: {
           204: withWriteToken(emptyResponse('The user is erased.')),
           ...commonErrors,
           ...commonBodyErrors,
+          ...idempotencyErrors,
           404: unknownUser
         }
       }
@@ -99,11 +103,13 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { user_id: userId } = request.params
       const bulk = trackWrites(app.bulk, reply)
-      const isErased = await app.reportJobs.eraseReportsOf(userId, (deleteReports) =>
-        retryWrite(() => eraseUser(bulk, userId, deleteReports))
+      await app.reportJobs.eraseReportsOf(userId, (deleteReports) =>
+        writeOnce(request, reply, bulk, async (db) => {
+          if (!(await eraseUser(db, userId, deleteReports))) throw userNotFound(userId)
+          return { status: 204, body: null }
+        })
       )
-      if (!isErased) throw userNotFound(userId)
-      return reply.status(204).send()
+      return reply.send()
     }
   )
 }

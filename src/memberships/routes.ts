@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { emptyResponse, errorResponse, type Time } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   ActiveSegmentsSchema,
   ChangeUserSegmentsBodySchema,
@@ -12,9 +13,15 @@ import {
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
-import { retryIdempotent, retryWrite } from '../database/retry.ts'
+import { retryIdempotent } from '../database/retry.ts'
 import { normalizeTime } from '../database/times.ts'
-import { commonBodyErrors, commonErrors, pageErrors, unknownUser } from '../http/common-responses.ts'
+import {
+  commonBodyErrors,
+  commonErrors,
+  idempotencyErrors,
+  pageErrors,
+  unknownUser
+} from '../http/common-responses.ts'
 import {
   duplicateSlug,
   expiryPassed,
@@ -24,8 +31,9 @@ import {
   segmentsNotFound,
   userNotFound
 } from '../http/errors.ts'
+import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
-import { answerToken, readTokens } from '../http/write-tokens.ts'
+import { readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import {
   changeUserSegments,
@@ -175,6 +183,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'element of `segments_to_add` may be an object with an expiry of its own. For a segment the user is already ' +
           'in, the expiry is set again, which the history records: without an expiry, the membership becomes permanent.',
         tags: ['segments'],
+        headers: IdempotencyKeyHeadersSchema,
         params: UserParamsSchema,
         body: ChangeUserSegmentsBodySchema,
         response: {
@@ -183,6 +192,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           ),
           ...commonErrors,
           ...commonBodyErrors,
+          ...idempotencyErrors,
           400: errorResponse('InvalidChangeError', 'The request is not valid.', {
             INVALID_REQUEST: 'unknown body field (segment_to_add)',
             DUPLICATE_SLUG: duplicateSlug('AVITO_VOICE_MESSAGES').message,
@@ -227,11 +237,12 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
       const { user_id: userId } = request.params
       const change = { add, remove, actor: actor?.name ?? null }
-      const outcome = await retryWrite(() => changeUserSegments(app.writes, userId, change))
-      if (outcome === 'not_found')
-        throw segmentsNotFound(await retryIdempotent(() => selectMissingSlugs(app.writes, [...seen])))
-      if (outcome === 'expiry_passed') throw expiryPassed()
-      answerToken(reply, outcome.token)
+      await writeOnce(request, reply, app.writes, async (db) => {
+        const outcome = await changeUserSegments(db, userId, change)
+        if (outcome === 'not_found') throw segmentsNotFound(await selectMissingSlugs(db, [...seen]))
+        if (outcome === 'expiry_passed') throw expiryPassed()
+        return { body: null, token: outcome.token }
+      })
       return reply.send()
     }
   )

@@ -11,6 +11,7 @@ import {
   errorResponse,
   retryableErrorResponse
 } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema, withReplay } from '../../schemas/idempotency.ts'
 import {
   ReportCsvSchema,
   ReportFileHeadersSchema,
@@ -20,7 +21,12 @@ import {
   SignedLinkQuerySchema,
   UserReportParamsSchema
 } from '../../schemas/reports.ts'
-import { commonBodyErrors, commonErrors, reportsUnavailable } from '../http/common-responses.ts'
+import {
+  commonBodyErrors,
+  commonErrors,
+  idempotencyErrors,
+  reportsUnavailable
+} from '../http/common-responses.ts'
 import {
   rangeNotSatisfiable,
   reportExpired,
@@ -29,6 +35,7 @@ import {
   reportPending
 } from '../http/errors.ts'
 import { chooseFileAnswer, entityTag } from '../http/file-answer.ts'
+import { writeOnce } from '../http/idempotency.ts'
 import { sendStream } from '../http/send-stream.ts'
 import type { LinkSigner } from './links.ts'
 import type { ReportLink } from './order-queries.ts'
@@ -193,12 +200,14 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
             'Cancels the order of the link, and removes the report, even a finished one. If other keys have ordered ' +
             'the same report, it stays for them. `as_of` is that of the link.',
           tags: ['reports'],
+          headers: IdempotencyKeyHeadersSchema,
           params,
           querystring: SignedLinkQuerySchema,
           response: {
-            204: emptyResponse('The order is cancelled.'),
+            204: withReplay(emptyResponse('The order is cancelled.')),
             ...commonErrors,
             ...commonBodyErrors,
+            ...idempotencyErrors,
             404: errorResponse('ReportNotOrderedError', 'The key has not ordered this report.', {
               REPORT_NOT_FOUND: reportNotFound(USER_REPORT).message
             }),
@@ -207,8 +216,19 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
         }
       },
       async (request, reply) => {
-        await app.reportJobs.cancel(linkOf(request), request.actor?.name ?? '')
-        return reply.status(204).send()
+        await app.reportJobs.cancel(linkOf(request), request.actor?.name ?? '', (cancel) =>
+          writeOnce(
+            request,
+            reply,
+            app.writes,
+            async (db) => {
+              await cancel(db)
+              return { status: 204, body: null }
+            },
+            { hasToken: false }
+          )
+        )
+        return reply.send()
       }
     )
   }

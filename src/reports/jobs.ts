@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import type { UserId } from '../../schemas/common.ts'
 import { ConfigError } from '../config-error.ts'
 import { BackgroundJob } from '../database/background-job.ts'
-import type { Pool, Sql } from '../database/connect.ts'
+import type { Pool, Sql, Transaction } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import {
   reportExpired,
@@ -81,6 +81,16 @@ async function endsWithin(work: Promise<unknown>, milliseconds: number): Promise
 /** Files that one query checks for being orphaned. */
 const LEFTOVER_BATCH = 1_000
 
+/** A transaction has ordered a finished report whose file may be missing. */
+class UncheckedFile extends Error {
+  readonly token: string
+
+  constructor(token: string) {
+    super('the file of the report has not been checked')
+    this.token = token
+  }
+}
+
 /**
  * Orders, generates, serves and removes reports. The state is in the database and the files are in the shared storage,
  * so any instance can generate and serve a report that was ordered from another one.
@@ -152,22 +162,44 @@ export class ReportJobs {
    * Orders a report. The order shares an edition that is queued or final, or queues the next one.
    *
    * @param orderer the name of the API key; empty if the service runs without keys.
+   * @param write calls its argument, which places the order, on a pool or in a transaction. It may be called again.
+   * @returns what `write` returns.
    * @throws {ApiError} TOO_MANY_REPORTS, REPORT_QUOTA_EXCEEDED or STORAGE_UNAVAILABLE.
    */
-  async order(request: ReportRequest, requestId: string, orderer: string): Promise<PlacedOrder> {
-    const order = (lost: ReportOrder['lost']) =>
-      retryIdempotent(() => orderReport(this.#pools.writes, { request, requestId, orderer, lost }))
-    let placed = await order(null)
-    if (typeof placed === 'object' && placed.status === 'ready' && placed.token !== null) {
-      const isStored = await this.#storage.has(storedName(reportFilename(request), placed.token))
-      if (!isStored) placed = await order(placed.token)
+  async order<T>(
+    request: ReportRequest,
+    requestId: string,
+    orderer: string,
+    write: (place: (db: Pool | Transaction) => Promise<PlacedOrder>) => Promise<T>
+  ): Promise<T> {
+    let checked: ReportOrder['lost'] = null
+    let lost: ReportOrder['lost'] = null
+    const check = async (token: string) => {
+      checked = token
+      lost = (await this.#storage.has(storedName(reportFilename(request), token))) ? null : token
     }
-    if (placed === 'all reports') throw tooManyReports()
-    if (placed === 'reports of the key')
-      throw reportQuotaExceeded(orderer, `${MAX_UNFINISHED_REPORTS_OF_KEY} unfinished reports`)
-    if (placed === 'bytes of the key') throw reportQuotaExceeded(orderer, '4 GiB of reports')
-    if (placed.status === 'queued') for (const job of this.#jobs) job.wake()
-    return placed
+    const place = async (db: Pool | Transaction): Promise<PlacedOrder> => {
+      const placed = await orderReport(db, { request, requestId, orderer, lost })
+      if (placed === 'all reports') throw tooManyReports()
+      if (placed === 'reports of the key')
+        throw reportQuotaExceeded(orderer, `${MAX_UNFINISHED_REPORTS_OF_KEY} unfinished reports`)
+      if (placed === 'bytes of the key') throw reportQuotaExceeded(orderer, '4 GiB of reports')
+      const { status, token } = placed
+      if (status === 'queued') for (const job of this.#jobs) job.wake()
+      if (status !== 'ready' || token === null || token === checked) return placed
+      // A transaction must not wait for the storage. It is rolled back, and begins again after the check.
+      if (db.isTransaction) throw new UncheckedFile(token)
+      await check(token)
+      return lost === null ? placed : place(db)
+    }
+    for (;;) {
+      try {
+        return await write(place)
+      } catch (error) {
+        if (!(error instanceof UncheckedFile)) throw error
+        await check(error.token)
+      }
+    }
   }
 
   /**
@@ -231,12 +263,22 @@ export class ReportJobs {
    * Cancels the orders of a key for the edition that a link serves. If no other key has ordered it, it is removed, whether
    * it is finished or not.
    *
+   * @param write calls its argument on a pool or in a transaction. It may be called again.
    * @throws {ApiError} REPORT_NOT_FOUND if the key has not ordered it; REPORT_EXPIRED.
    */
-  async cancel(link: ReportLink, orderer: string): Promise<void> {
-    const { id } = await this.find(link)
-    const unused = await cancelOrder(this.#pools.writes, id, orderer)
-    if (unused === undefined) throw reportNotFound(link.filename)
+  async cancel(
+    link: ReportLink,
+    orderer: string,
+    write: (cancel: (db: Pool | Transaction) => Promise<void>) => Promise<unknown>
+  ): Promise<void> {
+    let unused: AttemptFile | null = null
+    await write(async (db) => {
+      const { id } = await this.find(link)
+      const cancelled = await cancelOrder(db, id, orderer)
+      if (cancelled === undefined) throw reportNotFound(link.filename)
+      unused = cancelled
+    })
+    // After the transaction: nobody can find the file any more.
     if (unused) await this.remove([unused])
   }
 
@@ -246,17 +288,17 @@ export class ReportJobs {
    * @param erase erases the user's rows. It calls its argument in its transaction.
    * @returns what `erase` returns.
    */
-  async eraseReportsOf(
+  async eraseReportsOf<T>(
     userId: UserId,
-    erase: (deleteReports: (sql: Sql) => Promise<void>) => Promise<boolean>
-  ): Promise<boolean> {
+    erase: (deleteReports: (sql: Sql) => Promise<void>) => Promise<T>
+  ): Promise<T> {
     let deleted: AttemptFile[] = []
-    const isErased = await erase(async (sql) => {
+    const erased = await erase(async (sql) => {
       deleted = await deleteReportsOf(sql, userId)
     })
     // After the transaction: nobody can find these files any more.
     await this.remove(deleted)
-    return isErased
+    return erased
   }
 
   /**

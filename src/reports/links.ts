@@ -39,10 +39,12 @@ export class LinkSigner {
     this.#sql = sql
   }
 
-  async sign(link: ReportLink, series: string): Promise<string> {
+  /** Reads the secret, and returns the function that signs a link with it. */
+  async prepare(): Promise<(link: ReportLink, series: string) => string> {
     this.#secret ??= await retryIdempotent(() => createSecret(this.#sql))
-    if (!this.#secret) throw new Error('the secret of report links has been deleted meanwhile')
-    return `${series}.${digest(this.#secret, link, series).toString('base64url')}`
+    const secret = this.#secret
+    if (!secret) throw new Error('the secret of report links has been deleted meanwhile')
+    return (link, series) => `${series}.${digest(secret, link, series).toString('base64url')}`
   }
 
   /** @returns the series that the signature opens; undefined if it is not the signature of this link. */

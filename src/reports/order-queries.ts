@@ -1,7 +1,7 @@
 /** Orders, finds and cancels reports. A row of `reports` is one edition of a report, which several orders may share. */
 import type { Time } from '../../schemas/common.ts'
 import type { ReportStatus } from '../../schemas/reports.ts'
-import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockReportOrders } from '../database/locks.ts'
 import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
@@ -47,11 +47,14 @@ function settledAt(sql: Sql) {
  * Orders a report. The order shares the edition that is queued, or one whose content is final; otherwise it queues the
  * next edition. An edition in progress goes on, and a finished one stays until the next one is ready.
  */
-export async function orderReport(pool: Pool, order: ReportOrder): Promise<PlacedOrder | RefusedOrder> {
-  if (order.lost !== null) await pool`delete from reports where token = ${order.lost} and status = 'ready'`
+export async function orderReport(
+  db: Pool | Transaction,
+  order: ReportOrder
+): Promise<PlacedOrder | RefusedOrder> {
+  if (order.lost !== null) await db`delete from reports where token = ${order.lost} and status = 'ready'`
   return (
-    (await shareEdition(pool, order)) ??
-    transaction(pool, async (sql) => {
+    (await shareEdition(db, order)) ??
+    transaction(db, async (sql) => {
       // Counted under the lock. Otherwise, concurrent orders would exceed the bounds.
       await lockReportOrders(sql)
       return (
@@ -206,11 +209,11 @@ export type AttemptFile = { filename: string; token: string }
  * @returns undefined if the key has no order for the edition. Otherwise the file to remove, or null.
  */
 export function cancelOrder(
-  pool: Pool,
+  db: Pool | Transaction,
   id: string,
   orderer: string
 ): Promise<AttemptFile | null | undefined> {
-  return transaction(pool, async (sql) => {
+  return transaction(db, async (sql) => {
     const [edition] = await sql<{ filename: string; token: ReportToken; is_shared: boolean }[]>`
       select filename, token, cardinality(orderers) > 1 as is_shared
       from reports

@@ -1,9 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest, onRequestHookHandler } from 'fastify'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema, withReplay } from '../../schemas/idempotency.ts'
 import { UserParamsSchema } from '../../schemas/memberships.ts'
 import {
   type GivenInterval,
+  type OrderedReport,
   OrderedReportSchema,
   OrderReportBodySchema,
   UserReportQuerySchema
@@ -12,6 +15,7 @@ import { retryIdempotent } from '../database/retry.ts'
 import {
   commonBodyErrors,
   commonErrors,
+  idempotencyErrors,
   reportsUnavailable,
   unknownSegment,
   unknownUser
@@ -24,9 +28,11 @@ import {
   segmentNotFound,
   userNotFound
 } from '../http/errors.ts'
+import { type WriteAnswer, writeOnce } from '../http/idempotency.ts'
 import { reportFileRoutes } from './file-routes.ts'
 import { endInterval, type IntervalPlace, readInterval } from './intervals.ts'
 import { LinkSigner } from './links.ts'
+import type { PlacedOrder } from './order-queries.ts'
 import { checkReportSubject, type ReportRequest, reportFilename } from './queries.ts'
 
 /** A valid host with an optional port. The header `Host` may contain anything. */
@@ -56,6 +62,14 @@ const orderRefusals = {
     }
   ),
   ...reportsUnavailable
+}
+
+/** Adds the response header with the link of the report. */
+function withLocation<T extends TSchema>(answer: T) {
+  return Type.Unsafe<Static<T>>({
+    ...answer,
+    headers: { Location: { type: 'string', format: 'uri', description: 'The same link.' } }
+  })
 }
 
 type Order = {
@@ -102,27 +116,38 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
   /**
    * Orders a report.
    *
-   * @returns its link.
+   * @returns the body of the answer.
    * @throws {ApiError} if the interval is empty or ends too late; `notFound` if the user or the segment does not exist.
    */
   async function order(
     { subject, interval, details, notFound, part, folder }: Order,
-    request: FastifyRequest
-  ): Promise<{ link: string }> {
+    request: FastifyRequest,
+    reply: FastifyReply
+  ): Promise<OrderedReport> {
     const base = publicUrl?.replace(/\/+$/, '') ?? requestOrigin(request)
     const given = readInterval(interval, part)
     const { tomorrow, known } = await retryIdempotent(() => checkReportSubject(app.reads, subject))
     const report = { ...subject, ...endInterval(given, tomorrow, part), details }
     if (!known) throw notFound()
     const { actor } = request
-    const placed = await app.reportJobs.order(report, request.id, actor?.name ?? '')
-    const link = { filename: reportFilename(report), asOf: placed.as_of ?? undefined }
-    const query = new URLSearchParams()
-    if (link.asOf !== undefined) query.set('as_of', link.asOf)
-    if (actor) query.set('signature', await signer.sign(link, placed.series))
-    // A colon needs no encoding in a query.
-    const suffix = query.size > 0 ? `?${query}`.replaceAll('%3A', ':') : ''
-    return { link: `${base}/api/v1${folder}/${link.filename}${suffix}` }
+    // Before the transaction, which must not wait for another connection.
+    const sign = actor && (await signer.prepare())
+    const answerOrder = ({ as_of, series }: PlacedOrder): WriteAnswer<OrderedReport> => {
+      const ordered = { filename: reportFilename(report), asOf: as_of ?? undefined }
+      const query = new URLSearchParams()
+      if (ordered.asOf !== undefined) query.set('as_of', ordered.asOf)
+      if (sign) query.set('signature', sign(ordered, series))
+      // A colon needs no encoding in a query.
+      const suffix = query.size > 0 ? `?${query}`.replaceAll('%3A', ':') : ''
+      const link = `${base}/api/v1${folder}/${ordered.filename}${suffix}`
+      return { status: 202, headers: { location: link }, body: { link } }
+    }
+    return app.reportJobs.order(report, request.id, actor?.name ?? '', (place) =>
+      writeOnce(request, reply, app.writes, async (db) => answerOrder(await place(db)), {
+        retry: retryIdempotent,
+        hasToken: false
+      })
+    )
   }
 
   app.get(
@@ -140,7 +165,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
         params: UserParamsSchema,
         querystring: UserReportQuerySchema,
         response: {
-          202: OrderedReportSchema,
+          202: withLocation(OrderedReportSchema),
           ...commonErrors,
           ...orderRefusals,
           403: errorResponse('CrossSiteOrderError', 'A page of another site has sent the request.', {
@@ -153,7 +178,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
     async (request, reply) => {
       const { details, ...interval } = request.query
       const userId = request.params.user_id
-      const ordered = await order(
+      return order(
         {
           subject: { userId },
           interval,
@@ -162,9 +187,9 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
           part: 'query parameter',
           folder: '/segments/user/history'
         },
-        request
+        request,
+        reply
       )
-      return reply.status(202).send(ordered)
     }
   )
 
@@ -179,14 +204,18 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
           'Of all segments, or of one, which may be deleted. Otherwise it is as the report of a user: whole days in ' +
           `UTC, \`from\` inclusive, \`to\` exclusive. ${EDITIONS}`,
         tags: ['reports'],
+        headers: IdempotencyKeyHeadersSchema,
         body: OrderReportBodySchema,
         response: {
-          202: {
-            ...OrderedReportSchema,
-            examples: [{ link: `http://127.0.0.1:8080/api/v1/reports/${SEGMENT_REPORT}` }]
-          },
+          202: withReplay(
+            withLocation({
+              ...OrderedReportSchema,
+              examples: [{ link: `http://127.0.0.1:8080/api/v1/reports/${SEGMENT_REPORT}` }]
+            })
+          ),
           ...commonErrors,
           ...commonBodyErrors,
+          ...idempotencyErrors,
           ...orderRefusals,
           404: unknownSegment
         }
@@ -195,7 +224,7 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
     async (request, reply) => {
       const { details = false, segment: given, ...interval } = request.body
       const segment = given?.toUpperCase() ?? null
-      const ordered = await order(
+      return order(
         {
           subject: { segment },
           interval,
@@ -204,9 +233,9 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
           part: 'body field',
           folder: '/reports'
         },
-        request
+        request,
+        reply
       )
-      return reply.status(202).send(ordered)
     }
   )
 }

@@ -1,12 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import {
-  AnsweredTimeSchema,
-  describe,
-  emptyResponse,
-  errorResponse,
-  retryableErrorResponse
-} from '../../schemas/common.ts'
+import { AnsweredTimeSchema, describe, emptyResponse, errorResponse } from '../../schemas/common.ts'
+import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   ChangeSegmentBodySchema,
   CreateSegmentBodySchema,
@@ -20,8 +15,15 @@ import {
   SegmentSchema
 } from '../../schemas/segments.ts'
 import { withWriteToken } from '../../schemas/write-tokens.ts'
-import { retryIdempotent, retryWrite } from '../database/retry.ts'
-import { commonBodyErrors, commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import {
+  commonBodyErrors,
+  commonErrors,
+  conflictResponse,
+  idempotencyErrors,
+  pageErrors,
+  unknownSegment
+} from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import {
   invalidRequest,
@@ -30,8 +32,9 @@ import {
   segmentNotFound,
   segmentNotFoundForDelete
 } from '../http/errors.ts'
+import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor } from '../http/paging.ts'
-import { answerToken, trackWrites } from '../http/write-tokens.ts'
+import { trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { selectDeletion, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
@@ -93,7 +96,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           }),
           ...commonErrors,
           ...commonBodyErrors,
-          409: errorResponse(
+          ...idempotencyErrors,
+          409: conflictResponse(
             'SegmentAlreadyExistsError',
             'The slug is taken, possibly by a deleted segment.',
             {
@@ -118,25 +122,19 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (body.enroll_new_users && body.selection === undefined) throw enrollsWithoutSelection()
       const slug = body.slug.toUpperCase()
       const later = prefersAsync(request.headers.prefer)
+      const accepted = {
+        status: 202,
+        headers: { location: `/api/v1/segment/${slug}`, 'preference-applied': 'respond-async' }
+      }
       // Uses the bulk pool, because it may wait for another request that creates a segment with the same slug.
-      const token = await retryWrite(() =>
-        createSegment(
-          app.bulk.within(signalAbandonment(reply)),
-          { ...body, slug },
-          later,
-          actor?.name ?? null
-        )
-      )
-      if (token === undefined)
-        throw segmentAlreadyExists(slug, await retryIdempotent(() => selectDeletion(app.bulk, slug)))
-      answerToken(reply, token)
-      if (!later) return reply.send()
-      app.backgroundJobs.assignments.wake()
-      return reply
-        .status(202)
-        .header('location', `/api/v1/segment/${slug}`)
-        .header('preference-applied', 'respond-async')
-        .send()
+      const bulk = app.bulk.within(signalAbandonment(reply))
+      await writeOnce(request, reply, bulk, async (db) => {
+        const token = await createSegment(db, { ...body, slug }, later, actor?.name ?? null)
+        if (token === undefined) throw segmentAlreadyExists(slug, await selectDeletion(db, slug))
+        return { ...(later ? accepted : {}), body: null, token }
+      })
+      if (later) app.backgroundJobs.assignments.wake()
+      return reply.send()
     }
   )
 
@@ -234,14 +232,16 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'sampled members leave at random. Explicitly added members stay and do not count. Nobody leaves when the ' +
           'share is raised. Other changes of the users of this segment wait meanwhile.',
         tags: ['segments'],
+        headers: IdempotencyKeyHeadersSchema,
         params: SegmentParamsSchema,
         body: ChangeSegmentBodySchema,
         response: {
           200: withWriteToken(SegmentChangeSchema),
           ...commonErrors,
           ...commonBodyErrors,
+          ...idempotencyErrors,
           404: unknownSegment,
-          409: retryableErrorResponse(
+          409: conflictResponse(
             'SegmentBeingFilledError',
             'Users are still being added in the background. Nothing has changed.',
             { SEGMENT_BEING_FILLED: segmentBeingFilled(SLUG).message }
@@ -253,11 +253,13 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const slug = request.params.slug.toUpperCase()
       const { body, actor } = request
       const bulk = trackWrites(app.bulk.within(signalAbandonment(reply)), reply)
-      const change = await retryWrite(() => changeSegment(bulk, slug, body, actor?.name ?? null))
-      if (change === 'not_found') throw segmentNotFound(slug)
-      if (change === 'filling') throw segmentBeingFilled(slug)
-      if (change === 'no_selection') throw enrollsWithoutSelection()
-      return change
+      return writeOnce(request, reply, bulk, async (db) => {
+        const change = await changeSegment(db, slug, body, actor?.name ?? null)
+        if (change === 'not_found') throw segmentNotFound(slug)
+        if (change === 'filling') throw segmentBeingFilled(slug)
+        if (change === 'no_selection') throw enrollsWithoutSelection()
+        return { body: change }
+      })
     }
   )
 
@@ -270,11 +272,13 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Delete a segment',
         description: 'Every membership in it ends at the time of the deletion. Its history stays.',
         tags: ['segments'],
+        headers: IdempotencyKeyHeadersSchema,
         params: SegmentParamsSchema,
         response: {
           200: withWriteToken(emptyResponse('The segment is deleted.')),
           ...commonErrors,
           ...commonBodyErrors,
+          ...idempotencyErrors,
           404: errorResponse('SegmentNotFoundError', 'There is no such segment, or it is already deleted.', {
             SEGMENT_NOT_FOUND: segmentNotFoundForDelete(SLUG).message
           })
@@ -284,9 +288,11 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const actor = request.actor?.name ?? null
-      const token = await retryWrite(() => deleteSegment(app.writes, slug, actor))
-      if (token === undefined) throw segmentNotFoundForDelete(slug)
-      answerToken(reply, token)
+      await writeOnce(request, reply, app.writes, async (db) => {
+        const token = await deleteSegment(db, slug, actor)
+        if (token === undefined) throw segmentNotFoundForDelete(slug)
+        return { body: null, token }
+      })
       app.backgroundJobs.closing.wake()
       return reply.send()
     }

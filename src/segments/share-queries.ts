@@ -1,7 +1,7 @@
 /** Creates segments with a random share of the users, and changes the share of a segment. */
 import type { Slug, Time } from '../../schemas/common.ts'
 import type { ChangeSegmentBody, CreateSegmentBody, SegmentChange } from '../../schemas/segments.ts'
-import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
@@ -25,16 +25,16 @@ const OPTIONS = { genericPlans: true, settings: { work_mem: '64MB', jit: 'off' }
  * @returns the token of the write; undefined if the slug is taken, even by a deleted segment.
  */
 export async function createSegment(
-  pool: Pool,
+  db: Pool | Transaction,
   segment: CreateSegmentBody,
   later: boolean,
   actor: string | null
 ): Promise<WriteToken | undefined> {
   const share = segment.selection
-  if (share === undefined) return (await insertSegment(pool, segment, actor))?.token
+  if (share === undefined) return (await insertSegment(db, segment, actor))?.token
 
   return transaction(
-    pool,
+    db,
     async (sql) => {
       await shareErasure(sql)
       if (segment.enroll_new_users) await lockPopulation(sql)
@@ -139,14 +139,14 @@ type Refusal = 'not_found' | 'no_selection' | 'filling'
  * @returns how many users were added and removed, or why nothing has changed.
  */
 export function changeSegment(
-  pool: Pool,
+  db: Pool | Transaction,
   slug: Slug,
   { selection, description, enroll_new_users }: ChangeSegmentBody,
   actor: string | null
 ): Promise<SegmentChange | Refusal> {
   const share = selection === undefined ? null : String(selection)
   return transaction(
-    pool,
+    db,
     async (sql) => {
       if (selection !== undefined) await shareErasure(sql)
       if (enroll_new_users) await lockPopulation(sql)

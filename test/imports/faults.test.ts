@@ -279,7 +279,7 @@ t.test('a stalled body, the rest of a refused body, and a stalled head are abort
 t.test('a stalled upload is aborted', async (t) => {
   const stalled = new Readable({ read() {} })
   stalled.push('1\n')
-  const pieces = readPieces(stalled, never, 20)
+  const pieces = readPieces(stalled, never, undefined, 20)
   t.same(await pieces.next(), { done: false, value: '1\n' })
   await t.rejects(pieces.next(), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
   t.notOk(stalled.destroyed, 'the response arrives')
@@ -291,7 +291,7 @@ t.test('an upload that trickles is aborted, and one that comes fast enough is no
     const timer = setInterval(() => slow.push('\n'.repeat(bytes)), 5)
     t.teardown(() => clearInterval(timer))
     let pieces = 0
-    for await (const _piece of readPieces(slow, never, 10_000, 100)) {
+    for await (const _piece of readPieces(slow, never, undefined, 10_000, 100)) {
       pieces += 1
       if (pieces > 100) return 'read'
     }
@@ -315,7 +315,7 @@ t.test('an id that is repeated is stored once, and every line is accounted for',
 t.test('an upload with too many lines is refused', async (t) => {
   const { service } = await startListening(t)
   const body = Readable.from([Buffer.from('1\n2\n3\n')])
-  await t.rejects(gatherUpload(service.app.bulk, '1', body, CsvReader, false, never, 2), {
+  await t.rejects(gatherUpload(service.app.bulk, '1', body, CsvReader, false, never, undefined, 2), {
     statusCode: 413,
     code: 'TOO_MANY_LINES'
   })

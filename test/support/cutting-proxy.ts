@@ -5,9 +5,9 @@ import { acceptEncryption, type Certificate } from './certificate.ts'
 
 /**
  * Where to cut a connection, once: when the client sends this text, before PostgreSQL receives it, or when PostgreSQL
- * has answered it, before the client receives the answer.
+ * has answered it, before the client receives the answer. `withhold` does not cut it: the answer never arrives.
  */
-export type Cut = { text: string; side: 'before' | 'after' }
+export type Cut = { text: string; side: 'before' | 'after' | 'withhold' }
 
 /**
  * Forwards connections to PostgreSQL until one is cut.
@@ -48,6 +48,7 @@ export async function startCuttingProxy(
       isWaiting ||= isWanted
     })
     far.on('data', (chunk) => {
+      if (isWaiting && cut.side === 'withhold') return
       if (isWaiting) end()
       else near.write(chunk)
     })
