@@ -9,10 +9,18 @@ import {
   TimeSchema,
   UserIdSchema
 } from './common.ts'
+import { ConditionalHeadersSchema } from './conditional.ts'
 import { page, pageParameters } from './paging.ts'
+import { WriteTokensHeadersSchema } from './write-tokens.ts'
 
 export const UserParamsSchema = closedObject({ user_id: UserIdSchema })
 export type UserParams = Static<typeof UserParamsSchema>
+
+/** The headers of a read that may bring the tokens of writes, and the tag of an earlier answer. */
+export const LookupHeadersSchema = Type.Object({
+  ...WriteTokensHeadersSchema.properties,
+  ...ConditionalHeadersSchema.properties
+})
 
 export const UserSegmentsQuerySchema = closedObject({
   at: Type.Optional(

@@ -1,4 +1,4 @@
-import { type TSchema, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { nullable } from './common.ts'
 
 const MAX_PAGE_SIZE = 1_000
@@ -43,4 +43,19 @@ export function page<Name extends string, Item extends TSchema>(
     },
     options
   )
+}
+
+/** Adds the response header with the next page to the schema of a page. */
+export function withNextLink<T extends TSchema>(answer: T) {
+  return Type.Unsafe<Static<T>>({
+    ...answer,
+    headers: {
+      Link: {
+        type: 'string',
+        description:
+          'The path of the next page, with the relation `next` (RFC 8288). Absent on the last page.',
+        examples: ['</api/v1/segments?limit=100&cursor=WyJzZWdtZW50cyIsIlBST01PXzUiXQ>; rel="next"']
+      }
+    }
+  })
 }

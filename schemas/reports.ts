@@ -11,6 +11,7 @@ import {
   stringEnum,
   TimeSchema
 } from './common.ts'
+import { ConditionalHeadersSchema } from './conditional.ts'
 
 const interval = {
   from: Type.Optional(
@@ -137,12 +138,7 @@ export const ReportFileHeadersSchema = Type.Object({
   range: Type.Optional(
     Type.String({ description: 'One range of bytes, which is answered with 206.', examples: ['bytes=0-99'] })
   ),
-  'if-none-match': Type.Optional(
-    Type.String({
-      description: 'The `ETag` of an earlier answer. If the file is still that one, the answer is 304.',
-      examples: ['"f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2"']
-    })
-  )
+  ...ConditionalHeadersSchema.properties
 })
 
 export const ReportStatusSchema = Type.Object(

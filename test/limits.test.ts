@@ -47,6 +47,12 @@ t.test('an inner wait ends before the outer one', async (t) => {
   )
   areInOrder(
     t,
+    'a slot of idempotency keys is emptied on its day',
+    2 * limits.IDEMPOTENCY_SWEEP_MS,
+    86_400_000
+  )
+  areInOrder(
+    t,
     'a transaction without statements',
     limits.MAX_EVENT_LOOP_DELAY_MS,
     limits.IDLE_IN_TRANSACTION_TIMEOUT_MS,

@@ -5,7 +5,7 @@ import type { Config } from '../../schemas/config.ts'
 import { splitList } from '../config.ts'
 import { ConfigError } from '../config-error.ts'
 import { type Actor, type ApiKey, findActor, type Role, readApiKeys, roles } from './api-keys.ts'
-import { hostErrors, openErrors, roleErrors } from './common-responses.ts'
+import { hostErrors, openErrors, roleErrors, withRateLimits } from './common-responses.ts'
 import { forbidden, unauthenticated } from './errors.ts'
 import { limitKeys } from './rate-limits.ts'
 
@@ -116,6 +116,7 @@ function documentRole(route: RouteOptions, needed: RouteRole): void {
     }
     return
   }
+  const answers = Object.assign({ ...hostErrors }, roleErrors(needed), route.schema?.response)
   const sufficient = roles.slice(roles.indexOf(needed)).map((role) => `\`${role}\``)
   const need = `Needs a key with the role ${sufficient.join(' or ')}.`
   route.schema = {
@@ -126,7 +127,7 @@ function documentRole(route: RouteOptions, needed: RouteRole): void {
       ...(route.config?.acceptsKeyHeader ? [{ [KEY_HEADER_SCHEME]: [] }] : [])
     ],
     // A route may document further codes of the same status.
-    response: Object.assign({ ...hostErrors }, roleErrors(needed), route.schema?.response)
+    response: withRateLimits(answers)
   }
 }
 

@@ -166,6 +166,33 @@ const keyErrors = {
   })
 }
 
+const rateLimitHeaders = {
+  RateLimit: {
+    type: 'string',
+    description:
+      'Only if requests are limited: how many more the key may send to this instance (`r`) in the next `t` seconds.',
+    examples: ['"key";r=999;t=1']
+  },
+  'RateLimit-Policy': {
+    type: 'string',
+    description: 'Only if requests are limited: how many the key may send (`q`) in `w` seconds.',
+    examples: ['"key";q=1000;w=1']
+  }
+}
+
+/** Adds the response headers of a route that counts requests by key: to its successes, and to the refusal. */
+export function withRateLimits(responses: Record<string, object & { headers?: object }>) {
+  return Object.fromEntries(
+    Object.entries(responses).map(([status, response]) => {
+      const isNamed = status < '300' || status === '429'
+      return [
+        status,
+        isNamed ? { ...response, headers: { ...response.headers, ...rateLimitHeaders } } : response
+      ]
+    })
+  )
+}
+
 /** The additional errors of every route that anyone may call. */
 export const openErrors = {
   429: retryableErrorResponse('AddressRateLimitedError', 'The address has sent more requests than it may.', {

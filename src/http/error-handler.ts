@@ -1,6 +1,8 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { PROBLEM_TYPE } from '../../schemas/problems.ts'
 import { isDatabaseUnavailable, isLockTimeout, isSchemaOutdated } from '../database/faults.ts'
 import { errorCode } from '../telemetry/request-log.ts'
+import { writeErrorBody } from './error-body.ts'
 import {
   ApiError,
   bodyTooLarge,
@@ -63,9 +65,9 @@ export function sendError(error: FastifyError, request: FastifyRequest, reply: F
   else if (statusCode > 500 && cause instanceof Error) logFault(cause, request)
   removeToken(reply)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  const { type, text } = writeErrorBody(request.headers.accept, { statusCode, code, message, details })
+  // Other clients get another body from the same address.
+  if (type.startsWith(PROBLEM_TYPE)) reply.header('cache-control', 'no-store')
   // A route that streams another media type may have set it before it failed.
-  reply
-    .status(statusCode)
-    .type('application/json; charset=utf-8')
-    .send({ message, code, ...details })
+  reply.status(statusCode).type(type).send(text)
 }

@@ -10,6 +10,7 @@ import {
   REFUSAL_LOG_INTERVAL_MS
 } from '../limits.ts'
 import { takeRequestId } from '../telemetry/request-log.ts'
+import { writeErrorBody } from './error-body.ts'
 import { overloaded } from './errors.ts'
 import { RefusalPause } from './refusal-pause.ts'
 
@@ -114,10 +115,7 @@ class RefusalLog {
   }
 }
 
-const REFUSAL = JSON.stringify({ message: overloaded.message, code: overloaded.code })
 const REFUSAL_HEADERS = {
-  'content-type': 'application/json; charset=utf-8',
-  'content-length': REFUSAL.length,
   'retry-after': String(overloaded.retryAfter),
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff'
@@ -128,7 +126,9 @@ const REFUSAL_HEADERS = {
  * so that at twice its capacity the process would do little but refuse.
  */
 function refuse(request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(503, { ...REFUSAL_HEADERS, 'x-request-id': takeRequestId(request) }).end(REFUSAL)
+  const { type, text } = writeErrorBody(request.headers.accept, overloaded)
+  const headers = { 'content-type': type, 'content-length': text.length, ...REFUSAL_HEADERS }
+  response.writeHead(503, { ...headers, 'x-request-id': takeRequestId(request) }).end(text)
 }
 
 /** Counts the requests in flight, and answers 503 to those above the limit, before any work is done for them. */

@@ -1,22 +1,30 @@
 import { randomUUID } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
+import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { writeErrorBody } from './error-body.ts'
+import { ApiError, requestTimeout } from './errors.ts'
 
 /** Answers to errors of the HTTP parser, by Node's error code. There is no request then, so the socket is answered. */
-const parserErrors: Record<string, [status: string, code: string, message: string]> = {
-  HPE_HEADER_OVERFLOW: [
-    '431 Request Header Fields Too Large',
-    'HEADERS_TOO_LARGE',
-    'the headers are too large'
-  ],
-  ERR_HTTP_REQUEST_TIMEOUT: [
-    '408 Request Timeout',
-    'REQUEST_TIMEOUT',
-    'the request did not arrive whole in time'
-  ]
+const parserErrors: Record<string, ApiError> = {
+  HPE_HEADER_OVERFLOW: new ApiError(431, 'HEADERS_TOO_LARGE', 'the headers are too large'),
+  ERR_HTTP_REQUEST_TIMEOUT: requestTimeout()
 }
-const malformedRequest = ['400 Bad Request', 'MALFORMED_REQUEST', 'the request is not valid HTTP'] as const
+const malformedRequest = new ApiError(400, 'MALFORMED_REQUEST', 'the request is not valid HTTP')
+
+const END_OF_HEAD = '\r\n\r\n'
+
+/** What Node.js adds to an error of its parser: the bytes that it has parsed last, and how many of them. */
+type ParserError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number }
+
+/** The `Accept` of the request that is not valid, if it is in the bytes that were parsed last. */
+function findAccept({ rawPacket, bytesParsed = 0 }: ParserError): string | undefined {
+  if (!Buffer.isBuffer(rawPacket)) return undefined
+  // Earlier requests may be in the same bytes. An overflow is reported at the end of the head.
+  const start = rawPacket.lastIndexOf(END_OF_HEAD, bytesParsed - END_OF_HEAD.length)
+  const head = rawPacket.toString('latin1', Math.max(0, start))
+  return /\r\naccept:[ \t]*([^\r\n]*)/i.exec(head)?.[1]
+}
 
 /** Answers after whose end an error is answered. */
 const awaited = new WeakSet<ServerResponse>()
@@ -27,11 +35,7 @@ const awaited = new WeakSet<ServerResponse>()
  * Earlier requests on the connection are answered first. The error is never written into an answer: a client would take it
  * for a part of that answer.
  */
-export function refuseMalformedRequest(
-  this: FastifyInstance,
-  error: Error & { code?: string },
-  socket: Socket
-): void {
+export function refuseMalformedRequest(this: FastifyInstance, error: ParserError, socket: Socket): void {
   const { connections } = this
   // The same connection may have several errors: each part of what it sends is one.
   if (connections.isClosing(socket)) return
@@ -50,19 +54,25 @@ export function refuseMalformedRequest(
     earlier.once('finish', () => refuseMalformedRequest.call(this, error, socket))
   } else if (own?.writableEnded) connections.close(socket)
   else if (own?.headersSent) socket.resetAndDestroy()
-  else refuse(this, error.code, socket)
+  else refuse(this, error.code, own?.req.headers.accept ?? findAccept(error), socket)
 }
 
 /** Answers the error in place of a request, and closes the connection. */
-function refuse({ connections, log }: FastifyInstance, cause: string | undefined, socket: Socket): void {
-  const [status, code, message] = parserErrors[cause ?? ''] ?? malformedRequest
+function refuse(
+  { connections, log }: FastifyInstance,
+  cause: string | undefined,
+  accept: string | undefined,
+  socket: Socket
+): void {
+  const error = parserErrors[cause ?? ''] ?? malformedRequest
+  const { statusCode: status, code } = error
   const requestId = randomUUID()
-  const body = JSON.stringify({ message, code })
+  const { type, text } = writeErrorBody(accept, error)
   socket.write(
-    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `x-request-id: ${requestId}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: ${type}\r\n` +
+      `x-request-id: ${requestId}\r\ncontent-length: ${text.length}\r\n\r\n${text}`
   )
   connections.close(socket)
-  const line = { request_id: requestId, status: Number.parseInt(status, 10), code, cause }
+  const line = { request_id: requestId, status, code, cause }
   log.info(line, 'malformed request')
 }

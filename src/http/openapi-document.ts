@@ -1,5 +1,6 @@
 /** Improves the OpenAPI document that @fastify/swagger generates, for readers and for client generators. */
 
+import { PROBLEM_TYPE, ProblemSchema } from '../../schemas/problems.ts'
 import { isJsonObject, type JsonObject } from './json-object.ts'
 
 /** The order in which a newcomer tries the operations: each uses what earlier operations have created. */
@@ -36,6 +37,13 @@ const methodOrder = ['post', 'get', 'put', 'patch', 'delete']
 const annotations = ['description', 'examples']
 /** Keywords whose values are not schemas. */
 const valueKeywords = ['default', 'enum', 'example', 'examples']
+
+/** Adds to each error of an operation that it may also be answered as a problem. */
+function addProblems({ responses }: JsonObject): void {
+  for (const { content } of nodesIn(responses))
+    if (isJsonObject(content) && JSON.stringify(content['application/json'])?.includes('"code"'))
+      content[PROBLEM_TYPE] = { schema: ProblemSchema }
+}
 
 function nodesIn(value: unknown): JsonObject[] {
   return isJsonObject(value) ? Object.values(value).filter(isJsonObject) : []
@@ -169,6 +177,7 @@ export function tidyDocument(document: { paths?: object; components?: object }):
   const paths: JsonObject = {}
   for (const [path, methods] of sortedEntries({ ...document.paths }, pathOrder)) {
     if (!isJsonObject(methods)) continue
+    for (const operation of nodesIn(methods)) addProblems(operation)
     paths[path] = Object.fromEntries(
       sortedEntries(methods, methodOrder).map(([method, operation]) => [method, schemas.replace(operation)])
     )

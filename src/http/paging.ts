@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { invalidCursor } from './errors.ts'
 
 /** Encodes a position in a list as opaque text: the name of the list and the key of the last entry. */
@@ -51,4 +52,16 @@ export function cutPage<T>(
   const page = rows.slice(0, size)
   const last = page.at(-1)
   return { rows: page, next_cursor: hasMore && last !== undefined ? encodeCursor(list, keyOf(last)) : null }
+}
+
+/**
+ * Adds the header `Link` with the next page: the same request with another cursor. It is a path, because a proxy in front of
+ * the service may have another address.
+ */
+export function linkNextPage({ url }: FastifyRequest, reply: FastifyReply, cursor: string | null): void {
+  if (cursor === null) return
+  const [path, query] = url.split('?', 2)
+  const parameters = new URLSearchParams(query)
+  parameters.set('cursor', cursor)
+  reply.header('link', `<${path}?${parameters}>; rel="next"`)
 }

@@ -28,8 +28,8 @@ class RequestCounter {
     this.#limit = limit
   }
 
-  /** Counts a request. Returns whether it exceeds the limit of its sender. */
-  exceeds(sender: string): boolean {
+  /** Counts a request. Returns how many more its sender may send; a negative number if it exceeds the limit. */
+  count(sender: string): number {
     const now = performance.now()
     if (now >= this.#windowEnd) {
       this.#counts.clear()
@@ -37,19 +37,28 @@ class RequestCounter {
     }
     const count = (this.#counts.get(sender) ?? 0) + 1
     this.#counts.set(sender, count)
-    return count > this.#limit
+    return this.#limit - count
   }
 }
 
 /**
  * Counts the requests to this instance by key name, and refuses those above the limit per second. Keys with the same name
- * belong to one caller that is replacing its secret. Refusals have `Retry-After`.
+ * belong to one caller that is replacing its secret. Refusals have `Retry-After`, and each answer says how many more
+ * requests the key may send in the second.
+ *
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
 export function limitKeys(limit: number): onRequestHookHandler {
   const counter = new RequestCounter(limit)
-  return ({ actor }, _reply, done) => {
+  const policy = `"key";q=${limit};w=${RATE_WINDOW_MS / 1_000}`
+  return ({ actor }, reply, done) => {
     // A request without a key has a signed URL, and is counted by its address.
-    done(actor && counter.exceeds(actor.name) ? rateLimited(`key (${actor.name})`, limit) : undefined)
+    if (!actor) return done()
+    const rest = counter.count(actor.name)
+    reply
+      .header('ratelimit-policy', policy)
+      .header('ratelimit', `"key";r=${Math.max(0, rest)};t=${RATE_WINDOW_MS / 1_000}`)
+    done(rest < 0 ? rateLimited(`key (${actor.name})`, limit) : undefined)
   }
 }
 
@@ -68,7 +77,7 @@ export const rateLimitsPlugin = fp(
     const pause = new RefusalPause(app)
 
     app.decorate('limitStranger', async ({ ip, raw }) => {
-      if (!counter.exceeds(senderOf(ip))) return
+      if (counter.count(senderOf(ip)) >= 0) return
       await pause.wait(raw.socket)
       throw rateLimited(`address (${ip})`, STRANGER_RATE_LIMIT)
     })

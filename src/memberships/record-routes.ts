@@ -1,16 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { emptyResponse, errorResponse } from '../../schemas/common.ts'
+import { ConditionalHeadersSchema, conditionalResponses } from '../../schemas/conditional.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
+  LookupHeadersSchema,
   MemberParamsSchema,
   MembershipStateSchema,
   UserMembershipsSchema,
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
-import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
+import { withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { commonBodyErrors, commonErrors, idempotencyErrors, unknownUser } from '../http/common-responses.ts'
+import { answerConditionally } from '../http/conditional.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { readTokens, trackWrites } from '../http/write-tokens.ts'
@@ -23,15 +26,17 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id/memberships',
     {
       config: { role: 'reader' },
+      onSend: answerConditionally,
       schema: {
         operationId: 'getUserMemberships',
         summary: "Get a user's memberships",
         description:
           'The segments the user is in, since when, until when and why. With `at`, what was recorded at that moment.',
         tags: ['segments'],
+        headers: ConditionalHeadersSchema,
         params: UserParamsSchema,
         querystring: UserSegmentsQuerySchema,
-        response: { 200: UserMembershipsSchema, ...commonErrors, 404: unknownUser }
+        response: { ...conditionalResponses(UserMembershipsSchema), ...commonErrors, 404: unknownUser }
       }
     },
     async (request) => {
@@ -48,15 +53,16 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segment/:slug/users/:user_id',
     {
       config: { role: 'reader' },
+      onSend: answerConditionally,
       schema: {
         operationId: 'getSegmentUser',
         summary: 'Get whether a user is in a segment',
         description: 'And since when, until when and why. A deleted segment has no members.',
         tags: ['segments'],
-        headers: WriteTokensHeadersSchema,
+        headers: LookupHeadersSchema,
         params: MemberParamsSchema,
         response: {
-          200: MembershipStateSchema,
+          ...conditionalResponses(MembershipStateSchema),
           ...commonErrors,
           404: errorResponse('SegmentOrUserNotFoundError', 'There is no such segment, or no such user.', {
             SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message,

@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { emptyResponse, errorResponse, type Time } from '../../schemas/common.ts'
+import { ConditionalHeadersSchema, conditionalResponses } from '../../schemas/conditional.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   ActiveSegmentsSchema,
   ChangeUserSegmentsBodySchema,
+  LookupHeadersSchema,
   QueryUsersBodySchema,
   SegmentsOfUsersSchema,
   TimelineQuerySchema,
@@ -12,6 +14,7 @@ import {
   UserParamsSchema,
   UserSegmentsQuerySchema
 } from '../../schemas/memberships.ts'
+import { withNextLink } from '../../schemas/paging.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { normalizeTime } from '../database/times.ts'
@@ -22,6 +25,7 @@ import {
   pageErrors,
   unknownUser
 } from '../http/common-responses.ts'
+import { answerConditionally } from '../http/conditional.ts'
 import {
   duplicateSlug,
   expiryPassed,
@@ -32,7 +36,7 @@ import {
   userNotFound
 } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
-import { cutPage, decodeCursor } from '../http/paging.ts'
+import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import {
@@ -69,6 +73,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id',
     {
       config: { role: 'reader' },
+      onSend: answerConditionally,
       schema: {
         operationId: 'getUserSegments',
         summary: "Get a user's active segments",
@@ -76,11 +81,11 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'The state now: a read sees every write that was answered before the read began. With `at`, the state at ' +
           'an earlier moment.',
         tags: ['segments'],
-        headers: WriteTokensHeadersSchema,
+        headers: LookupHeadersSchema,
         params: UserParamsSchema,
         querystring: UserSegmentsQuerySchema,
         response: {
-          200: ActiveSegmentsSchema,
+          ...conditionalResponses(ActiveSegmentsSchema),
           ...commonErrors,
           404: unknownUser
         }
@@ -103,6 +108,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id/history',
     {
       config: { role: 'reader' },
+      onSend: answerConditionally,
       schema: {
         operationId: 'getUserHistory',
         summary: "Get a user's history",
@@ -111,17 +117,18 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'its actor, one page at a time. New entries come at the end; older ones never change. The interval includes ' +
           '`from` and excludes `to`.',
         tags: ['segments'],
+        headers: ConditionalHeadersSchema,
         params: UserParamsSchema,
         querystring: TimelineQuerySchema,
         response: {
-          200: TimelineSchema,
+          ...conditionalResponses(withNextLink(TimelineSchema)),
           ...commonErrors,
           400: pageErrors,
           404: unknownUser
         }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const { user_id: userId } = request.params
       const { limit: size, cursor } = request.query
       const from = startOf(request.query.from)
@@ -140,6 +147,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         entry.rank,
         entry.segment_id
       ])
+      linkNextPage(request, reply, next_cursor)
       return { entries: rows, next_cursor }
     }
   )

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { contentResponse, MAX_USER_ID } from '../../schemas/common.ts'
+import { withNextLink } from '../../schemas/paging.ts'
 import {
   ListMembersQuerySchema,
   MemberPageSchema,
@@ -11,7 +12,7 @@ import { retryIdempotent } from '../database/retry.ts'
 import { commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import { segmentNotFound } from '../http/errors.ts'
-import { cutPage, decodeCursor } from '../http/paging.ts'
+import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { sendStream } from '../http/send-stream.ts'
 import { MAX_DOWNLOADS } from '../limits.ts'
 import { openMembersCsv } from './members-csv.ts'
@@ -35,7 +36,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: SegmentParamsSchema,
         querystring: ListMembersQuerySchema,
         response: {
-          200: MemberPageSchema,
+          200: withNextLink(MemberPageSchema),
           ...commonErrors,
           400: pageErrors,
           404: unknownSegment
@@ -51,6 +52,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const members = await retryIdempotent(() => selectMembers(lists, slug, after, size + 1))
       if (!members) throw segmentNotFound(slug)
       const { rows, next_cursor } = cutPage(list, members, size, ({ user_id }) => [user_id])
+      linkNextPage(request, reply, next_cursor)
       return { users: rows, next_cursor }
     }
   )

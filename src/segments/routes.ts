@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { AnsweredTimeSchema, describe, emptyResponse, errorResponse } from '../../schemas/common.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
+import { withNextLink } from '../../schemas/paging.ts'
 import {
   ChangeSegmentBodySchema,
   CreateSegmentBodySchema,
@@ -33,7 +34,7 @@ import {
   segmentNotFoundForDelete
 } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
-import { cutPage, decodeCursor } from '../http/paging.ts'
+import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import { deleteSegment } from './deletion-queries.ts'
@@ -177,10 +178,15 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['segments'],
         params: SegmentParamsSchema,
         querystring: SegmentHistoryQuerySchema,
-        response: { 200: SegmentHistorySchema, ...commonErrors, 400: pageErrors, 404: unknownSegment }
+        response: {
+          200: withNextLink(SegmentHistorySchema),
+          ...commonErrors,
+          400: pageErrors,
+          404: unknownSegment
+        }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const { limit: size, cursor } = request.query
       const list = `record/${slug}`
@@ -188,6 +194,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const entries = await retryIdempotent(() => selectSegmentHistory(app.reads, slug, after, size + 1))
       if (!entries) throw segmentNotFound(slug)
       const { rows, next_cursor } = cutPage(list, entries, size, ({ id }) => [id])
+      linkNextPage(request, reply, next_cursor)
       return { entries: rows, next_cursor }
     }
   )
@@ -204,7 +211,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           '`limit` if counting the members takes longer than three seconds.',
         tags: ['segments'],
         querystring: ListSegmentsQuerySchema,
-        response: { 200: SegmentPageSchema, ...commonErrors, 400: pageErrors }
+        response: { 200: withNextLink(SegmentPageSchema), ...commonErrors, 400: pageErrors }
       }
     },
     async (request, reply) => {
@@ -214,6 +221,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const lists = app.lists.within(signalAbandonment(reply))
       const { segments, hasMore } = await retryIdempotent(() => selectSegments(lists, filter))
       const { rows, next_cursor } = cutPage('segments', segments, size, ({ slug }) => [slug], hasMore)
+      linkNextPage(request, reply, next_cursor)
       return { segments: rows, next_cursor }
     }
   )
