@@ -14,7 +14,14 @@ const read = (path: string) => readFile(join(root, path), 'utf8')
 
 t.test('every curl in README and docs returns what the page shows', async (t) => {
   /** In reading order: each page continues with what the page before has created. */
-  const pages = ['README.md', 'docs/tour.md', 'docs/openfeature.md', 'docs/security.md', 'docs/monitoring.md']
+  const pages = [
+    'README.md',
+    'docs/tour.md',
+    'docs/retries.md',
+    'docs/openfeature.md',
+    'docs/security.md',
+    'docs/monitoring.md'
+  ]
 
   const service = await startService(t)
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })

@@ -190,6 +190,35 @@ t.test('a rate limit counts each name separately, over all routes and all keys o
   )
 })
 
+t.test('each answer to a key says how much is left of its limit', async (t) => {
+  const [analyst, support] = [makeKey('analyst', 'reader'), makeKey('support', 'reader')]
+  const service = await startService(t, { API_KEYS: configureKeys(analyst, support), RATE_LIMIT: 3 })
+  const limits = async (url: string, headers: TestKey['headers']) => {
+    const answer = await service.get(url, headers)
+    return [answer.status, answer.headers['ratelimit-policy'], answer.headers['ratelimit']]
+  }
+  const send = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => limits('/api/v1/segments/user/1', analyst.headers)))
+  const policy = '"key";q=3;w=1'
+  // Until five requests fall into one second.
+  const answers = await waitUntil(
+    () => send(5),
+    (answers) => answers[0]?.[2] === '"key";r=2;t=1' && answers[4]?.[0] === 429
+  )
+  t.same(answers, [
+    [404, policy, '"key";r=2;t=1'],
+    [404, policy, '"key";r=1;t=1'],
+    [404, policy, '"key";r=0;t=1'],
+    [429, policy, '"key";r=0;t=1'],
+    [429, policy, '"key";r=0;t=1']
+  ])
+  t.same((await limits('/api/v1/segments/user/1', support.headers))[1], policy)
+  t.same(await limits('/health/live', analyst.headers), [200, undefined, undefined])
+  const unlimited = await startService(t, { API_KEYS: analyst.setting })
+  const { headers } = await unlimited.get('/api/v1/segments/user/1', analyst.headers)
+  t.same([headers['ratelimit-policy'], headers['ratelimit']], [undefined, undefined])
+})
+
 t.test('all routes count together', async (t) => {
   const key = makeKey('marketing', 'admin')
   const service = await startService(t, { API_KEYS: key.setting, RATE_LIMIT: 1 })

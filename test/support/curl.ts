@@ -44,6 +44,6 @@ else process.stdout.write(body)
 process.stdout.write(
   values['write-out']
     .replace('%{http_code}', String(status))
-    .replace(/%header\{([^}]+)\}/, (_, name: string) => answered.get(name) ?? '')
+    .replace(/%header\{([^}]+)\}/g, (_, name: string) => answered.get(name) ?? '')
     .replaceAll('\\n', '\n')
 )
