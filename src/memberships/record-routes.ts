@@ -13,7 +13,7 @@ import {
 import { withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { commonBodyErrors, commonErrors, idempotencyErrors, unknownUser } from '../http/common-responses.ts'
-import { answerConditionally } from '../http/conditional.ts'
+import { sendTaggedObject } from '../http/conditional.ts'
 import { invalidRequest, segmentNotFound, userNotFound } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { readTokens, trackWrites } from '../http/write-tokens.ts'
@@ -26,7 +26,6 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id/memberships',
     {
       config: { role: 'reader' },
-      onSend: answerConditionally,
       schema: {
         operationId: 'getUserMemberships',
         summary: "Get a user's memberships",
@@ -39,13 +38,13 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { ...conditionalResponses(UserMembershipsSchema), ...commonErrors, 404: unknownUser }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const { user_id: userId } = request.params
       const { at = null } = request.query
       const memberships = await retryIdempotent(() => selectMemberships(app.reads, userId, at))
       if (memberships === undefined) throw userNotFound(userId)
       if (memberships === null) throw invalidRequest('query parameter (at) must not be in the future')
-      return { memberships }
+      return sendTaggedObject(request, reply, { memberships })
     }
   )
 
@@ -53,7 +52,6 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segment/:slug/users/:user_id',
     {
       config: { role: 'reader' },
-      onSend: answerConditionally,
       schema: {
         operationId: 'getSegmentUser',
         summary: 'Get whether a user is in a segment',
@@ -71,7 +69,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }
       }
     },
-    async (request) => {
+    async (request, reply) => {
       const { user_id: userId } = request.params
       const slug = request.params.slug.toUpperCase()
       const membership = await app.readServers.read(readTokens(request.headers), (sql) =>
@@ -79,7 +77,7 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
       )
       if (membership === 'segment_not_found') throw segmentNotFound(slug)
       if (membership === 'user_not_found') throw userNotFound(userId)
-      return membership
+      return sendTaggedObject(request, reply, membership)
     }
   )
 

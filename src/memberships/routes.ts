@@ -25,7 +25,7 @@ import {
   pageErrors,
   unknownUser
 } from '../http/common-responses.ts'
-import { answerConditionally } from '../http/conditional.ts'
+import { sendTagged, sendTaggedObject } from '../http/conditional.ts'
 import {
   duplicateSlug,
   expiryPassed,
@@ -73,7 +73,6 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id',
     {
       config: { role: 'reader' },
-      onSend: answerConditionally,
       schema: {
         operationId: 'getUserSegments',
         summary: "Get a user's active segments",
@@ -100,7 +99,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           : await retryIdempotent(() => selectSegmentsAt(app.reads, userId, at))
       if (segments === undefined) throw userNotFound(userId)
       if (segments === null) throw invalidRequest('query parameter (at) must not be in the future')
-      return reply.type('application/json; charset=utf-8').send(segments)
+      return sendTagged(request, reply, segments)
     }
   )
 
@@ -108,7 +107,6 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/segments/user/:user_id/history',
     {
       config: { role: 'reader' },
-      onSend: answerConditionally,
       schema: {
         operationId: 'getUserHistory',
         summary: "Get a user's history",
@@ -148,7 +146,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         entry.segment_id
       ])
       linkNextPage(request, reply, next_cursor)
-      return { entries: rows, next_cursor }
+      return sendTaggedObject(request, reply, { entries: rows, next_cursor })
     }
   )
 

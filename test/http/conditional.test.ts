@@ -1,6 +1,6 @@
 /** Reads of a user's segments with `If-None-Match`. */
-import { createHash } from 'node:crypto'
 import t from 'tap'
+import { tagText } from '../../src/http/conditional.ts'
 import { startService } from '../support/service.ts'
 
 t.test('a read of a user has a strong ETag, and is 304 while its answer is the same', async (t) => {
@@ -17,7 +17,7 @@ t.test('a read of a user has a strong ETag, and is 304 while its answer is the s
   for (const url of urls) {
     const first = await service.get(url)
     const { etag = '' } = first.headers
-    t.equal(etag, `"${createHash('sha256').update(first.text).digest('hex').slice(0, 32)}"`, url)
+    t.match(etag, /^"[\da-z-]+"$/, url)
     for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
       const { status, text, headers } = await service.get(url, { 'if-none-match': known })
       t.same([status, text, headers.etag], [304, '', etag], `${url} ${known}`)
@@ -42,4 +42,12 @@ t.test('a read of a user has a strong ETag, and is 304 while its answer is the s
   t.same([unknown.code, unknown.headers.etag], ['USER_NOT_FOUND', undefined], 'an error has none')
   const past = '/api/v1/segments/user/1?at=2023-08-01T00:00:00Z'
   t.equal((await service.get(past, { 'if-none-match': (await service.get(past)).headers.etag })).status, 304)
+})
+
+t.test('texts that differ have different tags', async (t) => {
+  const texts = new Set<string>(['[]', '["A"]', '["B"]', '["A","B"]', '["B","A"]', '["AB"]', '["A", "B"]'])
+  for (let number = 0; number < 200_000; number += 1)
+    texts.add(`["SEGMENT_${number}","SEGMENT_${number % 7}"]`)
+  const tags = new Set([...texts].map(tagText))
+  t.equal(tags.size, texts.size)
 })
