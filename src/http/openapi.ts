@@ -28,7 +28,8 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             'absent. Times are in UTC. Each answer has the id of its ' +
             'request in `x-request-id`: the one the request came with, or a new one.\n\n' +
             'The examples fit together: on a fresh service, "Try it out" and "Execute" succeed from the first ' +
-            'operation to the last. An upload needs a file, such as one with the line `10`.',
+            'operation to the last, except the evaluation of one flag, whose segment is deleted by then. An upload ' +
+            'needs a file, such as one with the line `10`.',
           version: packageJson.version,
           license: { name: 'MIT', identifier: 'MIT' }
         },

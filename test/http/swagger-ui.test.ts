@@ -63,7 +63,9 @@ t.test('Swagger UI, in a browser', (t) =>
         // The report is generated in the background.
         while (id.endsWith('ReportStatus') && !answer.text.includes('"ready"'))
           answer = await execute(operation)
-        t.match(answer.status, /^20[024]/, `${id}: ${answer.text.slice(0, 200)}`)
+        // The last operation on segments, which comes before, has deleted the segment.
+        const expected = id === 'evaluateFlag' ? /^404/ : /^20[024]/
+        t.match(answer.status, expected, `${id}: ${answer.text.slice(0, 200)}`)
         // Each open operation makes the page slower.
         await operation.locator('.opblock-summary-control').click()
         answers[id] = answer
@@ -72,8 +74,10 @@ t.test('Swagger UI, in a browser', (t) =>
         Object.values(path).map(({ operationId }: { operationId: string }) => operationId)
       )
       t.same(Object.keys(answers), documented, 'all operations are on the page, in the order of the document')
-      t.same(problems, [])
+      t.match(problems, [/status of 404/])
+      t.equal(problems.length, 1)
       t.match(answers, {
+        evaluateFlag: { text: /"FLAG_NOT_FOUND"/ },
         createSegment: { status: /^200/, url: `${address}/api/v1/segment` },
         getUserSegments: { text: /"AVITO_VOICE_MESSAGES"/ },
         getUserHistory: { text: /"request"/ },
@@ -103,8 +107,9 @@ t.test('Swagger UI, in a browser', (t) =>
       await page.locator('.auth-wrapper').getByRole('button', { name: 'Authorize' }).click()
       const dialog = page.locator('.dialog-ux')
       for (const role of ['reader', 'editor', 'admin']) t.match(await dialog.innerText(), role)
-      await dialog.locator('input').fill(key.secret)
-      await dialog.getByRole('button', { name: 'Apply credentials' }).click()
+      // The first of two headers in which a key may be sent.
+      await dialog.locator('input').first().fill(key.secret)
+      await dialog.getByRole('button', { name: 'Apply credentials' }).first().click()
       await dialog.getByRole('button', { name: 'Close' }).first().click()
       const answered = await tryOut(findOperation(page, 'post', '/api/v1/segments/users/query'))
       t.match(answered, { status: /^200/, text: /"VOICE_MSG"/ })
