@@ -24,6 +24,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
           description:
             'Which user is in which segment, since when and until when.\n\n' +
             'A failed request answers `{"message", "code"}`: the message is for people, the code for programs. ' +
+            'A client that accepts `application/problem+json` and not JSON gets a problem as in RFC 9457. ' +
             'Unknown body fields and query parameters are refused. Null for an optional body field means that it is ' +
             'absent. Times are in UTC. Each answer has the id of its ' +
             'request in `x-request-id`: the one the request came with, or a new one.\n\n' +
