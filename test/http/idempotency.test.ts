@@ -68,7 +68,7 @@ t.test('a retry of each write gets the first answer, and has no further effect',
   const effect = async ({ sql }: TestService) => [
     await sql`select user_id, slug, operation, happened_at, expires_at from history order by 1, 4, 3`,
     await sql`select slug, deleted_at, selection from segments order by slug`,
-    await sql`select segment_id, operation, changed_at from segment_changes order by id`,
+    await sql`select segment_id, operation, changed_at from segment_changes where operation <> 'filled' order by id`,
     await sql`select filename, ordered_at from reports order by id`,
     await sql`select id from users order by id`
   ]
