@@ -399,7 +399,11 @@ t.test('the OpenAPI document names the header of each write, and its errors', as
     responses: Record<string, { headers?: Record<string, unknown> }>
   }
   const paths = document.paths as Record<string, Record<string, Operation>>
-  const reads = ['post /api/v1/segments/users/query']
+  const reads = [
+    'post /api/v1/segments/users/query',
+    'post /ofrep/v1/evaluate/flags',
+    'post /ofrep/v1/evaluate/flags/{slug}'
+  ]
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { parameters = [], responses }] of Object.entries(methods)) {
       const name = `${method} ${path}`
