@@ -264,6 +264,46 @@ comment on column segment_changes.added is 'How many users the change added to t
 
 create index segment_changes_of_segment on segment_changes (segment_id, id);
 
+create type change_type as enum (
+  'membership_added', 'membership_removed', 'expiry_set', 'segment_created', 'segment_changed', 'segment_deleted',
+  'user_erased'
+);
+
+create sequence change_positions;
+
+-- The log from which the change feed is read. A transaction writes its rows while it holds the locks of what it changes, so
+-- for what those locks protect, `position` is the order in which changes took effect. `xid` and `position` are assigned in
+-- this order: the position of a row is then greater than all that were assigned before its transaction had an id.
+create table changes (
+  logged_on date not null default current_date,
+  xid xid8 not null default pg_current_xact_id(),
+  position bigint not null default nextval('change_positions'),
+  type change_type not null,
+  segment_id integer,
+  changed_at timestamptz not null,
+  cause change_cause,
+  actor text,
+  user_ids bigint[],
+  expiries timestamptz[],
+  changes jsonb
+) partition by range (logged_on);
+
+alter sequence change_positions owned by changes.position;
+
+comment on table changes is
+  'What has changed, for the change feed. A change of many users is one row per 2,000 of them. Partitions of a day are '
+  'made ahead and dropped after CHANGES_RETENTION by the service.';
+comment on column changes.user_ids is 'The users that changed, ascending; null if the segment changed.';
+comment on column changes.expiries is 'When the membership of each of these users expires; null if none does.';
+comment on column changes.changes is
+  'The properties of the segment that changed: a JSON object with `from` and `to` for each.';
+
+create index changes_in_order on changes (position);
+create index changes_of_transaction on changes (xid);
+
+-- Takes the rows of days without a partition, so that no write fails because one is missing.
+create table changes_default partition of changes default;
+
 create table assignments (
   segment_id integer primary key,
   requested_at timestamptz not null default now(),

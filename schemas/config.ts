@@ -105,6 +105,12 @@ export const ConfigSchema = Type.Object({
     pattern: DURATION,
     description: 'a number with its unit (s, m, h or d) such as 30s'
   }),
+  /** How long changes stay in the change feed, in whole days. */
+  CHANGES_RETENTION: Type.String({
+    default: '30d',
+    pattern: DURATION,
+    description: 'a number with its unit (s, m, h or d) such as 30d'
+  }),
   /** How long the service keeps serving after SIGTERM, so that load balancers notice its failing readiness first. */
   SHUTDOWN_DELAY: Type.String({
     default: '0s',

@@ -229,6 +229,19 @@ export const MembersCsvSchema = Type.Unsafe<Readable>(
 
 const change = <T extends TSchema>(value: T) => Type.Optional(Type.Object({ from: value, to: value }))
 
+/** The properties of a segment that changed. */
+export const SegmentPropertiesChangeSchema = Type.Object(
+  {
+    selection: change(nullable(Type.Number())),
+    description: change(nullable(Type.String())),
+    enroll_new_users: change(nullable(Type.Boolean()))
+  },
+  {
+    title: 'SegmentPropertiesChange',
+    description: 'The properties that changed. `from` is null when the segment was created.'
+  }
+)
+
 export const SegmentEntrySchema = Type.Object(
   {
     operation: stringEnum(['created', 'changed', 'filled', 'deleted'], {
@@ -236,14 +249,7 @@ export const SegmentEntrySchema = Type.Object(
     }),
     time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
     actor: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' }),
-    changes: Type.Object(
-      {
-        selection: change(nullable(Type.Number())),
-        description: change(nullable(Type.String())),
-        enroll_new_users: change(nullable(Type.Boolean()))
-      },
-      { description: 'The properties that changed. `from` is null when the segment was created.' }
-    ),
+    changes: SegmentPropertiesChangeSchema,
     added: Type.Integer({ description: 'Users whom it added to the segment.' }),
     removed: Type.Integer({ description: 'Users whom it removed from the segment.' })
   },

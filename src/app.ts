@@ -2,6 +2,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import { MAX_USER_ID } from '../schemas/common.ts'
 import type { Config } from '../schemas/config.ts'
+import { changeFeedPlugin } from './changes/plugin.ts'
+import { changeRoutes } from './changes/routes.ts'
 import { readTrustedProxies, toSeconds } from './config.ts'
 import { databasePlugin } from './database/pools.ts'
 import { readServersPlugin } from './database/read-servers-plugin.ts'
@@ -57,6 +59,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsO
   await app.register(membershipRoutes)
   await app.register(recordRoutes)
   await app.register(importRoutes)
+  await app.register(changeRoutes)
   await app.register(reportRoutes, { publicUrl, corsOrigins })
 }
 
@@ -151,6 +154,7 @@ export async function buildApp(
     timeToLive: toSeconds(config.REPORT_TTL),
     lease: toSeconds(config.REPORT_LEASE)
   })
+  await app.register(changeFeedPlugin, { retention: toSeconds(config.CHANGES_RETENTION) })
   await app.register(backgroundJobsPlugin)
   await app.register(openapiPlugin, { publicUrl: config.PUBLIC_URL })
   await app.register(healthRoutes, { prefix: '/health' })

@@ -170,6 +170,8 @@ export const WRITE_CONNECTIONS = 16
 export const LIST_CONNECTIONS = 4
 /** The maximum number of lists of segments in flight. Each one sends a statement for each segment. */
 export const MAX_LISTS_IN_FLIGHT = 2 * LIST_CONNECTIONS
+/** Reads of the change feed. */
+export const CHANGE_CONNECTIONS = 4
 /** The interval at which read servers are checked. A READ_STALENESS of 1 s is the shortest, which needs two checks. */
 export const READ_SERVER_CHECK_MS = 500
 /** A lookup waits this long for a standby that has not seen its token yet. Then DATABASE_URL is asked. */
@@ -185,7 +187,7 @@ export const READ_SERVER_LONGEST_RETRY_MS = 10_000
 /** The readiness probe waits for no other request. */
 export const PROBE_CONNECTIONS = 1
 /** Background jobs that use the pool for bulk work. */
-export const BULK_JOBS = 3
+export const BULK_JOBS = 4
 /** Uploads, downloads and jobs may take minutes; four more are for requests that create and change segments. */
 export const BULK_CONNECTIONS = MAX_IMPORTS + MAX_DOWNLOADS + BULK_JOBS + 4
 /** TCP keep-alive: the system probes a silent connection after this many seconds. */
@@ -217,6 +219,33 @@ export const IMPORT_SWEEP_SIZE = 20
 export const IDEMPOTENCY_SWEEP_MS = 600_000
 /** A list of segments ends early when counting members has taken this long. */
 export const COUNTING_TIMEOUT_MS = 3_000
+
+// --- The change feed ---
+
+/** Users of one row of the log: 16 kB. */
+export const CHANGE_ROW_USERS = 2_000
+/** Rows of the log that one statement of a filtered read looks at. */
+export const MAX_SCANNED_CHANGES = 5_000
+/** How often an instance looks for changes while requests wait for one. */
+export const CHANGE_POLL_MS = 40
+/** The longest time, in seconds, that a request may wait for a change. */
+export const MAX_CHANGE_WAIT_SECONDS = 30
+/** The time to answer such a request. */
+export const CHANGE_DEADLINE_MS = MAX_CHANGE_WAIT_SECONDS * 1_000 + REQUEST_DEADLINE_MS
+/** The maximum number of requests in flight that read changes or wait for them. */
+export const MAX_CHANGE_READERS = 128
+/** The maximum number of streams of changes of an instance. */
+export const MAX_CHANGE_STREAMS = 64
+/** Changes that a stream reads at once. */
+export const CHANGE_STREAM_PAGE_SIZE = 500
+/** A stream without changes sends a line after this long. Shorter than the time after which proxies close it. */
+export const CHANGE_HEARTBEAT_MS = 15_000
+/** How often partitions of the log are made and dropped. */
+export const CHANGE_UPKEEP_MS = 3_600_000
+/** Days for which partitions are made ahead. */
+export const CHANGE_DAYS_AHEAD = 7
+/** Making or dropping a partition waits this long for a lock, and keeps writes waiting meanwhile. */
+export const CHANGE_UPKEEP_LOCK_TIMEOUT_MS = 200
 
 // --- Reports ---
 

@@ -17,6 +17,7 @@ t.test('the defaults', async (t) => {
     AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',
+    CHANGES_RETENTION: '30d',
     SHUTDOWN_DELAY: '0s',
     LOG_LEVEL: 'info'
   })
@@ -49,6 +50,7 @@ t.test('values are read', async (t) => {
     REPORTS_REDIRECT: 'on',
     REPORT_TTL: '36h',
     REPORT_LEASE: '2m',
+    CHANGES_RETENTION: '30d',
     SHUTDOWN_DELAY: '5s',
     LOG_LEVEL: 'silent'
   }

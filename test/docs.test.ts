@@ -20,7 +20,8 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
     'docs/retries.md',
     'docs/openfeature.md',
     'docs/security.md',
-    'docs/monitoring.md'
+    'docs/monitoring.md',
+    'docs/changes.md'
   ]
 
   const service = await startService(t)

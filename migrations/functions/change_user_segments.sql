@@ -10,7 +10,7 @@
 -- A new user joins each segment that enrolls new users, with the probability `selection` of that segment, unless the
 -- request names the segment. Imports do the same (src/imports/queries.ts).
 --
--- This is a function because it is the most frequent write: its eight statements take several times as long in a
+-- This is a function because it is the most frequent write: its nine statements take several times as long in a
 -- transaction of the service. The locks and their order are described in src/database/locks.ts. Each statement sees
 -- what was committed before that statement began, so what a lock protects is read after the lock is taken. Segments
 -- that are created after the locks are taken are ignored.
@@ -33,7 +33,9 @@ declare
   add_places integer[];
   delete_ids integer[];
   filling_ids integer[];
+  enrolled_ids integer[];
   open_ids integer[];
+  open_expiries timestamptz[];
   has_renewals boolean;
   last_change timestamptz;
   changed_at timestamptz;
@@ -81,8 +83,9 @@ begin
   select
     max(greatest(added_at, removed_at)),
     bool_or(initial_expires_at is not null),
-    array_agg(segment_id) filter (where removed_at is null and segment_id = any(add_ids))
-  into last_change, has_renewals, open_ids
+    array_agg(segment_id) filter (where removed_at is null),
+    array_agg(expires_at) filter (where removed_at is null)
+  into last_change, has_renewals, open_ids, open_expiries
   from memberships
   where user_id = p_user_id
     and segment_id = any(named_ids);
@@ -109,23 +112,28 @@ begin
   insert into users (id, created_at) values (p_user_id, changed_at) on conflict do nothing;
 
   if found then
-    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
-    select p_user_id, id, changed_at, 'enrollment', p_actor
+    select array_agg(id)
+    into enrolled_ids
     from segments
     where id = any(enrolling_ids)
       and id <> all(coalesce(named_ids, '{}'))
       and enroll_new_users
       and deleted_at is null
       and random() < selection::double precision;
+
+    if enrolled_ids is not null then
+      insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+      select p_user_id, unnest(enrolled_ids), changed_at, 'enrollment', p_actor;
+    end if;
   end if;
 
   -- Records the expiries that the next statement sets. Most changes name no segment to add that the user is already in.
-  if open_ids is not null then
+  if open_ids && add_ids then
     insert into expiry_changes (user_id, segment_id, set_at, expires_at, actor)
     select p_user_id, segment_id, changed_at, expiries[array_position(add_ids, segment_id)], p_actor
     from memberships
     where user_id = p_user_id
-      and segment_id = any(open_ids)
+      and segment_id = any(add_ids)
       and removed_at is null
       and (expires_at is null or expires_at > changed_at)
       and expires_at is distinct from expiries[array_position(add_ids, segment_id)];
@@ -160,6 +168,36 @@ begin
   select p_user_id, segment_id, changed_at, expires_at, p_actor
   from unnest(add_ids, expiries) as added (segment_id, expires_at)
   on conflict (user_id, segment_id) where removed_at is null do nothing;
+
+  -- Nothing else changes these memberships while the locks are held, so what has changed follows from what was open.
+  insert into changes (type, segment_id, changed_at, cause, actor, user_ids, expiries)
+  select type, segment_id, changed_at, cause, p_actor, array[p_user_id], array[expires_at]
+  from (
+    select
+      'membership_removed'::change_type as type,
+      segment_id,
+      'request'::change_cause as cause,
+      null::timestamptz as expires_at
+    from unnest(open_ids, open_expiries) as opened (segment_id, expires_at)
+    where segment_id = any(delete_ids)
+      and (opened.expires_at is null or opened.expires_at > changed_at)
+    union all
+    select 'membership_added', segment_id, 'enrollment', null
+    from unnest(enrolled_ids) as segment_id
+    union all
+    select
+      case when opened.segment_id is null then 'membership_added'::change_type else 'expiry_set' end,
+      added.segment_id,
+      'request',
+      added.expires_at
+    from unnest(add_ids, expiries) as added (segment_id, expires_at)
+    left join unnest(open_ids, open_expiries) as opened (segment_id, expires_at)
+      on opened.segment_id = added.segment_id
+      and (opened.expires_at is null or opened.expires_at > changed_at)
+    where opened.segment_id is null
+      or opened.expires_at is distinct from added.expires_at
+  ) changed
+  order by type = 'membership_removed' desc, segment_id;
 
   if filling_ids is not null then
     insert into assignment_exceptions (segment_id, user_id)

@@ -25,6 +25,8 @@
  * The lock of report orders, (5, 0), is taken without any of the others, except that of a key. It makes orders count the
  * unfinished reports one after the other.
  *
+ * The upkeep lock, (6, 0), is taken alone. It lets one instance at a time make and drop partitions of the log of changes.
+ *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
  * segments.
  */
@@ -106,5 +108,11 @@ export async function lockReportOrders(sql: Sql): Promise<void> {
 export async function tryLockKey(sql: Sql, lock: bigint): Promise<boolean> {
   const [row] = await sql<[{ locked: boolean }]>`
     select pg_try_advisory_xact_lock(${String(lock)}::bigint) as locked`
+  return row.locked
+}
+
+/** Takes the upkeep lock. @returns false if another instance holds it; this function never waits. */
+export async function tryLockUpkeep(sql: Sql): Promise<boolean> {
+  const [row] = await sql<[{ locked: boolean }]>`select pg_try_advisory_xact_lock(6, 0) as locked`
   return row.locked
 }

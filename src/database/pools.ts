@@ -3,6 +3,7 @@ import {
   BULK_CONNECTIONS,
   BULK_LOCK_TIMEOUT_MS,
   BULK_STATEMENT_TIMEOUT_MS,
+  CHANGE_CONNECTIONS,
   IDLE_CONNECTION_TIMEOUT_MS,
   LIST_CONNECTIONS,
   LOCK_TIMEOUT_MS,
@@ -27,6 +28,8 @@ declare module 'fastify' {
     bulk: Pool
     /** For reads that list segments or members, or count members. */
     lists: Pool
+    /** For reads of the change feed. */
+    changes: Pool
     /** For the readiness probe. */
     probes: Pool
   }
@@ -45,7 +48,7 @@ export const SHORT_STATEMENT_SETTINGS = {
 export const databasePlugin = fp<{ databaseUrl: string }>(
   async (app, { databaseUrl }) => {
     const connect = (
-      name: 'reads' | 'writes' | 'bulk' | 'lists' | 'probes',
+      name: 'reads' | 'writes' | 'bulk' | 'lists' | 'changes' | 'probes',
       options: Omit<Parameters<typeof connectDatabase>[1], 'name' | 'observer'>
     ) => {
       const observer = app.metrics.watchPool(name, options.connections)
@@ -69,9 +72,10 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
     })
     const reads = { lockTimeout: LOCK_TIMEOUT_MS, statementTimeout: STATEMENT_TIMEOUT_MS }
     connect('lists', { ...reads, connections: LIST_CONNECTIONS, idleTimeout: IDLE_CONNECTION_TIMEOUT_MS })
+    connect('changes', { ...reads, connections: CHANGE_CONNECTIONS, idleTimeout: IDLE_CONNECTION_TIMEOUT_MS })
     connect('probes', { ...reads, connections: PROBE_CONNECTIONS })
     app.addHook('onClose', async () => {
-      const pools = [app.reads, app.writes, app.bulk, app.lists, app.probes]
+      const pools = [app.reads, app.writes, app.bulk, app.lists, app.changes, app.probes]
       await Promise.all(pools.map((pool) => pool.end({ timeout: POOL_CLOSE_TIMEOUT_SECONDS })))
     })
   },

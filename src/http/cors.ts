@@ -18,7 +18,8 @@ const EXPOSED_HEADERS = [
   'retry-after',
   'www-authenticate',
   'x-request-id',
-  'x-segments-token'
+  'x-segments-token',
+  'x-segments-cursor'
 ]
 /** All methods that routes have. A path answers 405 to those that it lacks. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']

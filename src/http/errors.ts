@@ -86,6 +86,17 @@ export const invalidCursor = () =>
     'query parameter (cursor) must be the next_cursor of an answer of this list'
   )
 
+/** @param name the query parameter or header with the cursor. */
+export const invalidChangeCursor = (name: string) =>
+  new ApiError(400, 'INVALID_CURSOR', `${name} must be a cursor of the change feed, \`start\` or \`now\``)
+
+export const cursorExpired = () =>
+  new ApiError(
+    410,
+    'CURSOR_EXPIRED',
+    'the changes after this cursor are no longer kept: read the members again, and follow from there'
+  )
+
 export const unauthenticated = (message: string) => new ApiError(401, 'UNAUTHENTICATED', message)
 
 /** @param host the header, or what is not valid in it. */

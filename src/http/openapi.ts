@@ -40,6 +40,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             name: 'segments',
             description: 'Segments and the users in them: create, change, look up, upload, delete'
           },
+          { name: 'changes', description: 'What has changed: follow it from a cursor' },
           { name: 'openfeature', description: 'Segments as flags of OpenFeature (OFREP)' },
           { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },
           { name: 'users', description: 'The data of a user: erase it' },

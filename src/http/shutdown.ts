@@ -17,12 +17,18 @@ const POLL_MS = 20
  */
 class Shutdown {
   readonly #load: Load
+  readonly #drains = new AbortController()
   readonly #giveUp = new AbortController()
   /** Whether the shutdown has begun. */
   begun = false
 
   constructor(load: Load) {
     this.#load = load
+  }
+
+  /** Aborted when the wait for the requests in flight begins. Requests that wait for something to happen are answered now. */
+  get draining(): AbortSignal {
+    return this.#drains.signal
   }
 
   /** Aborted when requests are still in flight after the timeout, such as uploads, which may take an hour. */
@@ -37,6 +43,7 @@ class Shutdown {
   async begin(delay: number, timeout: number): Promise<void> {
     this.begun = true
     await sleep(delay)
+    this.#drains.abort()
     if (await this.#drain(timeout)) return
     this.#giveUp.abort()
     await this.#drain(LAST_ANSWERS_TIMEOUT_MS)

@@ -1,5 +1,6 @@
 /** Applies uploads, each in one transaction, after their lines have been stored in the table `import_lines`. */
 import type { Slug, Time } from '../../schemas/common.ts'
+import { logMemberships } from '../database/change-log.ts'
 import type { Pool, Sql, Transaction } from '../database/connect.ts'
 import { lockSegment, shareErasure, sharePopulation, shareSegments } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
@@ -107,19 +108,24 @@ export function importRemovals(
       const at = await nextMoment(sql, segmentId)
       await checkLines(sql, options, at, 0)
       if (countOnly) return countMembers(sql, options, segmentId, at)
-      const removed = await sql`
-        update memberships
-        set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
-          removed_cause = 'import',
-          removed_by = ${actor}
-        from import_lines
-        where import_id = ${importId}
-          and segment_id = ${segmentId}
-          and memberships.user_id = import_lines.user_id
-          and removed_at is null
-          and (memberships.expires_at is null or memberships.expires_at > ${toTimestamp(sql, at)})`
+      const [removed] = await sql<[{ users: number }]>`
+        with changed as (
+          update memberships
+          set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
+            removed_cause = 'import',
+            removed_by = ${actor}
+          from import_lines
+          where import_id = ${importId}
+            and segment_id = ${segmentId}
+            and memberships.user_id = import_lines.user_id
+            and removed_at is null
+            and (memberships.expires_at is null or memberships.expires_at > ${toTimestamp(sql, at)})
+          returning memberships.user_id, segment_id, removed_at as changed_at, null::timestamptz as expires_at
+        ),
+        logged as (${logMemberships(sql, { type: 'membership_removed', cause: 'import', actor })})
+        select count(*)::double precision as users from changed`
       await exceptUsers(sql, options, segmentId, at)
-      return removed.count
+      return removed.users
     },
     chooseOptions(options)
   )
@@ -239,7 +245,7 @@ async function makeUsersKnown(
       on conflict do nothing
       returning id
     ),
-    enrolled as (
+    changed as (
       insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
       select user_id, segment_id, ${toTimestamp(sql, at)}, 'enrollment', ${options.actor}
       from (
@@ -252,13 +258,16 @@ async function makeUsersKnown(
       ) random_numbers
       where random_number < selection::double precision
       order by segment_id, user_id
-    )
+      returning user_id, segment_id, added_at as changed_at, expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_added', cause: 'enrollment', actor: options.actor })})
     select count(*)::double precision as users from new_users`
   return row.users
 }
 
 /** Adds the users who are not in the segment. Sets the expiry of the others if the import gives one. */
 async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, at: Time): Promise<number> {
+  const { actor } = options
   // An expired membership stays open until its end is written, and would block a new one.
   await sql`
     update memberships
@@ -285,23 +294,32 @@ async function addMembers(sql: Sql, options: ImportOptions, segmentId: number, a
           and imported.expires_at is not null
           and memberships.expires_at is distinct from imported.expires_at
         returning memberships.user_id, added_at, memberships.expires_at
+      ),
+      changed as (
+        insert into expiry_changes (user_id, segment_id, set_at, expires_at, cause, actor)
+        select user_id, ${segmentId}, greatest(added_at, ${toTimestamp(sql, addedAt)}), expires_at, 'import', ${actor}
+        from renewed
+        returning user_id, segment_id, set_at as changed_at, expires_at
       )
-      insert into expiry_changes (user_id, segment_id, set_at, expires_at, cause, actor)
-      select user_id, ${segmentId}, greatest(added_at, ${toTimestamp(sql, addedAt)}), expires_at, 'import', ${options.actor}
-      from renewed`
-  const { count } = await sql`
-    insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
-    select user_id, ${segmentId}, ${toTimestamp(sql, addedAt)}, expires_at, 'import', ${options.actor}
-    from (${importedUsers(sql, options, at)}) imported
-    where not exists (
-      select
-      from memberships
-      where segment_id = ${segmentId}
-        and memberships.user_id = imported.user_id
-        and removed_at is null
-    )
-    order by user_id`
-  return count
+      ${logMemberships(sql, { type: 'expiry_set', cause: 'import', actor })}`
+  const [added] = await sql<[{ users: number }]>`
+    with changed as (
+      insert into memberships (user_id, segment_id, added_at, expires_at, added_cause, added_by)
+      select user_id, ${segmentId}, ${toTimestamp(sql, addedAt)}, expires_at, 'import', ${actor}
+      from (${importedUsers(sql, options, at)}) imported
+      where not exists (
+        select
+        from memberships
+        where segment_id = ${segmentId}
+          and memberships.user_id = imported.user_id
+          and removed_at is null
+      )
+      order by user_id
+      returning user_id, segment_id, added_at as changed_at, expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_added', cause: 'import', actor })})
+    select count(*)::double precision as users from changed`
+  return added.users
 }
 
 /** If the segment is being filled, makes the filling skip the users of the import: an explicit change wins. */

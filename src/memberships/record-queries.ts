@@ -1,6 +1,7 @@
 /** Reads why a user is, or was, in a segment, and erases a user. */
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { MembershipState, UserMembership } from '../../schemas/memberships.ts'
+import { logErasure } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockErasure, lockUser } from '../database/locks.ts'
 import { toTimestamp } from '../database/times.ts'
@@ -89,7 +90,8 @@ export async function selectMembership(
 }
 
 /**
- * Erases a user: every row that contains the id, except lines of uploads that have not taken effect yet. Waits for changes
+ * Erases a user: every row that contains the id, except lines of uploads that have not taken effect yet and the entry of
+ * the erasure in the change feed. Waits for changes
  * of many users that are in progress, which may have read the user.
  *
  * @param deleteReports deletes the reports that may contain the user, in the same transaction.
@@ -98,6 +100,7 @@ export async function selectMembership(
 export function eraseUser(
   db: Pool | Transaction,
   userId: UserId,
+  actor: string | null,
   deleteReports: (sql: Sql) => Promise<void>
 ): Promise<boolean> {
   return transaction(db, async (sql) => {
@@ -126,6 +129,7 @@ export function eraseUser(
         and imports.id = import_id
         and ended_at is not null`
     await deleteReports(sql)
+    await logErasure(sql, userId, actor)
     return true
   })
 }

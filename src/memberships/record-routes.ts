@@ -109,7 +109,8 @@ export const recordRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const bulk = trackWrites(app.bulk, reply)
       await app.reportJobs.eraseReportsOf(userId, (deleteReports) =>
         writeOnce(request, reply, bulk, async (db) => {
-          if (!(await eraseUser(db, userId, deleteReports))) throw userNotFound(userId)
+          if (!(await eraseUser(db, userId, request.actor?.name ?? null, deleteReports)))
+            throw userNotFound(userId)
           return { status: 204, body: null }
         })
       )

@@ -6,7 +6,7 @@ import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 
 /**
- * Deletes a segment, which ends every membership in it. This writes two rows, however many members there are. It waits
+ * Deletes a segment, which ends every membership in it. This writes three rows, however many members there are. It waits
  * for changes of the members that are in progress.
  *
  * @returns the token of the write; undefined if the segment does not exist or is already deleted.
@@ -38,6 +38,11 @@ export async function deleteSegment(
       where segments.id = moment.id
         and deleted_at is null
       returning segments.id, deleted_at
+    ),
+    logged as (
+      insert into changes (type, segment_id, changed_at, actor)
+      select 'segment_deleted', id, deleted_at, ${actor}
+      from deleted
     )
     insert into segment_changes (segment_id, operation, changed_at, actor)
     select id, 'deleted', deleted_at, ${actor}

@@ -1,5 +1,6 @@
 /** Fills segments in the background. The state is in the table `assignments`, so any instance can take the next step. */
 import type { Slug, Time } from '../../schemas/common.ts'
+import { logMemberships } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { isTransient } from '../database/faults.ts'
 import { lockSegment, shareErasure } from '../database/locks.ts'
@@ -128,19 +129,24 @@ async function addChunk(sql: Sql, segmentId: number, actor: string | null): Prom
     return
   }
   // Users whom a request added or removed meanwhile stay as that request left them.
-  const { count: added } = await sql`
-    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
-    select id, ${segmentId}, clock_timestamp(), 'selection', ${actor}
-    from users
-    where id = any (${chunk.user_ids}::text::bigint[])
-      and not exists (
-        select
-        from assignment_exceptions
-        where segment_id = ${segmentId}
-          and user_id = users.id
-      )
-    order by id
-    on conflict (user_id, segment_id) where removed_at is null do nothing`
+  const [{ added }] = await sql<[{ added: number }]>`
+    with changed as (
+      insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+      select id, ${segmentId}, clock_timestamp(), 'selection', ${actor}
+      from users
+      where id = any (${chunk.user_ids}::text::bigint[])
+        and not exists (
+          select
+          from assignment_exceptions
+          where segment_id = ${segmentId}
+            and user_id = users.id
+        )
+      order by id
+      on conflict (user_id, segment_id) where removed_at is null do nothing
+      returning user_id, segment_id, added_at as changed_at, expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_added', cause: 'selection', actor })})
+    select count(*)::double precision as added from changed`
   await sql`
     update assignments
     set assigned = assigned + ${chunk.users},

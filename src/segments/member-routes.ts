@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { exampleChangeCursor } from '../../schemas/changes.ts'
 import { contentResponse, MAX_USER_ID } from '../../schemas/common.ts'
 import { withNextLink } from '../../schemas/paging.ts'
 import {
@@ -78,11 +79,20 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['segments'],
         params: SegmentParamsSchema,
         response: {
-          200: contentResponse(
-            'The users of the segment. A deleted one has none.',
-            'text/csv',
-            MembersCsvSchema
-          ),
+          200: {
+            ...contentResponse(
+              'The users of the segment. A deleted one has none.',
+              'text/csv',
+              MembersCsvSchema
+            ),
+            headers: {
+              'x-segments-cursor': {
+                type: 'string',
+                description: 'The cursor of the change feed for this moment: follow the segment from it.',
+                examples: [exampleChangeCursor]
+              }
+            }
+          },
           ...commonErrors,
           404: unknownSegment
         }
@@ -90,7 +100,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      const members = await openMembersCsv(app.bulk, slug)
+      const { members, cursor } = await openMembersCsv(app.bulk, slug)
       memberStreams.add(members)
       members.once('close', () => memberStreams.delete(members))
       // The deadline has passed meanwhile.
@@ -101,6 +111,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       reply
         .type('text/csv; charset=utf-8')
         .header('content-disposition', `attachment; filename="segment-${slug}-users.csv"`)
+        .header('x-segments-cursor', cursor)
       return sendStream(reply, members)
     }
   )

@@ -1,6 +1,7 @@
 /** Creates segments with a random share of the users, and changes the share of a segment. */
 import type { Slug, Time } from '../../schemas/common.ts'
 import type { ChangeSegmentBody, CreateSegmentBody, SegmentChange } from '../../schemas/segments.ts'
+import { logMemberships } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
@@ -41,7 +42,7 @@ export async function createSegment(
       const created = await insertSegment(sql, segment, actor)
       if (!created) return undefined
       if (later) await insertAssignment(sql, created)
-      else await addShare(sql, created, share)
+      else await addShare(sql, created, share, actor)
       return created.token
     },
     OPTIONS
@@ -89,6 +90,11 @@ async function insertSegment(
       insert into segment_changes (segment_id, operation, changed_at, actor, changes)
       select id, 'created', created_at, ${actor}, ${describeChanges({}, properties)}::text::jsonb
       from created
+    ),
+    logged as (
+      insert into changes (type, segment_id, changed_at, actor, changes)
+      select 'segment_created', id, created_at, ${actor}, ${describeChanges({}, properties)}::text::jsonb
+      from created
     )
     select id, ${formatTime(sql, 'created_at')} as created_at, ${writeToken(sql)} as token
     from created`
@@ -102,14 +108,24 @@ async function insertAssignment(sql: Sql, { id, created_at }: CreatedSegment): P
 }
 
 /** Samples the share and adds it. The memberships begin when the segment is created. */
-async function addShare(sql: Sql, { id, created_at }: CreatedSegment, share: number): Promise<void> {
+async function addShare(
+  sql: Sql,
+  { id, created_at }: CreatedSegment,
+  share: number,
+  actor: string | null
+): Promise<void> {
   const sampling = await countShare(sql, share)
   // Sorted by id, so that the indexes grow in order.
-  const { count } = await sql`
-    insert into memberships (user_id, segment_id, added_at)
-    select id, ${id}, ${toTimestamp(sql, created_at)}
-    from (${sampleUsers(sql, sampling)}) sampled
-    order by id`
+  const [{ count }] = await sql<[{ count: number }]>`
+    with changed as (
+      insert into memberships (user_id, segment_id, added_at)
+      select id, ${id}, ${toTimestamp(sql, created_at)}
+      from (${sampleUsers(sql, sampling)}) sampled
+      order by id
+      returning user_id, segment_id, added_at as changed_at, expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_added', cause: 'selection', actor })})
+    select count(*)::double precision from changed`
   if (count !== sampling.goal) throw new Error(`sampled ${count} instead of ${sampling.goal} users`)
   await sql`
     insert into assignments (segment_id, requested_at, status, target, assigned)
@@ -183,6 +199,10 @@ export function changeSegment(
           ? { added: 0, removed: 0 }
           : await changeShare(sql, id, selection, current.is_lowered === true, at, actor)
       const changes = describeChanges(current, { selection, description, enroll_new_users })
+      if (changes !== NO_CHANGES)
+        await sql`
+          insert into changes (type, segment_id, changed_at, actor, changes)
+          values ('segment_changed', ${id}, ${toTimestamp(sql, at)}, ${actor}, ${changes}::text::jsonb)`
       if (changes !== NO_CHANGES || change.added + change.removed > 0)
         await sql`
           insert into segment_changes (segment_id, operation, changed_at, actor, changes, added, removed)
@@ -273,36 +293,41 @@ async function addRandomMembers(
       and expires_at <= ${toTimestamp(sql, at)}`
   // The new memberships must begin after these ends. If the clock has gone back, an end may be later than `at`.
   const addedAt = await nextMoment(sql, segmentId, at)
-  const added = await sql`
-    insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
-    select id, ${segmentId}, ${toTimestamp(sql, addedAt)}, 'selection', ${actor}
-    from (
-      select id
-      from users
-      where not exists (
-          select
-          from open_periods
-          where segment_id = ${segmentId}
-            and user_id = users.id
-        )
-        and not exists (
-          select
-          from ended_periods
-          where segment_id = ${segmentId}
-            and user_id = users.id
-            and ended_cause in ('request', 'import')
-        )
-        and not exists (
-          select
-          from assignment_exceptions
-          where segment_id = ${segmentId}
-            and user_id = users.id
-        )
-      order by random()
-      limit ${count}
-    ) sampled
-    order by id`
-  return added.count
+  const [added] = await sql<[{ users: number }]>`
+    with changed as (
+      insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
+      select id, ${segmentId}, ${toTimestamp(sql, addedAt)}, 'selection', ${actor}
+      from (
+        select id
+        from users
+        where not exists (
+            select
+            from open_periods
+            where segment_id = ${segmentId}
+              and user_id = users.id
+          )
+          and not exists (
+            select
+            from ended_periods
+            where segment_id = ${segmentId}
+              and user_id = users.id
+              and ended_cause in ('request', 'import')
+          )
+          and not exists (
+            select
+            from assignment_exceptions
+            where segment_id = ${segmentId}
+              and user_id = users.id
+          )
+        order by random()
+        limit ${count}
+      ) sampled
+      order by id
+      returning user_id, segment_id, added_at as changed_at, expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_added', cause: 'selection', actor })})
+    select count(*)::double precision as users from changed`
+  return added.users
 }
 
 /** Removes `count` random members who were sampled or enrolled. */
@@ -314,20 +339,25 @@ async function removeRandomMembers(
   actor: string | null
 ): Promise<number> {
   // `any (array(…))` makes PostgreSQL find each user through an index.
-  const removed = await sql`
-    update memberships
-    set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
-      removed_cause = 'selection_lowered',
-      removed_by = ${actor}
-    where segment_id = ${segmentId}
-      and removed_at is null
-      and user_id = any (
-        array(
-          select user_id
-          from ${sampledMembers(sql, segmentId, at)}
-          order by random()
-          limit ${count}
+  const [removed] = await sql<[{ users: number }]>`
+    with changed as (
+      update memberships
+      set removed_at = greatest(added_at, ${toTimestamp(sql, at)}),
+        removed_cause = 'selection_lowered',
+        removed_by = ${actor}
+      where segment_id = ${segmentId}
+        and removed_at is null
+        and user_id = any (
+          array(
+            select user_id
+            from ${sampledMembers(sql, segmentId, at)}
+            order by random()
+            limit ${count}
+          )
         )
-      )`
-  return removed.count
+      returning user_id, segment_id, removed_at as changed_at, null::timestamptz as expires_at
+    ),
+    logged as (${logMemberships(sql, { type: 'membership_removed', cause: 'selection_lowered', actor })})
+    select count(*)::double precision as users from changed`
+  return removed.users
 }

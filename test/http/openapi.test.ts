@@ -62,6 +62,8 @@ t.test('the OpenAPI document', async (t) => {
         'get /api/v1/segments/user/{user_id}/memberships',
         'get /api/v1/segment/{slug}/users/{user_id}',
         'post /api/v1/users',
+        'get /api/v1/changes',
+        'get /api/v1/changes/stream',
         'get /api/v1/segment/{slug}/users.csv',
         'post /api/v1/segment/{slug}/users',
         'get /api/v1/segment/{slug}/users',

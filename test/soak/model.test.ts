@@ -6,7 +6,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import { startService } from '../support/service.ts'
 import { seed, sized, summarize } from './form.ts'
-import { agreeOnActiveSegments, agreeOnEverything } from './model/agreement.ts'
+import { agreeOnActiveSegments, agreeOnEverything, agreeOnFeed } from './model/agreement.ts'
 import { sequence } from './model/commands.ts'
 import { settleFillings } from './model/settle.ts'
 import { createWorld } from './model/world.ts'
@@ -24,6 +24,7 @@ t.test('after any sequence of commands, active segments, histories and reports a
     for (const { run } of sequence) {
       await run(world)
       await agreeOnActiveSegments(world)
+      await agreeOnFeed(world)
       steps += 1
     }
     await settleFillings(world)

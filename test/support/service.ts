@@ -206,6 +206,7 @@ export async function startServiceOn(
     AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',
     REPORT_LEASE: '30s',
+    CHANGES_RETENTION: '30d',
     SHUTDOWN_DELAY: '0s',
     LOG_LEVEL: 'silent',
     ...config

@@ -1,5 +1,6 @@
 /** Each function throws if the service and the model disagree, and records in the model what the service has shown. */
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import { type HistoryRow, parseHistory, replay } from '../../support/history.ts'
 import { readPages } from '../../support/pages.ts'
 import { dayFromNow } from '../../support/service.ts'
@@ -32,6 +33,21 @@ export async function agreeOnActiveSegments({ service, model }: World): Promise<
       const message = `user with id (${userId}) not found`
       assertAnswer(answer, { status: 404, body: { message, code: 'USER_NOT_FOUND' } })
     }
+  }
+}
+
+/** Compares the segments of the users with those that follow from the change feed. */
+export async function agreeOnFeed({ service, consumer }: World): Promise<void> {
+  await consumer.catchUp(service, '&limit=7')
+  for (const userId of userIds) {
+    const before = new Date().toISOString()
+    const answer = await service.getSegments(userId)
+    const after = new Date().toISOString()
+    const actual = answer.status === 404 ? [] : answer.json<string[]>().toSorted()
+    // A membership may have expired meanwhile.
+    const expected = [before, after].map((time) => consumer.segmentsAt(userId, time))
+    const found = expected.find((segments) => isDeepStrictEqual(segments, actual))
+    assert.deepEqual(actual, found ?? expected[0], `user ${userId}, by the change feed`)
   }
 }
 

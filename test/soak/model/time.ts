@@ -1,4 +1,5 @@
 import { moved } from '../../support/periods.ts'
+import { parseTime, writeTime } from './moment.ts'
 import { settleFillings } from './settle.ts'
 import type { World } from './world.ts'
 
@@ -12,6 +13,7 @@ export async function letTimePass(
   { days, toMidnight }: { days: number; toMidnight: boolean }
 ): Promise<void> {
   await settleFillings(world)
+  await world.consumer.catchUp(world.service)
   const passed = await world.rewrite(async (sql) => {
     const [{ microseconds }] = await sql<[{ microseconds: string }]>`
       select
@@ -35,5 +37,6 @@ export async function letTimePass(
     return BigInt(microseconds)
   })
   world.model.moveBack(passed)
+  world.consumer.moveExpiries((time) => writeTime(parseTime(time) - passed))
   world.model.expire(await world.now())
 }

@@ -1,0 +1,75 @@
+import { type ChangeCursor, START, selectChangeState } from '../database/change-states.ts'
+import type { Pool } from '../database/connect.ts'
+import { retryIdempotent } from '../database/retry.ts'
+import { cursorExpired } from '../http/errors.ts'
+import { type ChangeFilter, type ChangePage, isExpired, selectChanges } from './queries.ts'
+import { ChangeWatch } from './watch.ts'
+
+/** Which changes to read. */
+export type ChangeRequest = {
+  cursor: ChangeCursor
+  filter: ChangeFilter
+  /** The maximum number of changes. */
+  limit: number
+  /** Nobody waits for the changes any more. */
+  signal: AbortSignal
+}
+
+/** Reads the change feed, and waits for changes. */
+export class ChangeFeed {
+  readonly #pool: Pool
+  readonly #watch: ChangeWatch
+  readonly #retention: number
+
+  /** @param retention days for which changes are kept. */
+  constructor(pool: Pool, retention: number) {
+    this.#pool = pool
+    this.#watch = new ChangeWatch(pool)
+    this.#retention = retention
+  }
+
+  /** Returns the cursor that has seen all changes that were committed before this call. */
+  async readNow(): Promise<ChangeCursor> {
+    return { from: await retryIdempotent(() => selectChangeState(this.#pool)) }
+  }
+
+  /**
+   * Reads the next changes. Without any, waits for the first one.
+   *
+   * @param wait how long to wait, in milliseconds.
+   * @param ended aborts to return without waiting longer.
+   * @throws {ApiError} CURSOR_EXPIRED
+   */
+  async read(request: ChangeRequest, wait: number, ended: AbortSignal): Promise<ChangePage> {
+    const pool = this.#pool.within(request.signal)
+    const { cursor } = request
+    if (cursor !== START && (await retryIdempotent(() => isExpired(pool, cursor, this.#retention))))
+      throw cursorExpired()
+    const deadline = performance.now() + wait
+    const stopped = AbortSignal.any([request.signal, ended])
+    const news = wait > 0 ? this.#watch.listen() : undefined
+    try {
+      let page = await readOnward(pool, request)
+      while (news && page.changes.length === 0 && !stopped.aborted) {
+        const left = deadline - performance.now()
+        if (left <= 0) break
+        await news.next(left, stopped)
+        if (stopped.aborted) break
+        page = await readOnward(pool, { ...request, cursor: page.cursor })
+      }
+      return page
+    } finally {
+      news?.end()
+    }
+  }
+}
+
+/** Reads until there is a change, or there are no more. */
+async function readOnward(pool: Pool, { cursor, filter, limit }: ChangeRequest): Promise<ChangePage> {
+  let page = await retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
+  while (page.changes.length === 0 && !page.isLast) {
+    const { cursor: next } = page
+    page = await retryIdempotent(() => selectChanges(pool, next, filter, limit))
+  }
+  return page
+}

@@ -1,0 +1,176 @@
+/** Reads the log of changes between two states. All statements need the primary: the snapshots of a standby differ. */
+
+import type { Change } from '../../schemas/changes.ts'
+import type { Slug, UserId } from '../../schemas/common.ts'
+import {
+  type ChangeCursor,
+  type ChangeState,
+  encodeChangeCursor,
+  selectChangeState
+} from '../database/change-states.ts'
+import { formatTime, type Sql } from '../database/connect.ts'
+import { MAX_SCANNED_CHANGES } from '../limits.ts'
+
+/** Which changes to read. Null: all. */
+export type ChangeFilter = { segmentId: number | null; userId: UserId | null }
+
+/** Reads the id of a segment, even of a deleted one. */
+export async function selectFollowedSegment(sql: Sql, slug: Slug): Promise<number | undefined> {
+  const [segment] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
+  return segment?.id
+}
+
+/** Ids of transactions as a parameter. */
+const toIds = (sql: Sql, ids: readonly number[]) => sql`${ids.map(String)}::text[]::xid8[]`
+
+/** The days of rows that a state has not seen. A transaction may have begun on the day before. */
+const isRecent = (sql: Sql, { day }: ChangeState) => sql`logged_on >= ${day}::text::date - 1`
+
+/** Whether a state has not seen a row. */
+function isUnseen(sql: Sql, { xid, running }: ChangeState) {
+  return sql`(xid > ${String(xid)}::text::xid8 or xid = any (${toIds(sql, running)}))`
+}
+
+/** Whether there are rows that a state has not seen. */
+export async function hasUnseenChanges(sql: Sql, state: ChangeState): Promise<boolean> {
+  const [row] = await sql<[{ found: boolean }]>`
+    select exists (
+      select
+      from changes
+      where ${isRecent(sql, state)}
+        and ${isUnseen(sql, state)}
+    ) as found`
+  return row.found
+}
+
+/**
+ * Whether rows that a cursor has not seen may have been dropped, or the database has been restored to an earlier state: the
+ * row that the cursor names has gone.
+ *
+ * @param retention days for which rows are kept, counted back from the newest row.
+ */
+export async function isExpired(
+  sql: Sql,
+  { from, place }: ChangeCursor,
+  retention: number
+): Promise<boolean> {
+  const { day, position } = place ?? from
+  const xid = place ? null : String(from.xid)
+  const [row] = await sql<[{ is_kept: boolean; is_known: boolean }]>`
+    select
+      ${day}::text::date >= coalesce(
+        (select logged_on from changes order by changes.xid desc limit 1), current_date
+      ) - ${retention}::integer as is_kept,
+      exists (
+        select
+        from changes
+        where logged_on = ${day}::text::date
+          and position = ${String(position)}::text::bigint
+          and xid = coalesce(${xid}::text::xid8, xid)
+      ) as is_known`
+  return !row.is_kept || !(row.is_known || position === 0)
+}
+
+type EventRow = Omit<Change, 'cursor'> & { event_position: string | null; day: string }
+type ScanRow = { scanned: number; last_position: string | null; last_day: string | null }
+
+/** A page of changes. */
+export type ChangePage = {
+  changes: Change[]
+  cursor: ChangeCursor
+  /** Whether everything has been read that was committed before the statement began. */
+  isLast: boolean
+}
+
+/**
+ * Reads the next changes after a cursor.
+ *
+ * @param limit the maximum number of changes.
+ */
+export async function selectChanges(
+  sql: Sql,
+  cursor: ChangeCursor,
+  filter: ChangeFilter,
+  limit: number
+): Promise<ChangePage> {
+  const { from } = cursor
+  const to = cursor.place?.to ?? (await selectChangeState(sql))
+  const place = cursor.place ?? { position: 0, user: null }
+  const isFiltered = filter.segmentId !== null || filter.userId !== null
+  const maxScanned = isFiltered ? MAX_SCANNED_CHANGES : limit
+  const rows = await sql<(EventRow & ScanRow)[]>`
+    with scanned as not materialized (
+      select *
+      from changes
+      where ${isRecent(sql, from)}
+        and ${isUnseen(sql, from)}
+        and xid <= ${String(to.xid)}::text::xid8
+        and xid <> all (${toIds(sql, to.running)})
+        and position >= greatest(
+          ${String(place.position)}::text::bigint,
+          least(
+            ${String(from.last + 1)}::text::bigint,
+            (
+              select min(position)
+              from changes
+              where ${isRecent(sql, from)}
+                and xid = any (${toIds(sql, from.running)})
+            )
+          )
+        )
+        and (position > ${String(place.position)}::text::bigint or ${place.user !== null})
+      order by changes.position
+      limit ${maxScanned}
+    )
+    select scan.*, event.*
+    from (
+      select
+        count(*)::integer as scanned,
+        max(position)::text as last_position,
+        (array_agg(logged_on order by position desc))[1]::text as last_day
+      from scanned
+    ) scan
+    left join (
+      select
+        scanned.position::text as event_position,
+        logged_on::text as day,
+        type,
+        changed.user_id::text,
+        slug,
+        ${formatTime(sql, 'changed_at')} as time,
+        coalesce(cause, case when type in ('membership_added', 'membership_removed', 'expiry_set') then 'request'::change_cause end) as cause,
+        actor,
+        ${formatTime(sql, 'changed.expires_at')} as expires_at,
+        changes
+      from scanned
+      cross join unnest(coalesce(user_ids, '{null}'), expiries) as changed (user_id, expires_at)
+      left join segments on segments.id = segment_id
+      where (
+          scanned.position > ${String(place.position)}::text::bigint
+          or changed.user_id > ${place.user}::text::bigint
+        )
+        and (${filter.segmentId}::integer is null or segment_id = ${filter.segmentId} or type = 'user_erased')
+        and (${filter.userId}::text::bigint is null or changed.user_id = ${filter.userId}::text::bigint or type = 'segment_deleted')
+      order by scanned.position, changed.user_id
+      limit ${limit}
+    ) event on true
+    order by event.event_position::bigint, event.user_id::bigint`
+
+  const changes: Change[] = []
+  let next = cursor
+  for (const { event_position, day, scanned: _, last_position: __, last_day: ___, ...change } of rows) {
+    // Without changes, there is one row.
+    if (event_position === null) break
+    next = { from, place: { to, position: Number(event_position), day, user: change.user_id } }
+    changes.push({ cursor: encodeChangeCursor(next), ...change })
+  }
+  const [scan] = rows
+  if (changes.length === limit) return { changes, cursor: next, isLast: false }
+  if (scan?.scanned === maxScanned && scan.last_position !== null && scan.last_day !== null)
+    return {
+      changes,
+      cursor: { from, place: { to, position: Number(scan.last_position), day: scan.last_day, user: null } },
+      isLast: false
+    }
+  return { changes, cursor: { from: to }, isLast: cursor.place === undefined }
+}

@@ -1,0 +1,154 @@
+/**
+ * States of the log of changes, and the cursors of the change feed. A state says which rows a reader has seen: those that
+ * were visible to its snapshot. So nothing is missed or read twice, in whatever order transactions commit, and no reader
+ * waits for a transaction that is in progress.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import type { Sql } from './connect.ts'
+
+const Whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+const Day = Type.String({
+  pattern:
+    '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])$|^[0-9]{4}-(0[13-9]|1[0-2])-30$|^[0-9]{4}-(0[13578]|1[02])-31$'
+})
+
+/**
+ * What a reader has seen: the rows of the transactions up to `xid` that had ended.
+ *
+ * `xid` is that of a committed row, not the snapshot's own limit: ids of transactions that have written nothing durable are
+ * given again after a crash of the server.
+ */
+const StateSchema = Type.Object(
+  {
+    /** The highest id of a transaction with visible rows; 0 without rows. */
+    xid: Whole,
+    /** The position of a row of that transaction; 0 without rows. */
+    position: Whole,
+    /** The day of that row; without rows, the current day. */
+    day: Day,
+    /** The highest position of a visible row. */
+    last: Whole,
+    /** The transactions that were in progress. */
+    running: Type.Array(Whole, { maxItems: 10_000 })
+  },
+  { additionalProperties: false }
+)
+export type ChangeState = Static<typeof StateSchema>
+
+/** A place between two states: some of the rows that were added have been read. */
+const PlaceSchema = Type.Object(
+  {
+    /** The state that is being read. */
+    to: StateSchema,
+    /** The position and the day of the last row that has been read, at least in part. */
+    position: Whole,
+    day: Day,
+    /** The last user of that row who has been read; null: all. */
+    user: Type.Union([Type.String({ pattern: '^[1-9][0-9]{0,18}$' }), Type.Null()])
+  },
+  { additionalProperties: false }
+)
+
+const CursorSchema = Type.Object(
+  { from: StateSchema, place: Type.Optional(PlaceSchema) },
+  { additionalProperties: false }
+)
+/** How far a consumer has read. Without `place`, it has read everything that `from` has. */
+export type ChangeCursor = Static<typeof CursorSchema>
+
+/** Nothing has been read. */
+export const START: ChangeCursor = {
+  from: { xid: 0, position: 0, day: '1970-01-01', last: 0, running: [] }
+}
+
+const VERSION = 1
+
+/** Encodes a cursor as opaque text. */
+export function encodeChangeCursor({ from, place }: ChangeCursor): string {
+  const parts = place
+    ? [packState(from), packState(place.to), place.position, place.day, place.user]
+    : [packState(from)]
+  return Buffer.from(JSON.stringify([VERSION, ...parts])).toString('base64url')
+}
+
+const packState = ({ xid, position, day, last, running }: ChangeState) => [
+  xid,
+  position,
+  day,
+  last,
+  // Most are close to `xid`.
+  running.map((id) => id - xid)
+]
+
+/** @returns undefined if the text is not a cursor. */
+export function decodeChangeCursor(text: string): ChangeCursor | undefined {
+  const parts = parseArray(text)
+  if (!parts || parts[0] !== VERSION) return undefined
+  const [, from, to, position, day, user] = parts
+  const cursor: unknown =
+    parts.length === 2
+      ? { from: unpackState(from) }
+      : { from: unpackState(from), place: { to: unpackState(to), position, day, user } }
+  if (!Value.Check(CursorSchema, cursor)) return undefined
+  return encodeChangeCursor(cursor) === text ? cursor : undefined
+}
+
+function parseArray(text: string): unknown[] | undefined {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
+    return Array.isArray(parts) ? parts : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function unpackState(state: unknown): unknown {
+  if (!Array.isArray(state)) return undefined
+  const [xid, position, day, last, running] = state
+  return {
+    xid,
+    position,
+    day,
+    last,
+    running: Array.isArray(running)
+      ? running.map((difference) => Number(xid) + Number(difference))
+      : undefined
+  }
+}
+
+type StateRow = {
+  snapshot: string
+  today: string
+  xid: string | null
+  position: string | null
+  day: string | null
+  last: string | null
+}
+
+/** Reads the state of the log as the snapshot of the statement sees it. */
+export async function selectChangeState(sql: Sql): Promise<ChangeState> {
+  const [row] = await sql<[StateRow]>`
+    select
+      pg_current_snapshot()::text as snapshot,
+      current_date::text as today,
+      newest.xid::text,
+      newest.position::text,
+      newest.logged_on::text as day,
+      (select max(position) from changes)::text as last
+    from (values (1)) one_row
+    left join (
+      select xid, position, logged_on
+      from changes
+      order by changes.xid desc
+      limit 1
+    ) newest on true`
+  const running = row.snapshot.split(':')[2] ?? ''
+  return {
+    xid: Number(row.xid ?? 0),
+    position: Number(row.position ?? 0),
+    day: row.day ?? row.today,
+    last: Number(row.last ?? 0),
+    running: running === '' ? [] : running.split(',').map(Number)
+  }
+}
