@@ -85,6 +85,13 @@ class NamedSchemas {
     return { $ref: `#/components/schemas/${title}` }
   }
 
+  /** The schema that a reference names, or the schema itself. */
+  resolve(schema: JsonObject): JsonObject {
+    const { $ref } = schema
+    const name = typeof $ref === 'string' ? $ref.slice('#/components/schemas/'.length) : ''
+    return this.#schemas.get(name) ?? schema
+  }
+
   toObject(): JsonObject {
     return sortByName([...this.#schemas])
   }
@@ -159,9 +166,10 @@ function toTypeName(name: string): string {
  * of its schema, so optional parameters stay empty. Those with `x-fill` are filled in: the operation needs them, or others
  * in their place.
  */
-function tidyParameter(parameter: JsonObject): void {
-  const { schema, example } = parameter
-  if (!isJsonObject(schema)) return
+function tidyParameter(parameter: JsonObject, schemas: NamedSchemas): void {
+  const { schema: given, example } = parameter
+  if (!isJsonObject(given)) return
+  const schema = schemas.resolve(given)
   // A parameter with a default is always present for the handler, but callers may omit it.
   const isRequired = parameter['required'] === true && !('default' in schema)
   if (isRequired) return
@@ -186,7 +194,7 @@ export function tidyDocument(document: { paths?: object; components?: object }):
   }
   const operations = nodesIn(paths).flatMap(nodesIn)
   const parameters = operations.flatMap((operation) => placesIn(operation['parameters']))
-  for (const { part } of parameters) tidyParameter(part)
+  for (const { part } of parameters) tidyParameter(part, schemas)
   const responses = operations.flatMap((operation) => placesIn(operation['responses']))
   const headers = responses.flatMap(({ part }) => placesIn(part['headers']))
   Object.assign(document, {

@@ -6,7 +6,7 @@ import { isDayOrTime } from '../../src/database/times.ts'
 import { dereference } from '../support/dereference.ts'
 import { startService } from '../support/service.ts'
 
-type Schema = { examples?: unknown[]; properties?: { code?: { enum?: string[] } } }
+type Schema = { default?: unknown; examples?: unknown[]; properties?: { code?: { enum?: string[] } } }
 type Media = { schema: Schema; example?: unknown; examples?: Record<string, { value: unknown }> }
 type Parameter = Media & { name: string; in: string; required?: boolean; description?: string }
 type Operation = {
@@ -105,6 +105,8 @@ t.test('the OpenAPI document', async (t) => {
       t.ok(operationId && summary && tags?.length, name)
       for (const parameter of parameters) {
         t.ok(parameter.description, `${name} parameter ${parameter.name}`)
+        const isOptional = 'default' in parameter.schema || parameter.required !== true
+        t.equal(parameter.required !== true, isOptional, `${name} ${parameter.name} may be omitted`)
         // Swagger UI would fill in an example; optional parameters should stay empty, unless the operation needs them.
         const isFilled = parameter.required === true || /csv (from|to)$/.test(`${name} ${parameter.name}`)
         t.equal(parameter.example !== undefined, isFilled, `${name} ${parameter.name}`)
