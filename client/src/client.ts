@@ -1,0 +1,302 @@
+import type {
+  AddedMembers,
+  ChangeSegment,
+  ChangeUserSegments,
+  CreateSegment,
+  KnownUsers,
+  ListQuery,
+  Member,
+  MemberPage,
+  MembershipState,
+  OrderedReport,
+  OrderReport,
+  Query,
+  RemovedMembers,
+  ReportStatus,
+  Segment,
+  SegmentChange,
+  SegmentEntry,
+  SegmentHistory,
+  SegmentPage,
+  SegmentsOfUsers,
+  Timeline,
+  TimelineEntry,
+  UserMemberships
+} from './contract-types.ts'
+import { Download } from './download.ts'
+import { Lookups, queryUsers } from './lookups.ts'
+import { readSlug, readUserId, type UserId } from './names.ts'
+import { Pages } from './pages.ts'
+import { fetchReport, readReportPath } from './reports.ts'
+import { type Call, type CallOptions, type ClientOptions, Transport, type WriteOptions } from './transport.ts'
+import { type Progress, Upload, type UploadOptions, type UploadSource } from './upload.ts'
+
+/** The options of a download. */
+export type DownloadOptions = CallOptions & { onProgress?: (progress: Progress) => void }
+
+/**
+ * A client of the service. Keep one for the life of the process: reads of the same moment share requests, and reads contain
+ * the client's own writes wherever they are answered.
+ *
+ * Fields of requests and answers have the names of the service; options of the client are in camel case. Every method
+ * throws a SegmentsError if the request fails, the reason of its signal if that is aborted, and a TypeError for a user id or a slug
+ * that cannot be one.
+ */
+export class SegmentsClient {
+  readonly #transport: Transport
+  readonly #lookups: Lookups
+
+  /** @throws {TypeError} if the URL or the key is not valid. */
+  constructor(options: ClientOptions) {
+    this.#transport = new Transport(options)
+    this.#lookups = new Lookups(this.#transport)
+  }
+
+  /**
+   * Tokens of this client's writes, for a client in another process; undefined if there are none. Reads of this client send
+   * them already.
+   */
+  get token(): string | undefined {
+    return this.#transport.tokens.value
+  }
+
+  /** Adds the `token` of another client: reads from now on contain its writes. */
+  addToken(token: string): void {
+    this.#transport.tokens.add(token)
+  }
+
+  /**
+   * The slugs of the segments that a user is in, in the order the segments were created.
+   *
+   * Reads of one turn of the event loop share a request. Those with `at`, `timeout` or `retries` have one of their own.
+   *
+   * @throws {SegmentsError} USER_NOT_FOUND
+   */
+  async getUserSegments(
+    userId: UserId,
+    options: Query<'getUserSegments'> & CallOptions = {}
+  ): Promise<string[]> {
+    const id = readUserId(userId)
+    const { at, signal, timeout, retries } = options
+    if (at === undefined && timeout === undefined && retries === undefined) {
+      return this.#lookups.find(id, signal)
+    }
+    const call: Call = { method: 'GET', path: `/segments/user/${id}`, query: { at }, takesTokens: true }
+    return this.#transport.json(call, options)
+  }
+
+  /** The segments of any number of users, who may be unknown. It sends a request for each thousand of them. */
+  async getSegmentsOfUsers(userIds: Iterable<UserId>, options: CallOptions = {}): Promise<SegmentsOfUsers> {
+    return queryUsers(this.#transport, Array.from(userIds, readUserId), options)
+  }
+
+  /** A user's memberships: since when, until when and why. @throws {SegmentsError} USER_NOT_FOUND */
+  async getUserMemberships(
+    userId: UserId,
+    options: Query<'getUserMemberships'> & CallOptions = {}
+  ): Promise<UserMemberships['memberships']> {
+    const { at } = options
+    const path = `/segments/user/${readUserId(userId)}/memberships`
+    const answer = await this.#transport.json<UserMemberships>(
+      { method: 'GET', path, query: { at } },
+      options
+    )
+    return answer.memberships
+  }
+
+  /**
+   * Whether a user is in a segment, since when, until when and why.
+   *
+   * @throws {SegmentsError} USER_NOT_FOUND, SEGMENT_NOT_FOUND
+   */
+  async getMembership(slug: string, userId: UserId, options: CallOptions = {}): Promise<MembershipState> {
+    const path = `/segment/${readSlug(slug)}/users/${readUserId(userId)}`
+    return this.#transport.json({ method: 'GET', path, takesTokens: true }, options)
+  }
+
+  /** What happened to a user, oldest first. */
+  getUserHistory(
+    userId: UserId,
+    options: ListQuery<'getUserHistory'> & CallOptions = {}
+  ): Pages<Timeline, TimelineEntry> {
+    const { from, to, limit } = options
+    const path = `/segments/user/${readUserId(userId)}/history`
+    return this.#list(path, { from, to, limit }, options, ({ entries }) => entries)
+  }
+
+  /**
+   * Adds a user to segments and removes the user from others, at one moment. An unknown user becomes known.
+   *
+   * @throws {SegmentsError} SEGMENTS_NOT_FOUND, whose `details.segments` names them; then nothing has changed.
+   */
+  async changeUserSegments(
+    userId: UserId,
+    change: ChangeUserSegments,
+    options: WriteOptions = {}
+  ): Promise<void> {
+    const path = `/segments/user/${readUserId(userId)}`
+    await this.#transport.run({ method: 'POST', path, json: change }, options)
+  }
+
+  /** Erases a user: every record of the id. @throws {SegmentsError} USER_NOT_FOUND */
+  async eraseUser(userId: UserId, options: WriteOptions = {}): Promise<void> {
+    const path = `/users/${readUserId(userId)}`
+    await this.#transport.run({ method: 'DELETE', path, isBulk: true }, options)
+  }
+
+  /**
+   * Creates a segment.
+   *
+   * @param options with `respondAsync`, the users of the share are added in the background.
+   * @throws {SegmentsError} SEGMENT_ALREADY_EXISTS
+   */
+  async createSegment(
+    segment: CreateSegment,
+    options: WriteOptions & { respondAsync?: boolean } = {}
+  ): Promise<void> {
+    const call: Call = { method: 'POST', path: '/segment', json: segment, isBulk: true }
+    if (options.respondAsync) call.headers = { prefer: 'respond-async' }
+    await this.#transport.run(call, options)
+  }
+
+  /** A segment, which may be deleted, and its number of members. @throws {SegmentsError} SEGMENT_NOT_FOUND */
+  async getSegment(slug: string, options: CallOptions = {}): Promise<Segment> {
+    return this.#transport.json({ method: 'GET', path: `/segment/${readSlug(slug)}` }, options)
+  }
+
+  /** Changes a segment's share and properties. @throws {SegmentsError} SEGMENT_NOT_FOUND, SEGMENT_BEING_FILLED */
+  async changeSegment(
+    slug: string,
+    change: ChangeSegment,
+    options: WriteOptions = {}
+  ): Promise<SegmentChange> {
+    const path = `/segment/${readSlug(slug)}`
+    return this.#transport.json({ method: 'PATCH', path, json: change, isBulk: true }, options)
+  }
+
+  /** Deletes a segment, and ends its memberships. @throws {SegmentsError} SEGMENT_NOT_FOUND */
+  async deleteSegment(slug: string, options: WriteOptions = {}): Promise<void> {
+    await this.#transport.run({ method: 'DELETE', path: `/segment/${readSlug(slug)}` }, options)
+  }
+
+  /** The segments, by slug. */
+  listSegments(options: ListQuery<'listSegments'> & CallOptions = {}): Pages<SegmentPage, Segment> {
+    const { q, include_deleted, limit } = options
+    return this.#list('/segments', { q, include_deleted, limit }, options, ({ segments }) => segments)
+  }
+
+  /** The users in a segment, by id. Each page shows its own moment; a download shows one moment. */
+  listSegmentUsers(
+    slug: string,
+    options: ListQuery<'listSegmentUsers'> & CallOptions = {}
+  ): Pages<MemberPage, Member> {
+    const { limit } = options
+    return this.#list(`/segment/${readSlug(slug)}/users`, { limit }, options, ({ users }) => users)
+  }
+
+  /** What happened to a segment, oldest first. */
+  getSegmentHistory(
+    slug: string,
+    options: ListQuery<'getSegmentHistory'> & CallOptions = {}
+  ): Pages<SegmentHistory, SegmentEntry> {
+    const { limit } = options
+    return this.#list(`/segment/${readSlug(slug)}/history`, { limit }, options, ({ entries }) => entries)
+  }
+
+  /** Downloads the ids of the users in a segment at one moment, as CSV. @throws {SegmentsError} SEGMENT_NOT_FOUND */
+  async downloadSegmentUsers(slug: string, options: DownloadOptions = {}): Promise<Download> {
+    const path = `/segment/${readSlug(slug)}/users.csv`
+    return this.#transport.send({ method: 'GET', path }, options, async (response, limit) => {
+      return new Download(response, limit, options.onProgress)
+    })
+  }
+
+  /**
+   * Adds the users of an upload to a segment, at one moment.
+   *
+   * @throws {SegmentsError} LINES_REJECTED, whose `details` account for the lines; then nothing has changed.
+   */
+  async addSegmentUsers(
+    slug: string,
+    source: UploadSource,
+    options: Query<'addSegmentUsers'> & UploadOptions & WriteOptions = {}
+  ): Promise<AddedMembers> {
+    return this.#upload('POST', `/segment/${readSlug(slug)}/users`, source, options)
+  }
+
+  /** Removes the users of an upload from a segment, at one moment. @throws {SegmentsError} LINES_REJECTED */
+  async removeSegmentUsers(
+    slug: string,
+    source: UploadSource,
+    options: Query<'removeSegmentUsers'> & UploadOptions & WriteOptions = {}
+  ): Promise<RemovedMembers> {
+    return this.#upload('DELETE', `/segment/${readSlug(slug)}/users`, source, options)
+  }
+
+  /** Makes the users of an upload known. @throws {SegmentsError} LINES_REJECTED */
+  async addUsers(
+    source: UploadSource,
+    options: Query<'addUsers'> & UploadOptions & WriteOptions = {}
+  ): Promise<KnownUsers> {
+    return this.#upload('POST', '/users', source, options)
+  }
+
+  /** Orders a report of a user's history. It is made in the background. @throws {SegmentsError} USER_NOT_FOUND */
+  async orderUserReport(
+    userId: UserId,
+    options: Query<'orderUserReport'> & CallOptions = {}
+  ): Promise<OrderedReport> {
+    const { from, to, month, details } = options
+    const path = `/segments/user/${readUserId(userId)}/csv`
+    return this.#transport.json({ method: 'GET', path, query: { from, to, month, details } }, options)
+  }
+
+  /** Orders a report of all users. It is made in the background. @throws {SegmentsError} SEGMENT_NOT_FOUND */
+  async orderReport(order: OrderReport, options: WriteOptions = {}): Promise<OrderedReport> {
+    return this.#transport.json({ method: 'POST', path: '/reports', json: order }, options)
+  }
+
+  /** The progress of a report. @throws {SegmentsError} REPORT_NOT_FOUND, REPORT_EXPIRED */
+  async getReportStatus(report: OrderedReport, options: CallOptions = {}): Promise<ReportStatus> {
+    const { path, query } = readReportPath(report)
+    const { as_of } = query
+    return this.#transport.json({ method: 'GET', path: `${path}/status`, query: { as_of } }, options)
+  }
+
+  /**
+   * Waits until a report is ready, however long that takes, and downloads it.
+   *
+   * @throws {SegmentsError} REPORT_FAILED, REPORT_NOT_FOUND, REPORT_EXPIRED
+   */
+  async downloadReport(report: OrderedReport, options: DownloadOptions = {}): Promise<Download> {
+    return fetchReport(this.#transport, report, options)
+  }
+
+  /** Cancels the order of a report, and removes it, unless others have ordered it too. */
+  async cancelReport(report: OrderedReport, options: WriteOptions = {}): Promise<void> {
+    await this.#transport.run({ method: 'DELETE', ...readReportPath(report) }, options)
+  }
+
+  #list<Page extends { next_cursor: string | null }, Entry>(
+    path: string,
+    query: Call['query'],
+    options: CallOptions,
+    entriesOf: (page: Page) => readonly Entry[]
+  ): Pages<Page, Entry> {
+    const read = (cursor: string | undefined) =>
+      this.#transport.json<Page>({ method: 'GET', path, query: { ...query, cursor } }, options)
+    return new Pages(read, entriesOf)
+  }
+
+  #upload<Account>(
+    method: 'POST' | 'DELETE',
+    path: string,
+    source: UploadSource,
+    options: Query<'addUsers'> & UploadOptions & WriteOptions
+  ): Promise<Account> {
+    const { dry_run, on_error } = options
+    const upload = new Upload(source, options, this.#transport.streamsUploads)
+    const query = { dry_run, on_error }
+    return this.#transport.json({ method, path, query, upload, isBulk: true }, options)
+  }
+}

@@ -1,0 +1,15 @@
+export { type DownloadOptions, SegmentsClient } from './client.ts'
+export type * from './contract-types.ts'
+export type { Download } from './download.ts'
+export {
+  type ClientErrorCode,
+  type ErrorCode,
+  type ErrorDetails,
+  isSegmentsError,
+  SegmentsError,
+  type ServiceErrorCode
+} from './errors.ts'
+export type { UserId } from './names.ts'
+export type { Pages } from './pages.ts'
+export type { CallOptions, ClientOptions, WriteOptions } from './transport.ts'
+export type { Progress, UploadOptions, UploadSource } from './upload.ts'
