@@ -1,5 +1,5 @@
 /** The most tokens that the service takes in one header. */
-const MAX_TOKENS = 16
+export const MAX_TOKENS = 16
 
 /**
  * The tokens of writes that reads must contain.

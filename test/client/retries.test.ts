@@ -1,0 +1,143 @@
+import t from 'tap'
+import { isSegmentsError, SegmentsClient, SegmentsError } from '../../client/src/index.ts'
+import { chooseBackoff, choosePause } from '../../client/src/retry.ts'
+import { startClientService, startProcess } from '../support/client-service.ts'
+import { configureKeys, makeKey } from '../support/keys.ts'
+
+const catchError = (error: unknown) => error
+
+t.test('faults', async (t) => {
+  const { proxy, createClient } = await startClientService(t)
+  const client = createClient()
+  await client.createSegment({ slug: 'A' })
+  const keysOf = () => proxy.seen.map(({ headers }) => headers['idempotency-key'])
+
+  t.test('reads are repeated after transient faults', async (t) => {
+    for (const fault of ['busy', 'foreign', 'reset', 'lost', 'cut'] as const) {
+      proxy.plan(fault)
+      t.match(await client.getSegment('A'), { slug: 'A' }, fault)
+      t.same(keysOf(), [undefined, undefined], `${fault}: two attempts, and no keys`)
+    }
+    proxy.plan('silent')
+    t.match(await client.getSegment('A', { timeout: 300 }), { slug: 'A' }, 'after a time-out too')
+    proxy.plan('busy')
+    await client.getSegmentsOfUsers([1])
+    t.same(keysOf(), [undefined, undefined], 'a lookup is a read, although it is a POST')
+  })
+
+  t.test('the number of attempts is bounded', async (t) => {
+    proxy.plan('busy', 'reset', 'foreign', 'busy', 'busy')
+    t.match(await client.getSegment('A').catch(catchError), { code: 'OVERLOADED', status: 503 })
+    t.equal(proxy.seen.length, 4)
+    proxy.plan('reset', 'foreign')
+    t.match(await client.getSegment('A', { retries: 1 }).catch(catchError), {
+      code: 'UNEXPECTED_ANSWER',
+      status: 502,
+      message: 'the answer with status 502 is not one of the service'
+    })
+    t.equal(proxy.seen.length, 2)
+    proxy.plan('reset')
+    t.match(await createClient({ retries: 0 }).getSegment('A').catch(catchError), {
+      code: 'CONNECTION_FAILED',
+      status: undefined
+    })
+  })
+
+  t.test('a service that asks for a long pause is not asked again', async (t) => {
+    proxy.plan('away')
+    t.match(await client.getSegment('A').catch(catchError), { code: 'OVERLOADED', retryAfter: 60 })
+    t.equal(proxy.seen.length, 1)
+  })
+
+  t.test('a time-out is an error of its own', async (t) => {
+    proxy.plan('silent')
+    const error = await client.getSegment('A', { timeout: 50, retries: 0 }).catch(catchError)
+    t.ok(isSegmentsError(error, 'TIMEOUT'))
+    t.match(error, { message: 'no answer within 50 ms', status: undefined })
+  })
+
+  t.test('a signal ends a call at once, also between attempts', async (t) => {
+    proxy.plan('silent')
+    await t.rejects(client.getSegment('A', { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' })
+    t.equal(proxy.seen.length, 1)
+    proxy.plan(...Array(1_000).fill('reset'))
+    await t.rejects(client.getSegment('A', { signal: AbortSignal.timeout(300), retries: 1_000 }), {
+      name: 'TimeoutError'
+    })
+    const attempts = proxy.seen.length
+    t.ok(attempts < 20, `${attempts} attempts`)
+    proxy.plan()
+    await t.rejects(client.getSegment('A', { signal: AbortSignal.abort() }), { name: 'AbortError' })
+    t.equal(proxy.seen.length, 0)
+  })
+
+  t.test('permanent errors are not repeated', async (t) => {
+    proxy.plan()
+    const errors = [
+      await client.getSegment('NONE').catch(catchError),
+      await client.changeUserSegments(1, { segments_to_add: ['NONE'] }).catch(catchError),
+      await client.createSegment({ slug: 'A' }).catch(catchError),
+      await client.addSegmentUsers('A', '1\nx\n').catch(catchError)
+    ]
+    t.equal(proxy.seen.length, 4)
+    const [unknown, unknowns, exists, rejected] = errors
+    t.ok(unknown instanceof SegmentsError)
+    t.match(unknown, {
+      code: 'SEGMENT_NOT_FOUND',
+      status: 404,
+      message: 'segment with slug (NONE) not found',
+      requestId: /./,
+      retryAfter: undefined
+    })
+    t.same(isSegmentsError(unknowns, 'SEGMENTS_NOT_FOUND') && unknowns.details.segments, ['NONE'])
+    t.ok(isSegmentsError(exists, 'SEGMENT_NOT_FOUND', 'SEGMENT_ALREADY_EXISTS'))
+    t.notOk(isSegmentsError(exists, 'SEGMENT_NOT_FOUND'))
+    t.match(isSegmentsError(rejected, 'LINES_REJECTED') && rejected.details.rejected, {
+      count: 1,
+      first: [{ line: 2, value: 'x' }]
+    })
+  })
+})
+
+t.test('the pause grows, has full jitter, and is what the service asks for', async (t) => {
+  for (const [failures, longest] of [
+    [1, 100],
+    [2, 200],
+    [5, 1_600],
+    [20, 5_000]
+  ] as const) {
+    const pauses = Array.from({ length: 1_000 }, () => chooseBackoff(failures))
+    t.ok(Math.max(...pauses) <= longest && Math.max(...pauses) > longest * 0.9, `at most ${longest} ms`)
+    t.ok(Math.min(...pauses) < longest * 0.1, 'from 0 on')
+  }
+  const busy = new SegmentsError('busy', { code: 'OVERLOADED', status: 503, retryAfter: 2 })
+  const pause = choosePause(busy, 1) ?? 0
+  t.ok(pause >= 2_000 && pause <= 2_100)
+  t.equal(choosePause(new SegmentsError('no', { code: 'INVALID_REQUEST', status: 400 }), 1), undefined)
+  t.equal(choosePause(new TypeError('a mistake of the caller'), 1), undefined)
+})
+
+t.test('the client sends its key, and a date in Retry-After is read', async (t) => {
+  const [reader, editor] = [makeKey('reader', 'reader'), makeKey('editor', 'editor')]
+  const url = await startProcess(t, { API_KEYS: configureKeys(reader, editor) })
+  t.match(await new SegmentsClient({ url }).getSegment('A').catch(catchError), {
+    code: 'UNAUTHENTICATED',
+    status: 401
+  })
+  const reading = new SegmentsClient({ url: `${url}/`, key: reader.secret })
+  t.match(await reading.getUserSegments(1).catch(catchError), { code: 'USER_NOT_FOUND' })
+  t.match(await reading.changeUserSegments(1, {}).catch(catchError), { code: 'FORBIDDEN', status: 403 })
+  await new SegmentsClient({ url, key: editor.secret }).changeUserSegments(1, {})
+  t.same(await reading.getUserSegments(1), [])
+  t.throws(() => new SegmentsClient({ url, key: 'two\nlines' }), TypeError)
+  t.throws(() => new SegmentsClient({ url: 'segments' }), TypeError)
+
+  const until = new Date(Date.now() + 120_000).toUTCString()
+  const dated = new SegmentsClient({
+    url,
+    fetch: async () => new Response('', { status: 503, headers: { 'retry-after': until } })
+  })
+  const error = await dated.getSegment('A').catch(catchError)
+  t.ok(isSegmentsError(error))
+  t.ok(isSegmentsError(error) && Math.abs((error.retryAfter ?? 0) - 120) < 10)
+})

@@ -1,0 +1,196 @@
+import { openAsBlob } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { isSegmentsError, type Progress } from '../../client/src/index.ts'
+import { startClientService } from '../support/client-service.ts'
+import { createFolder, dayFromNow } from '../support/service.ts'
+
+const catchError = (error: unknown) => error
+
+/** Lines of ids, in pieces of a thousand. */
+async function* generateIds(count: number): AsyncGenerator<string> {
+  for (let first = 1; first <= count; first += 1_000) {
+    yield Array.from({ length: 1_000 }, (_, index) => `${first + index}\n`).join('')
+  }
+}
+
+t.test('uploads and downloads', async (t) => {
+  const { proxy, createClient } = await startClientService(t)
+  const client = createClient()
+  await client.createSegment({ slug: 'A' })
+
+  t.test('an upload is read from whatever holds it', async (t) => {
+    const file = join(await createFolder(t), 'ids.csv')
+    await writeFile(file, '1\n2\n')
+    const bytes = new TextEncoder().encode('1\n2\n')
+    const sources = {
+      text: '1\n2\n',
+      bytes,
+      'a part of a buffer': Buffer.from('x1\n2\n').subarray(1),
+      blob: new Blob(['1\n2\n']),
+      file: await openAsBlob(file),
+      stream: new Blob([bytes]).stream(),
+      'Node.js stream': Readable.from(['1\n', '2\n']),
+      generator: generateIds(1_000),
+      function: () => generateIds(1_000)
+    }
+    for (const [name, source] of Object.entries(sources)) {
+      const { lines } = await client.addUsers(source, { dry_run: true })
+      t.equal(lines, /generator|function/.test(name) ? 1_000 : 2, name)
+    }
+    const account = await client.addUsers('[1, "2", {"user_id": 3}]', { type: 'application/json' })
+    t.match(account, { lines: 3, new_users: 3 })
+    t.match(await client.addSegmentUsers('A', '1\nx\n', { on_error: 'skip' }), {
+      added: 1,
+      rejected: { count: 1 }
+    })
+    t.match(await client.removeSegmentUsers('A', '1\n'), { removed: 1 })
+  })
+
+  t.test('progress is reported', async (t) => {
+    const progress: Progress[] = []
+    const onProgress = (step: Progress) => progress.push(step)
+    await client.addSegmentUsers('A', generateIds(5_000), { onProgress })
+    const { length } = (await Array.fromAsync(generateIds(5_000))).join('')
+    t.equal(progress.length, 5)
+    t.same(progress.at(-1), { bytes: length, total: undefined })
+
+    const blob = new Blob([await new Response(Readable.toWeb(Readable.from(generateIds(5_000)))).text()])
+    progress.length = 0
+    await client.addSegmentUsers('A', blob, { onProgress, dry_run: true })
+    t.same(progress.at(-1), { bytes: length, total: length })
+
+    progress.length = 0
+    const download = await client.downloadSegmentUsers('A', { onProgress })
+    const text = await download.text()
+    t.same(progress.at(-1), { bytes: text.length, total: undefined })
+    t.equal(text.split('\n').length, 5_002)
+  })
+
+  t.test('an upload is repeated if its source can be read again', async (t) => {
+    proxy.plan('busy', 'reset')
+    const account = await client.addUsers(() => generateIds(6_000))
+    t.match(account, { lines: 6_000 })
+    const [first, second, third] = proxy.seen.map(({ headers }) => headers['idempotency-key'])
+    t.ok(first && first === second && second === third, 'with the same key')
+    t.equal(proxy.seen.length, 3)
+    proxy.plan('busy')
+    t.match(await client.addUsers(generateIds(1_000)).catch(catchError), { code: 'OVERLOADED' })
+    t.equal(proxy.seen.length, 1, 'a stream is not')
+  })
+
+  t.test("an error of the source is the caller's, and the upload has no effect", async (t) => {
+    proxy.plan()
+    const source = async function* () {
+      yield '7000000\n'
+      throw new RangeError('the source is broken')
+    }
+    await t.rejects(client.addUsers(source), new RangeError('the source is broken'))
+    await t.rejects(createClient({ streamsUploads: false }).addUsers(source), { name: 'RangeError' })
+    await t.rejects(client.getUserSegments(7_000_000), { code: 'USER_NOT_FOUND' })
+  })
+
+  t.test('where fetch takes no streams, an upload is gathered first', async (t) => {
+    proxy.plan('reset')
+    const progress: Progress[] = []
+    const gathering = createClient({ streamsUploads: false })
+    const onProgress = (step: Progress) => progress.push(step)
+    const account = await gathering.addUsers(() => generateIds(2_000), { onProgress })
+    t.match(account, { lines: 2_000 })
+    const [, { headers, body } = { headers: {}, body: '' }] = proxy.seen
+    t.equal(headers['content-length'], String(body.length))
+    t.same(progress, [{ bytes: body.length, total: body.length }])
+  })
+
+  t.test('an upload that the service refuses early has its error', async (t) => {
+    const refused = await client.addSegmentUsers('NONE', generateIds(200_000)).catch(catchError)
+    t.ok(isSegmentsError(refused, 'SEGMENT_NOT_FOUND', 'CONNECTION_FAILED'), String(refused))
+  })
+
+  t.test('a download is read as lines, text or bytes', async (t) => {
+    await client.createSegment({ slug: 'SMALL' })
+    await client.addSegmentUsers('SMALL', '10\n9223372036854775807\n')
+    const lines = (await client.downloadSegmentUsers('SMALL')).lines()
+    t.same(await Array.fromAsync(lines), ['user_id', '10', '9223372036854775807'])
+    const { body } = await client.downloadSegmentUsers('SMALL')
+    t.equal(await new Response(body).text(), 'user_id\n10\n9223372036854775807\n')
+    for await (const line of (await client.downloadSegmentUsers('A')).lines()) {
+      t.equal(line, 'user_id', 'a download need not be read to its end')
+      break
+    }
+    t.same(
+      await Array.fromAsync((await client.downloadSegmentUsers('SMALL')).lines()).then((all) => all.length),
+      3
+    )
+  })
+
+  t.test('a download that ends early fails', async (t) => {
+    proxy.plan('cut')
+    const cut = await client.downloadSegmentUsers('A')
+    t.match(await cut.text().catch(catchError), { code: 'CONNECTION_FAILED' })
+    proxy.plan('cut')
+    const lines = (await client.downloadSegmentUsers('A')).lines()
+    t.match(await Array.fromAsync(lines).catch(catchError), {
+      name: 'SegmentsError',
+      code: 'CONNECTION_FAILED'
+    })
+    const leaving = new AbortController()
+    const left = await client.downloadSegmentUsers('A', { signal: leaving.signal })
+    leaving.abort(new Error('enough'))
+    await t.rejects(left.text(), { message: 'enough' })
+  })
+
+  t.test('lists are iterated over their pages', async (t) => {
+    proxy.plan('none', 'reset')
+    const users = await Array.fromAsync(client.listSegmentUsers('A', { limit: 1_000 }))
+    t.equal(users.length, 5_000)
+    t.match([users[0], users.at(-1)], [{ user_id: '1' }, { user_id: '5000' }])
+    t.equal(proxy.seen.length, 6, 'one of the pages is requested again')
+    proxy.plan()
+    for await (const { user_id } of client.listSegmentUsers('A', { limit: 2 })) if (user_id === '2') break
+    t.equal(proxy.seen.length, 1, 'what is not needed is not requested')
+    const segments = client.listSegments({ q: 'a', limit: 1 })
+    for (const _ of [1, 2]) {
+      t.same(
+        (await Array.fromAsync(segments)).map(({ slug }) => slug),
+        ['A', 'SMALL']
+      )
+    }
+    const [first] = await Array.fromAsync(segments.pages())
+    const rest = await Array.fromAsync(segments.pages(first?.next_cursor ?? undefined))
+    t.same(
+      rest.map((page) => page.segments.map(({ slug }) => slug)),
+      [['SMALL']]
+    )
+    await client.changeSegment('A', { description: 'The first' })
+    const [, changed] = await Array.fromAsync(client.getSegmentHistory('A'))
+    t.match(changed, { operation: 'changed', changes: { description: { to: 'The first' } } })
+  })
+
+  t.test('reports are ordered, waited for and downloaded', async (t) => {
+    const from = dayFromNow(0)
+    const ordered = await client.orderUserReport(10, { from, to: dayFromNow(1), details: true })
+    const download = await client.downloadReport(ordered)
+    t.match(await download.text(), /^user_id,segment_slug,operation,date,cause,actor,expires_at\n10,/)
+    t.match(await client.getReportStatus(ordered), { status: 'ready', bytes: download.total })
+    await client.cancelReport(ordered)
+    t.match(await client.getReportStatus(ordered).catch(catchError), { code: 'REPORT_NOT_FOUND' })
+    const all = await client.orderReport({ from, to: dayFromNow(1), segment: 'SMALL' })
+    t.equal((await Array.fromAsync((await client.downloadReport(all)).lines())).length, 3)
+    await t.rejects(client.downloadReport({ link: 'https://example.com/report.csv' }), {
+      name: 'TypeError',
+      message: '(https://example.com/report.csv) is not the link of a report'
+    })
+  })
+
+  t.test('segments and users are deleted', async (t) => {
+    await client.deleteSegment('SMALL')
+    t.match(await client.getSegment('SMALL'), { deleted_at: /^2/, members: 0 })
+    await client.eraseUser(10)
+    t.match(await client.getUserSegments(10).catch(catchError), { code: 'USER_NOT_FOUND' })
+    await client.createSegment({ slug: 'LATER', selection: 1 }, { respondAsync: true })
+    t.match(await client.getSegment('LATER'), { selection: 1 })
+  })
+})
