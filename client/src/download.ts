@@ -1,5 +1,21 @@
+import { SegmentsError } from './errors.ts'
 import type { Limit } from './limit.ts'
+import { readStream } from './read-stream.ts'
 import type { Progress } from './upload.ts'
+
+/**
+ * Whether `fetch` would take an answer that ends early for a complete one. Up to version 6 of undici, which Node.js 20 and 22
+ * have, it does so where the connection is closed after the answer, as by a service that is about to end, and the length is
+ * not known.
+ */
+function hidesLostEnd({ headers }: Response): boolean {
+  const process: { versions?: Record<string, string | undefined> } | undefined = Reflect.get(
+    globalThis,
+    'process'
+  )
+  const isOld = Number.parseInt(process?.versions?.['undici'] ?? '', 10) < 7
+  return isOld && headers.get('connection') === 'close' && headers.get('content-length') === null
+}
 
 /** A file that the service sends. Read it, or cancel its `body`: until then it holds a connection. */
 export class Download {
@@ -8,7 +24,13 @@ export class Download {
   /** Bytes, if the service says it. */
   readonly total: number | undefined
 
+  /** @throws {SegmentsError} CONNECTION_FAILED if its end could be lost without notice. */
   constructor(response: Response, limit: Limit, onProgress: ((progress: Progress) => void) | undefined) {
+    if (hidesLostEnd(response)) {
+      throw new SegmentsError('the service is closing the connection, so the answer may not be complete', {
+        code: 'CONNECTION_FAILED'
+      })
+    }
     const length = response.headers.get('content-length')
     const isWhole = response.headers.get('content-encoding') === null
     this.total = length !== null && isWhole ? Number(length) : undefined
@@ -19,28 +41,27 @@ export class Download {
 
   /** The lines, without their ends. */
   async *lines(): AsyncGenerator<string, void> {
-    const decoder = new TextDecoder()
-    const reader = this.body.getReader()
     let rest = ''
-    let isRead = false
-    try {
-      for (;;) {
-        const { done, value } = await reader.read()
-        isRead = done
-        const lines = (rest + decoder.decode(value, { stream: !done })).split('\n')
-        rest = lines.pop() ?? ''
-        yield* lines
-        if (done) break
-      }
-      if (rest !== '') yield rest
-    } finally {
-      if (!isRead) await reader.cancel()
+    for await (const text of this.#decode()) {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
     }
+    if (rest !== '') yield rest
   }
 
   /** The whole content. */
-  text(): Promise<string> {
-    return new Response(this.body).text()
+  async text(): Promise<string> {
+    // Not by a Response: in Chromium, its errors are not those of the stream.
+    let whole = ''
+    for await (const text of this.#decode()) whole += text
+    return whole
+  }
+
+  async *#decode(): AsyncGenerator<string, void> {
+    const decoder = new TextDecoder()
+    for await (const chunk of readStream(this.body)) yield decoder.decode(chunk, { stream: true })
+    yield decoder.decode()
   }
 }
 

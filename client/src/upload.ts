@@ -1,4 +1,5 @@
 import type { Limit } from './limit.ts'
+import { readStream } from './read-stream.ts'
 
 /** The progress of an upload or a download. */
 export type Progress = {
@@ -27,22 +28,6 @@ export type UploadOptions = {
 type OpenedBody = { body: NonNullable<RequestInit['body']>; duplex?: 'half' }
 
 const encoder = new TextEncoder()
-
-/** Iterates a stream. Safari's streams cannot do so. */
-async function* readStream(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader()
-  let isRead = false
-  try {
-    for (;;) {
-      const { done, value } = await reader.read()
-      isRead = done
-      if (done) return
-      yield value
-    }
-  } finally {
-    if (!isRead) await reader.cancel()
-  }
-}
 
 /** Chunks as bytes of their own memory, which both a stream and a Blob take. */
 async function* toBytes(chunks: AsyncIterable<string | Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { isSegmentsError, type Progress } from '../../client/src/index.ts'
+import type { Progress } from '../../client/src/index.ts'
 import { startClientService } from '../support/client-service.ts'
 import { createFolder, dayFromNow } from '../support/service.ts'
 
@@ -17,7 +17,7 @@ async function* generateIds(count: number): AsyncGenerator<string> {
 }
 
 t.test('uploads and downloads', async (t) => {
-  const { proxy, createClient } = await startClientService(t)
+  const { address, proxy, createClient } = await startClientService(t)
   const client = createClient()
   await client.createSegment({ slug: 'A' })
 
@@ -53,20 +53,20 @@ t.test('uploads and downloads', async (t) => {
     const progress: Progress[] = []
     const onProgress = (step: Progress) => progress.push(step)
     await client.addSegmentUsers('A', generateIds(5_000), { onProgress })
-    const { length } = (await Array.fromAsync(generateIds(5_000))).join('')
+    const text = (await Array.fromAsync(generateIds(5_000))).join('')
+    const { length } = text
     t.equal(progress.length, 5)
     t.same(progress.at(-1), { bytes: length, total: undefined })
 
-    const blob = new Blob([await new Response(Readable.toWeb(Readable.from(generateIds(5_000)))).text()])
+    const blob = new Blob([text])
     progress.length = 0
     await client.addSegmentUsers('A', blob, { onProgress, dry_run: true })
     t.same(progress.at(-1), { bytes: length, total: length })
 
     progress.length = 0
     const download = await client.downloadSegmentUsers('A', { onProgress })
-    const text = await download.text()
-    t.same(progress.at(-1), { bytes: text.length, total: undefined })
-    t.equal(text.split('\n').length, 5_002)
+    t.equal(await download.text(), `user_id\n${text}`)
+    t.same(progress.at(-1), { bytes: 'user_id\n'.length + length, total: undefined })
   })
 
   t.test('an upload is repeated if its source can be read again', async (t) => {
@@ -105,8 +105,10 @@ t.test('uploads and downloads', async (t) => {
   })
 
   t.test('an upload that the service refuses early has its error', async (t) => {
-    const refused = await client.addSegmentUsers('NONE', generateIds(200_000)).catch(catchError)
-    t.ok(isSegmentsError(refused, 'SEGMENT_NOT_FOUND', 'CONNECTION_FAILED'), String(refused))
+    const refused = await createClient({ url: address })
+      .addSegmentUsers('NONE', generateIds(200_000))
+      .catch(catchError)
+    t.match(refused, { code: 'SEGMENT_NOT_FOUND' })
   })
 
   t.test('a download is read as lines, text or bytes', async (t) => {
@@ -172,9 +174,9 @@ t.test('uploads and downloads', async (t) => {
   t.test('reports are ordered, waited for and downloaded', async (t) => {
     const from = dayFromNow(0)
     const ordered = await client.orderUserReport(10, { from, to: dayFromNow(1), details: true })
-    const download = await client.downloadReport(ordered)
-    t.match(await download.text(), /^user_id,segment_slug,operation,date,cause,actor,expires_at\n10,/)
-    t.match(await client.getReportStatus(ordered), { status: 'ready', bytes: download.total })
+    const report = await (await client.downloadReport(ordered)).text()
+    t.match(report, /^user_id,segment_slug,operation,date,cause,actor,expires_at\n10,/)
+    t.match(await client.getReportStatus(ordered), { status: 'ready', bytes: report.length })
     await client.cancelReport(ordered)
     t.match(await client.getReportStatus(ordered).catch(catchError), { code: 'REPORT_NOT_FOUND' })
     const all = await client.orderReport({ from, to: dayFromNow(1), segment: 'SMALL' })

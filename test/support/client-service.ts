@@ -22,6 +22,8 @@ export async function startProcess(
 }
 
 export type ClientService = {
+  /** The address of the service itself. */
+  address: string
   proxy: HttpFaultProxy
   /** A client that reaches the service through the proxy. */
   createClient: (options?: Partial<ClientOptions>) => SegmentsClient
@@ -29,6 +31,11 @@ export type ClientService = {
 
 /** Starts a process of the service, and a proxy in front of it that simulates faults. */
 export async function startClientService(t: Test, environment?: NodeJS.ProcessEnv): Promise<ClientService> {
-  const proxy = await startHttpFaultProxy(t, await startProcess(t, environment))
-  return { proxy, createClient: (options = {}) => new SegmentsClient({ url: proxy.url, ...options }) }
+  const address = await startProcess(t, environment)
+  const proxy = await startHttpFaultProxy(t, address)
+  return {
+    address,
+    proxy,
+    createClient: (options = {}) => new SegmentsClient({ url: proxy.url, ...options })
+  }
 }

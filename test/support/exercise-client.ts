@@ -41,7 +41,7 @@ export async function exerciseClient(
   for await (const { user_id } of client.listSegmentUsers('A', { limit: 2 })) users.push(user_id)
   results['list'] = users
 
-  await plan('lost')
+  await plan('lost', 'closing')
   const lines: string[] = []
   for await (const line of (await client.downloadSegmentUsers('A')).lines()) lines.push(line)
   results['download'] = lines

@@ -24,6 +24,8 @@ export type HttpFault =
   | 'lost'
   /** The client has half of the answer when the connection is reset. */
   | 'cut'
+  /** The connection is closed after the answer, and the answer says so. */
+  | 'closing'
   /** The request is forwarded after `release`. */
   | 'held'
   /** No answer ever comes. */
@@ -93,8 +95,6 @@ export class HttpFaultProxy {
 
   async #accept(near: IncomingMessage, answer: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = near
-    // A browser sends a request again if a connection that it has used before is reset.
-    answer.setHeader('connection', 'close')
     const { pathname, searchParams } = new URL(url, this.url)
     if (pathname === '/plan') {
       this.plan(...((searchParams.get('faults') ?? '').split(',') as HttpFault[]))
@@ -115,16 +115,15 @@ export class HttpFaultProxy {
     if (fault === 'held') await this.#held.promise
     const far = request(new URL(url, this.#target), {
       method,
-      headers: { ...headers, host: this.#target.host, connection: 'close' }
+      headers: { ...headers, host: this.#target.host }
     })
-    far.once('error', () => near.socket.destroy())
+    far.on('error', () => near.socket.destroy())
     answer.once('close', () => far.destroy())
     near.on('data', (chunk) => {
       seen.body += chunk
     })
     near.pipe(far)
-    const [answered]: IncomingMessage[] = await once(far, 'response')
-    if (answered) await this.#forward(answered, near, answer, fault)
+    far.once('response', (answered) => void this.#forward(answered, near, answer, fault))
   }
 
   #refuse(near: IncomingMessage, answer: ServerResponse, fault: keyof typeof refusals): void {
@@ -144,15 +143,17 @@ export class HttpFaultProxy {
     fault: HttpFault | 'none' | undefined
   ): Promise<void> {
     if (fault !== 'lost' && fault !== 'cut') {
-      answer.writeHead(answered.statusCode ?? 500, { ...answered.headers, connection: 'close' })
+      const { connection: _, ...headers } = answered.headers
+      if (fault === 'closing') answer.setHeader('connection', 'close')
+      answer.writeHead(answered.statusCode ?? 500, headers)
       answered.on('error', () => near.socket.destroy())
       answered.pipe(answer)
       return
     }
     const body = await text(answered)
     if (fault === 'cut') {
-      const { 'content-length': _, ...headers } = answered.headers
-      answer.writeHead(answered.statusCode ?? 500, { ...headers, connection: 'close' })
+      const { connection: _, 'content-length': __, ...headers } = answered.headers
+      answer.writeHead(answered.statusCode ?? 500, headers)
       await new Promise((resolve) => answer.write(body.slice(0, body.length / 2), resolve))
     }
     near.socket.resetAndDestroy()
