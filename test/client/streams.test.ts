@@ -2,6 +2,7 @@ import { openAsBlob } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { Progress } from '../../client/src/index.ts'
 import { startClientService } from '../support/client-service.ts'
@@ -142,6 +143,36 @@ t.test('uploads and downloads', async (t) => {
     const left = await client.downloadSegmentUsers('A', { signal: leaving.signal })
     leaving.abort(new Error('enough'))
     await t.rejects(left.text(), { message: 'enough' })
+  })
+
+  t.test('the time limit is that without progress', async (t) => {
+    const timeout = 1_000
+    const steady = async function* () {
+      for (const id of [1, 2, 3, 4]) {
+        await setTimeout(300)
+        yield `${id}\n`
+      }
+    }
+    const stopping = async function* () {
+      yield '1\n'
+      await setTimeout(30_000, undefined, { ref: false })
+    }
+    const readSlowly = async () => {
+      const lines = (await client.downloadSegmentUsers('SMALL', { timeout: 200 })).lines()
+      await setTimeout(300)
+      return Array.fromAsync(lines)
+    }
+    const [steadyUpload, stoppingUpload, slowDownload] = await Promise.all([
+      client.addUsers(steady, { timeout }),
+      client.addUsers(stopping, { timeout, retries: 0 }).catch(catchError),
+      readSlowly()
+    ])
+    t.match(steadyUpload, { lines: 4 })
+    t.match(stoppingUpload, { code: 'TIMEOUT' })
+    t.equal(slowDownload.length, 3)
+    proxy.plan('stuck')
+    const stuck = await client.downloadSegmentUsers('A', { timeout: 300 })
+    t.match(await stuck.text().catch(catchError), { code: 'TIMEOUT' })
   })
 
   t.test('lists are iterated over their pages', async (t) => {

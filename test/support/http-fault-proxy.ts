@@ -28,6 +28,8 @@ export type HttpFault =
   | 'closing'
   /** The request is forwarded after `release`. */
   | 'held'
+  /** The client has half of the answer, and the rest never comes. */
+  | 'stuck'
   /** No answer ever comes. */
   | 'silent'
 
@@ -142,7 +144,7 @@ export class HttpFaultProxy {
     answer: ServerResponse,
     fault: HttpFault | 'none' | undefined
   ): Promise<void> {
-    if (fault !== 'lost' && fault !== 'cut') {
+    if (fault !== 'lost' && fault !== 'cut' && fault !== 'stuck') {
       const { connection: _, ...headers } = answered.headers
       if (fault === 'closing') answer.setHeader('connection', 'close')
       answer.writeHead(answered.statusCode ?? 500, headers)
@@ -151,12 +153,12 @@ export class HttpFaultProxy {
       return
     }
     const body = await text(answered)
-    if (fault === 'cut') {
+    if (fault !== 'lost') {
       const { connection: _, 'content-length': __, ...headers } = answered.headers
       answer.writeHead(answered.statusCode ?? 500, headers)
       await new Promise((resolve) => answer.write(body.slice(0, body.length / 2), resolve))
     }
-    near.socket.resetAndDestroy()
+    if (fault !== 'stuck') near.socket.resetAndDestroy()
   }
 }
 
