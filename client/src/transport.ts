@@ -1,4 +1,4 @@
-import { readError, readJson } from './errors.ts'
+import { readError, readJson, SegmentsError } from './errors.ts'
 import { Limit } from './limit.ts'
 import { choosePause, sleep } from './retry.ts'
 import type { Upload } from './upload.ts'
@@ -116,30 +116,35 @@ export class Transport {
     // The same key for all attempts: the service answers a repeated one what it has answered the first.
     const key = isWrite ? (options.idempotencyKey ?? createIdempotencyKey()) : undefined
     const writeEnded = isWrite ? this.tokens.beginWrite() : undefined
-    for (let failures = 1; ; failures += 1) {
+    const patience = performance.now() + this.#timeoutOf(call, options)
+    for (let failures = 0; ; ) {
       try {
         return await this.#attempt(call, options, key, (response, limit) => {
           writeEnded?.(response.headers.get('x-segments-token'))
           return read(response, limit)
         })
       } catch (error) {
+        // An attempt whose connection was lost may still be under way, for minutes. It is waited for.
+        const isInUse = error instanceof SegmentsError && error.code === 'IDEMPOTENCY_KEY_IN_USE'
+        const isUnderWay = isInUse && performance.now() < patience
+        if (!isUnderWay) failures += 1
         const isLast = failures > retries || call.upload?.isSpent === true
-        const pause = isLast ? undefined : choosePause(error, failures)
+        const pause = isLast ? undefined : choosePause(error, Math.max(failures, 1))
         if (pause === undefined) throw error
         await sleep(pause, signal)
       }
     }
   }
 
-  async #attempt<T>(
-    call: Call,
-    { signal, timeout = this.#options.timeout }: CallOptions,
-    key: string | undefined,
-    read: Reader<T>
-  ): Promise<T> {
+  #timeoutOf({ isBulk }: Call, { timeout = this.#options.timeout }: CallOptions): number {
+    return timeout ?? (isBulk ? BULK_TIMEOUT_MS : TIMEOUT_MS)
+  }
+
+  async #attempt<T>(call: Call, options: CallOptions, key: string | undefined, read: Reader<T>): Promise<T> {
+    const { signal } = options
     signal?.throwIfAborted()
     const { fetch = globalThis.fetch } = this.#options
-    const limit = new Limit(timeout ?? (call.isBulk ? BULK_TIMEOUT_MS : TIMEOUT_MS), signal)
+    const limit = new Limit(this.#timeoutOf(call, options), signal)
     try {
       const request: RequestInit & { duplex?: 'half' } = {
         method: call.method,

@@ -141,3 +141,21 @@ t.test('the client sends its key, and a date in Retry-After is read', async (t) 
   t.ok(isSegmentsError(error))
   t.ok(isSegmentsError(error) && Math.abs((error.retryAfter ?? 0) - 120) < 10)
 })
+
+t.test('a write that is still under way is waited for, within its time limit', async (t) => {
+  const inUse = JSON.stringify({ message: 'still in progress', code: 'IDEMPOTENCY_KEY_IN_USE' })
+  let attempts = 0
+  const answerInUse = (times: number) => {
+    attempts = 0
+    return async () => {
+      attempts += 1
+      return attempts <= times ? new Response(inUse, { status: 409 }) : new Response('')
+    }
+  }
+  const options = { url: 'http://127.0.0.1:1', retries: 1 }
+  await new SegmentsClient({ ...options, fetch: answerInUse(5) }).changeUserSegments(1, {})
+  t.equal(attempts, 6, 'more often than there are retries')
+  const impatient = new SegmentsClient({ ...options, fetch: answerInUse(1_000), timeout: 100 })
+  t.match(await impatient.changeUserSegments(1, {}).catch(catchError), { code: 'IDEMPOTENCY_KEY_IN_USE' })
+  t.ok(attempts < 100, `${attempts} attempts`)
+})
