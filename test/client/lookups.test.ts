@@ -4,8 +4,9 @@ import { startClientService } from '../support/client-service.ts'
 
 const codeOf = (error: unknown) => (isSegmentsError(error) ? error.code : error)
 
+const { proxy, createClient } = await startClientService(t)
+
 t.test('lookups', async (t) => {
-  const { proxy, createClient } = await startClientService(t)
   const client = createClient()
   await client.createSegment({ slug: 'VOICE_MSG' })
   await client.addSegmentUsers('VOICE_MSG', '1\n2\n3\n')
@@ -121,11 +122,10 @@ t.test('lookups', async (t) => {
 })
 
 t.test('reads contain the writes of the client', async (t) => {
-  const { proxy, createClient } = await startClientService(t)
   const client = createClient()
   const readToken = async () => {
     proxy.plan()
-    await client.getUserSegments(1).catch(codeOf)
+    await client.getUserSegments(9).catch(codeOf)
     return proxy.seen[0]?.headers['x-segments-token']
   }
   t.equal(client.token, undefined)
@@ -139,7 +139,7 @@ t.test('reads contain the writes of the client', async (t) => {
   t.equal(await readToken(), client.token)
 
   const before = client.token ?? ''
-  await Promise.all([2, 3].map((id) => client.changeUserSegments(id, { segments_to_add: ['A'] })))
+  await Promise.all([12, 13].map((id) => client.changeUserSegments(id, { segments_to_add: ['A'] })))
   t.match(client.token, /^1-\d+,1-\d+$/, 'those of writes that overlap are kept both')
   t.notMatch(client.token?.split(','), [before])
   t.equal(await readToken(), client.token)
@@ -149,11 +149,11 @@ t.test('reads contain the writes of the client', async (t) => {
   const other = createClient()
   other.addToken(client.token ?? '')
   t.equal(other.token, client.token)
-  t.same(await other.getUserSegments(3), ['A'])
+  t.same(await other.getUserSegments(13), ['A'])
 
   for (let id = 1; id < 20; id += 1) other.addToken(`1-${id}`)
   t.equal(other.token, undefined, 'more than the service takes are not sent')
-  t.same(await other.getUserSegments(3), ['A'])
+  t.same(await other.getUserSegments(13), ['A'])
   await other.changeUserSegments(1, { segments_to_delete: ['A'] })
   t.match(other.token, /^1-[\dA-F/]+$/, 'the next write contains all of them')
 })

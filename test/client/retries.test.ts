@@ -1,8 +1,9 @@
 import t from 'tap'
 import { isSegmentsError, SegmentsClient, SegmentsError } from '../../client/src/index.ts'
 import { chooseBackoff, choosePause } from '../../client/src/retry.ts'
-import { startClientService, startProcess } from '../support/client-service.ts'
+import { startClientService } from '../support/client-service.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
+import { startService } from '../support/service.ts'
 
 const catchError = (error: unknown) => error
 
@@ -119,7 +120,8 @@ t.test('the pause grows, has full jitter, and is what the service asks for', asy
 
 t.test('the client sends its key, and a date in Retry-After is read', async (t) => {
   const [reader, editor] = [makeKey('reader', 'reader'), makeKey('editor', 'editor')]
-  const url = await startProcess(t, { API_KEYS: configureKeys(reader, editor) })
+  const service = await startService(t, { API_KEYS: configureKeys(reader, editor) })
+  const url = await service.app.listen({ host: '127.0.0.1', port: 0 })
   t.match(await new SegmentsClient({ url }).getSegment('A').catch(catchError), {
     code: 'UNAUTHENTICATED',
     status: 401
