@@ -1,3 +1,4 @@
+import { ChangeFeed, type ChangesOptions } from './changes.ts'
 import type {
   AddedMembers,
   ChangeSegment,
@@ -24,6 +25,8 @@ import type {
   UserMemberships
 } from './contract-types.ts'
 import { Download } from './download.ts'
+import { FollowedSegment } from './followed-segment.ts'
+import { LookupCache } from './lookup-cache.ts'
 import { Lookups, queryUsers } from './lookups.ts'
 import { readSlug, readUserId, type UserId } from './names.ts'
 import { Pages } from './pages.ts'
@@ -275,6 +278,25 @@ export class SegmentsClient {
   /** Cancels the order of a report, and removes it, unless others have ordered it too. */
   async cancelReport(report: OrderedReport, options: WriteOptions = {}): Promise<void> {
     await this.#transport.run({ method: 'DELETE', ...readReportPath(report) }, options)
+  }
+
+  /** What has changed, as it happens: an endless iteration, which waits for changes and goes on after faults. */
+  changes(options: ChangesOptions = {}): ChangeFeed {
+    return new ChangeFeed(this.#transport, options)
+  }
+
+  /** Keeps a copy of the members of a segment, which follows the service until it is closed. */
+  followSegment(slug: string): FollowedSegment {
+    return new FollowedSegment(this.#transport, slug, (...list) => this.listSegmentUsers(...list))
+  }
+
+  /**
+   * Keeps lookups in memory, up to date by the change feed, until it is closed.
+   *
+   * @param options `maxUsers`: how many users it remembers, 10,000 by default.
+   */
+  cacheLookups({ maxUsers }: { maxUsers?: number } = {}): LookupCache {
+    return new LookupCache(this.#transport, (...lookup) => this.getUserMemberships(...lookup), maxUsers)
   }
 
   #list<Page extends { next_cursor: string | null }, Entry>(

@@ -10,6 +10,8 @@ export type Query<Operation extends keyof operations> = NonNullable<
 /** The query of a list, whose pages the client requests itself. */
 export type ListQuery<Operation extends keyof operations> = Omit<Query<Operation>, 'cursor'>
 
+export type Change = Schemas['Change']
+export type Changes = Schemas['Changes']
 export type Segment = Schemas['Segment']
 export type SegmentPage = Schemas['SegmentPage']
 export type SegmentChange = Schemas['SegmentChange']

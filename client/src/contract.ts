@@ -190,6 +190,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the change feed
+         * @description What has changed since a cursor: each change once, changes of one user in the order in which they took effect. Read again with the `cursor` of the answer, which is there even without changes. Nothing is sent when a membership expires: `expires_at` has announced it.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the change feed
+         * @description The same changes as server-sent events: the `id` is the cursor, the event is the type of the change. A client that connects again sends the last `id` as `Last-Event-ID`, as browsers do, and misses nothing. Without it and without `after`, the stream begins with the next change. Every 15 seconds without changes a heartbeat is sent. A client that reads nothing for a minute is disconnected. An instance sends at most 64 streams.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["streamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/segment/{slug}/users.csv": {
         parameters: {
             query?: never;
@@ -250,50 +294,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/ofrep/v1/evaluate/flags/{slug}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Evaluate one flag
-         * @description Whether the user of `targetingKey` is in the segment now. A read sees every write that was answered before it began. For server-side providers of OpenFeature.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        post: operations["evaluateFlag"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/ofrep/v1/evaluate/flags": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Evaluate all flags
-         * @description For each segment that is not deleted, whether the user of `targetingKey` is in it now. With `If-None-Match`, only if that has changed. For client-side providers of OpenFeature. At most 20000 segments.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        post: operations["evaluateFlags"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/segment/{slug}/history": {
         parameters: {
             query?: never;
@@ -348,6 +348,50 @@ export interface paths {
          *     Needs a key with the role `admin`.
          */
         patch: operations["changeSegment"];
+        trace?: never;
+    };
+    "/ofrep/v1/evaluate/flags/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate one flag
+         * @description Whether the user of `targetingKey` is in the segment now. A read sees every write that was answered before it began. For server-side providers of OpenFeature.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        post: operations["evaluateFlag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ofrep/v1/evaluate/flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evaluate all flags
+         * @description For each segment that is not deleted, whether the user of `targetingKey` is in it now. With `If-None-Match`, only if that has changed. For client-side providers of OpenFeature. At most 20000 segments.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        post: operations["evaluateFlags"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/segments/user/{user_id}/csv": {
@@ -642,6 +686,39 @@ export interface components {
         BulkEvaluation: {
             flags: components["schemas"]["Evaluation"][];
         };
+        /** @description A change of a membership or of a segment. */
+        Change: {
+            /** @description Pass it as `after`. Its form is not part of the contract. */
+            cursor: string;
+            /**
+             * @description `segment_deleted` ends every membership in the segment, and `user_erased` every one of the user.
+             * @enum {string}
+             */
+            type: "membership_added" | "membership_removed" | "expiry_set" | "segment_created" | "segment_changed" | "segment_deleted" | "user_erased";
+            /** @description Null if the segment changed. */
+            user_id: string | null;
+            /** @description Null if the user was erased. */
+            slug: string | null;
+            /**
+             * Format: date-time
+             * @description When it took effect.
+             */
+            time: string;
+            /**
+             * @description Why the membership changed. Null for changes of segments and erasures.
+             * @enum {string|null}
+             */
+            cause: "request" | "selection" | "enrollment" | "import" | "selection_lowered" | null;
+            /** @description The name of the API key. Null if no key was needed. */
+            actor: string | null;
+            /**
+             * Format: date-time
+             * @description When the membership expires, for `membership_added` and `expiry_set`. No change is sent then. Null if it does not expire.
+             */
+            expires_at: string | null;
+            /** @description For `segment_created` and `segment_changed`: the properties that changed. */
+            changes: components["schemas"]["SegmentPropertiesChange"] | null;
+        };
         /** @description What to change. What is absent stays. */
         ChangeSegment: {
             /**
@@ -657,6 +734,13 @@ export interface components {
             /** @description Whether users who are first seen later are sampled too, by `selection`. */
             enroll_new_users?: boolean | null;
         };
+        /**
+         * @description Events with `id`, `event` and `data`, which is a Change as JSON. Heartbeats have only an `id`.
+         * @example id: WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0
+         *     event: membership_added
+         *     data: {"cursor":"WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0","type":"membership_added","user_id":"10","slug":"AVITO_VOICE_MESSAGES","time":"2026-11-23T08:51:00.123456Z","cause":"request","actor":"marketing","expires_at":null,"changes":null}
+         */
+        ChangeStream: string;
         /** @description Segments to add and to delete. No slug may appear more than once. */
         ChangeUserSegments: {
             /** @description Segments to add the user to. The expiry of a segment the user is already in is set again. */
@@ -674,6 +758,12 @@ export interface components {
              * @example 86400
              */
             ttl_seconds?: number | null;
+        };
+        /** @description Changes, and the cursor after them. */
+        Changes: {
+            changes: components["schemas"]["Change"][];
+            /** @description Pass it as `after`. Its form is not part of the contract. */
+            cursor: string;
         };
         /** @description The segment to create. */
         CreateSegment: {
@@ -695,6 +785,11 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "CROSS_SITE_ORDER";
+        };
+        CursorExpiredError: {
+            message: string;
+            /** @enum {string} */
+            code: "CURSOR_EXPIRED";
         };
         /** @description The value of a flag for the user. */
         Evaluation: {
@@ -824,6 +919,11 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "INVALID_REQUEST" | "DUPLICATE_SLUG" | "EXPIRY_PASSED" | "INVALID_JSON" | "INVALID_UTF8";
+        };
+        InvalidChangesRequestError: {
+            message: string;
+            /** @enum {string} */
+            code: "INVALID_REQUEST" | "INVALID_CURSOR";
         };
         InvalidPageError: {
             message: string;
@@ -1220,21 +1320,7 @@ export interface components {
             time: string;
             /** @description The name of the API key. Null if no key was needed. */
             actor: string | null;
-            /** @description The properties that changed. `from` is null when the segment was created. */
-            changes: {
-                selection?: {
-                    from: number | null;
-                    to: number | null;
-                };
-                description?: {
-                    from: string | null;
-                    to: string | null;
-                };
-                enroll_new_users?: {
-                    from: boolean | null;
-                    to: boolean | null;
-                };
-            };
+            changes: components["schemas"]["SegmentPropertiesChange"];
             /** @description Users whom it added to the segment. */
             added: number;
             /** @description Users whom it removed from the segment. */
@@ -1261,6 +1347,21 @@ export interface components {
             segments: components["schemas"]["Segment"][];
             /** @description Pass it as `cursor` for the next page. Null on the last page. */
             next_cursor: string | null;
+        };
+        /** @description The properties that changed. `from` is null when the segment was created. */
+        SegmentPropertiesChange: {
+            selection?: {
+                from: number | null;
+                to: number | null;
+            };
+            description?: {
+                from: string | null;
+                to: string | null;
+            };
+            enroll_new_users?: {
+                from: boolean | null;
+                to: boolean | null;
+            };
         };
         /** @description A slug, or a segment with an expiry of its own. */
         SegmentToAdd: components["schemas"]["Slug"] | components["schemas"]["ExpiringSegment"];
@@ -1404,6 +1505,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Changes after the cursor are no longer kept, or the database has been restored to an earlier state. */
+        CursorExpired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CursorExpiredError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The request is not valid, the context names no user, or there are too many segments to evaluate all of them. */
         Evaluation: {
             headers: {
@@ -1482,6 +1593,16 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["InvalidBodyError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request is not valid. */
+        InvalidChangesRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["InvalidChangesRequestError"];
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -1730,6 +1851,8 @@ export interface components {
         OnError: components["schemas"]["OnRejectedLine"];
         /** @description One range of bytes, which is answered with 206. */
         Range: string;
+        /** @description Only changes of this segment and its memberships, and erasures of users. */
+        Segment: string;
         /** @description The signature of the link, which replaces a key. It is there if keys are configured. */
         Signature: string;
         /**
@@ -2398,6 +2521,110 @@ export interface operations {
             503: components["responses"]["UploadUnavailable"];
         };
     };
+    listChanges: {
+        parameters: {
+            query: {
+                /**
+                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
+                 * @example start
+                 */
+                after: string;
+                /** @description The maximum number of changes, 1 to 1000. */
+                limit?: number;
+                /** @description If there are no changes, wait up to this many seconds for the first one. */
+                wait?: number;
+                /** @description Only changes of this segment and its memberships, and erasures of users. */
+                segment?: components["parameters"]["Segment"];
+                /** @description Only changes of this user's memberships, and deletions of segments. */
+                user_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes, and the cursor after them. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0",
+                     *           "type": "membership_added",
+                     *           "user_id": "10",
+                     *           "slug": "AVITO_VOICE_MESSAGES",
+                     *           "time": "2026-11-23T08:51:00.123456Z",
+                     *           "cause": "request",
+                     *           "actor": "marketing",
+                     *           "expires_at": null,
+                     *           "changes": null
+                     *         }
+                     *       ],
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            400: components["responses"]["InvalidChangesRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            410: components["responses"]["CursorExpired"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamChanges: {
+        parameters: {
+            query?: {
+                /** @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far. */
+                after?: string;
+                /** @description End the stream when there has been no change for this many seconds. Default: never. */
+                wait?: number;
+                /** @description Only changes of this segment and its memberships, and erasures of users. */
+                segment?: components["parameters"]["Segment"];
+                /** @description Only changes of this user's memberships, and deletions of segments. */
+                user_id?: string;
+            };
+            header?: {
+                /** @description The `id` of the last event that the client has received. It replaces `after`. */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes, without an end. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ChangeStream"];
+                };
+            };
+            400: components["responses"]["InvalidChangesRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            410: components["responses"]["CursorExpired"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     downloadSegmentUsers: {
         parameters: {
             query?: never;
@@ -2416,6 +2643,8 @@ export interface operations {
             /** @description The users of the segment. A deleted one has none. */
             200: {
                 headers: {
+                    /** @description The cursor of the change feed for this moment: follow the segment from it. */
+                    "x-segments-cursor"?: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -2672,149 +2901,6 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["UploadUnavailable"];
-        };
-    };
-    evaluateFlag: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones. */
-                "x-segments-token"?: components["parameters"]["XSegmentsToken"];
-            };
-            path: {
-                /**
-                 * @description The key of the flag: the slug of a segment. Case makes no difference.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: string;
-            };
-            cookie?: never;
-        };
-        /** @description What an evaluation depends on. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "context": {
-                 *         "targetingKey": "10"
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["EvaluationRequest"];
-            };
-        };
-        responses: {
-            /** @description The value of a flag for the user. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "key": "AVITO_VOICE_MESSAGES",
-                     *       "value": true,
-                     *       "reason": "TARGETING_MATCH",
-                     *       "variant": "on",
-                     *       "metadata": {}
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Evaluation"];
-                };
-            };
-            400: components["responses"]["Evaluation"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description There is no such segment, or it is deleted. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FlagNotFoundError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["EvaluationInternal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    evaluateFlags: {
-        parameters: {
-            query?: {
-                /** @description Sent by clients after a notification. Every evaluation is current, so it makes no difference. */
-                flagConfigEtag?: string;
-                /** @description The same as `flagConfigEtag`, as a time. */
-                flagConfigLastModified?: string;
-            };
-            header?: {
-                /** @description Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones. */
-                "x-segments-token"?: components["parameters"]["XSegmentsToken"];
-                /** @description The `ETag` of an earlier answer. The answer is 304 if it would be the same. */
-                "if-none-match"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        /** @description What an evaluation depends on. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "context": {
-                 *         "targetingKey": "10"
-                 *       }
-                 *     }
-                 */
-                "application/json": components["schemas"]["EvaluationRequest"];
-            };
-        };
-        responses: {
-            /** @description All segments that are not deleted, in the order they were created. */
-            200: {
-                headers: {
-                    /** @description Changes with the answer. */
-                    ETag?: string;
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "flags": [
-                     *         {
-                     *           "key": "AVITO_VOICE_MESSAGES",
-                     *           "value": true,
-                     *           "reason": "TARGETING_MATCH",
-                     *           "variant": "on"
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["BulkEvaluation"];
-                };
-            };
-            /** @description The answer is the one that `If-None-Match` names. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["Evaluation"];
-            401: components["responses"]["Unauthenticated"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["EvaluationInternal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     getSegmentHistory: {
@@ -3080,6 +3166,149 @@ export interface operations {
             422: components["responses"]["IdempotencyKeyReused"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    evaluateFlag: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones. */
+                "x-segments-token"?: components["parameters"]["XSegmentsToken"];
+            };
+            path: {
+                /**
+                 * @description The key of the flag: the slug of a segment. Case makes no difference.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        /** @description What an evaluation depends on. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "context": {
+                 *         "targetingKey": "10"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["EvaluationRequest"];
+            };
+        };
+        responses: {
+            /** @description The value of a flag for the user. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "AVITO_VOICE_MESSAGES",
+                     *       "value": true,
+                     *       "reason": "TARGETING_MATCH",
+                     *       "variant": "on",
+                     *       "metadata": {}
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Evaluation"];
+                };
+            };
+            400: components["responses"]["Evaluation"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description There is no such segment, or it is deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FlagNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["EvaluationInternal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    evaluateFlags: {
+        parameters: {
+            query?: {
+                /** @description Sent by clients after a notification. Every evaluation is current, so it makes no difference. */
+                flagConfigEtag?: string;
+                /** @description The same as `flagConfigEtag`, as a time. */
+                flagConfigLastModified?: string;
+            };
+            header?: {
+                /** @description Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones. */
+                "x-segments-token"?: components["parameters"]["XSegmentsToken"];
+                /** @description The `ETag` of an earlier answer. The answer is 304 if it would be the same. */
+                "if-none-match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What an evaluation depends on. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "context": {
+                 *         "targetingKey": "10"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["EvaluationRequest"];
+            };
+        };
+        responses: {
+            /** @description All segments that are not deleted, in the order they were created. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "flags": [
+                     *         {
+                     *           "key": "AVITO_VOICE_MESSAGES",
+                     *           "value": true,
+                     *           "reason": "TARGETING_MATCH",
+                     *           "variant": "on"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["BulkEvaluation"];
+                };
+            };
+            /** @description The answer is the one that `If-None-Match` names. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Evaluation"];
+            401: components["responses"]["Unauthenticated"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["EvaluationInternal"];
             503: components["responses"]["Unavailable"];
         };
     };

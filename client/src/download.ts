@@ -23,6 +23,8 @@ export class Download {
   readonly body: ReadableStream<Uint8Array>
   /** Bytes, if the service says it. */
   readonly total: number | undefined
+  /** Of the users of a segment: the cursor of the change feed from which to follow them. */
+  readonly cursor: string | undefined
 
   /** @throws {SegmentsError} CONNECTION_FAILED if its end could be lost without notice. */
   constructor(response: Response, limit: Limit, onProgress: ((progress: Progress) => void) | undefined) {
@@ -33,6 +35,7 @@ export class Download {
     }
     const length = response.headers.get('content-length')
     const isWhole = response.headers.get('content-encoding') === null
+    this.cursor = response.headers.get('x-segments-cursor') ?? undefined
     this.total = length !== null && isWhole ? Number(length) : undefined
     this.body = watch(response.body ?? new Blob([]).stream(), limit, (bytes) =>
       onProgress?.({ bytes, total: this.total })

@@ -1,3 +1,4 @@
+export type { ChangeFeed, ChangesOptions } from './changes.ts'
 export { type DownloadOptions, SegmentsClient } from './client.ts'
 export type * from './contract-types.ts'
 export type { Download } from './download.ts'
@@ -9,6 +10,8 @@ export {
   SegmentsError,
   type ServiceErrorCode
 } from './errors.ts'
+export type { FollowedSegment } from './followed-segment.ts'
+export type { CachedSegments, LookupCache } from './lookup-cache.ts'
 export type { UserId } from './names.ts'
 export type { Pages } from './pages.ts'
 export type { CallOptions, ClientOptions, WriteOptions } from './transport.ts'

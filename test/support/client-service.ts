@@ -25,17 +25,20 @@ export type ClientService = {
   /** The address of the service itself. */
   address: string
   proxy: HttpFaultProxy
+  database: TestDatabase
   /** A client that reaches the service through the proxy. */
   createClient: (options?: Partial<ClientOptions>) => SegmentsClient
 }
 
 /** Starts a process of the service, and a proxy in front of it that simulates faults. */
 export async function startClientService(t: Test, environment?: NodeJS.ProcessEnv): Promise<ClientService> {
-  const address = await startProcess(t, environment)
+  const database = await createDatabase(t)
+  const address = await startProcess(t, environment, database)
   const proxy = await startHttpFaultProxy(t, address)
   return {
     address,
     proxy,
+    database,
     createClient: (options = {}) => new SegmentsClient({ url: proxy.url, ...options })
   }
 }

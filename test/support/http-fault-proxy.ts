@@ -28,6 +28,8 @@ export type HttpFault =
   | 'closing'
   /** The request is forwarded after `release`. */
   | 'held'
+  /** The service answers, and the client has the answer after `release`. */
+  | 'delayed'
   /** The client has half of the answer, and the rest never comes. */
   | 'stuck'
   /** No answer ever comes. */
@@ -60,8 +62,8 @@ const refusals = {
  */
 export class HttpFaultProxy {
   readonly seen: SeenRequest[] = []
-  readonly #target: URL
-  readonly #faults: (HttpFault | 'none')[] = []
+  #target: URL
+  readonly #faults: { part: string; fault: HttpFault | 'none' }[] = []
   #held = Promise.withResolvers<void>()
   readonly #server = createServer((near, answer) => void this.#accept(near, answer))
 
@@ -80,8 +82,24 @@ export class HttpFaultProxy {
 
   /** Sets the faults of the next requests, and forgets what was seen. */
   plan(...faults: (HttpFault | 'none')[]): void {
-    this.#faults.splice(0, this.#faults.length, ...faults)
+    this.planFor('', ...faults)
+  }
+
+  /** The same, for the requests whose paths contain a text. */
+  planFor(part: string, ...faults: (HttpFault | 'none')[]): void {
+    this.#faults.splice(0, this.#faults.length, ...faults.map((fault) => ({ part, fault })))
     this.seen.length = 0
+  }
+
+  #takeFault(url: string): HttpFault | 'none' | undefined {
+    const index = this.#faults.findIndex(({ part }) => url.includes(part))
+    return index === -1 ? undefined : this.#faults.splice(index, 1)[0]?.fault
+  }
+
+  /** Resets all connections, and forwards to another address from now on, where perhaps nothing listens. */
+  moveTo(target: string): void {
+    this.#target = new URL(target)
+    this.#server.closeAllConnections()
   }
 
   /** Forwards the requests that are held. */
@@ -104,7 +122,7 @@ export class HttpFaultProxy {
       return
     }
     const isPreflight = method === 'OPTIONS'
-    const fault = isPreflight ? undefined : this.#faults.shift()
+    const fault = isPreflight ? undefined : this.#takeFault(url)
     const seen: SeenRequest = { method, path: url, headers, body: '', isAborted: false }
     if (!isPreflight) this.seen.push(seen)
     answer.once('close', () => {
@@ -144,6 +162,7 @@ export class HttpFaultProxy {
     answer: ServerResponse,
     fault: HttpFault | 'none' | undefined
   ): Promise<void> {
+    if (fault === 'delayed') await this.#held.promise
     if (fault !== 'lost' && fault !== 'cut' && fault !== 'stuck') {
       const { connection: _, ...headers } = answered.headers
       if (fault === 'closing') answer.setHeader('connection', 'close')
