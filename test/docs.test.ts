@@ -17,8 +17,8 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
   const pages = [
     'README.md',
     'docs/tour.md',
-    'docs/retries.md',
     'docs/openfeature.md',
+    'docs/retries.md',
     'docs/security.md',
     'docs/monitoring.md',
     'docs/changes.md'

@@ -26,14 +26,17 @@ export function keepPartitions(pool: Pool, retention: number): Promise<boolean> 
   )
 }
 
-/** A day that already has rows in the default partition gets none: its rows stay there. */
+/**
+ * Makes partitions from tomorrow on. While a partition of today is attached, a write that goes to the default partition would
+ * fail: its row no longer belongs there. A day that already has rows there gets none.
+ */
 async function makePartition(sql: Sql): Promise<boolean> {
   const [missing] = await sql<{ name: string; day: string; next_day: string }[]>`
     select
       'changes_' || to_char(day, 'YYYYMMDD') as name,
       day::date::text as day,
       (day::date + 1)::text as next_day
-    from generate_series(current_date, current_date + ${CHANGE_DAYS_AHEAD}::integer, interval '1 day') as days (day)
+    from generate_series(current_date + 1, current_date + ${CHANGE_DAYS_AHEAD}::integer, interval '1 day') as days (day)
     where to_regclass('changes_' || to_char(day, 'YYYYMMDD')) is null
       and not exists (select from changes_default where logged_on = day::date)
     order by days.day

@@ -90,7 +90,7 @@ t.test('a key that appears more than once is refused, on every route', async (t)
   for (const { method, url, example } of await findOperations(service)) {
     const [name = ''] = Object.keys(example)
     const body = JSON.stringify(example).replace(/\}$/, `,"${name}":null}`)
-    t.same(
+    t.match(
       await service.request({ method, url, headers: JSON_TYPE, body }),
       {
         status: 400,

@@ -13,6 +13,7 @@ t.test('every response of the API has the security headers it needs, and no othe
     'content-length',
     'content-type',
     'date',
+    'etag',
     'x-content-type-options',
     'x-request-id'
   ])
