@@ -241,9 +241,7 @@ export const CHANGE_STREAM_PAGE_SIZE = 500
 /** A stream without changes sends a line after this long. Shorter than the time after which proxies close it. */
 export const CHANGE_HEARTBEAT_MS = 15_000
 /** How often partitions of the log are made and dropped. */
-export const CHANGE_UPKEEP_MS = 3_600_000
-/** Days for which partitions are made ahead. */
-export const CHANGE_DAYS_AHEAD = 7
+export const CHANGE_UPKEEP_MS = 600_000
 /** Making or dropping a partition waits this long for a lock, and keeps writes waiting meanwhile. */
 export const CHANGE_UPKEEP_LOCK_TIMEOUT_MS = 200
 

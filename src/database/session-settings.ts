@@ -10,6 +10,8 @@ export const SESSION_SETTINGS = {
   extra_float_digits: '1',
   bytea_output: 'hex',
   standard_conforming_strings: 'on',
+  // Otherwise arrays of parameters with a null would be refused.
+  array_nulls: 'on',
   default_transaction_isolation: 'read committed',
   default_transaction_read_only: 'off',
   default_transaction_deferrable: 'off',

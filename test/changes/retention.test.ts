@@ -1,26 +1,10 @@
 /** How long changes are kept: partitions of the log are made ahead and dropped. */
+import postgres from 'postgres'
 import t from 'tap'
+import { keepPartitions } from '../../src/changes/upkeep.ts'
 import { readAllChanges, readChanges } from '../support/feed.ts'
-import {
-  createDatabase,
-  dayFromNow,
-  startServiceOn,
-  type TestDatabase,
-  waitUntil
-} from '../support/service.ts'
-
-/** The names of the partitions, without the prefix. */
-async function listPartitions({ sql }: TestDatabase): Promise<string[]> {
-  const rows = await sql<{ day: string }[]>`
-    select substr(relname, length('changes_') + 1) as day
-    from pg_inherits
-    join pg_class on pg_class.oid = inhrelid
-    where inhparent = 'changes'::regclass
-    order by 1`
-  return rows.map(({ day }) => day)
-}
-
-const partition = (day: string) => day.replaceAll('-', '')
+import { createDatabase, dayFromNow, startServiceOn, waitUntil } from '../support/service.ts'
+import { listPartitions, partitionOf } from '../support/upkeep.ts'
 
 t.test('partitions are made ahead, and dropped after the retention', async (t) => {
   const database = await createDatabase(t)
@@ -32,7 +16,7 @@ t.test('partitions are made ahead, and dropped after the retention', async (t) =
   await first.createSegment('OLD')
   const old = await readChanges(first, 'now')
   await sql.unsafe(
-    `create table changes_${partition(dayFromNow(-12))} partition of changes
+    `create table changes_${partitionOf(dayFromNow(-12))} partition of changes
      for values from ('${dayFromNow(-12)}') to ('${dayFromNow(-11)}')`
   )
   await age(12)
@@ -44,9 +28,9 @@ t.test('partitions are made ahead, and dropped after the retention', async (t) =
     await first.app.listen({ port: 0 })
     await waitUntil(
       () => listPartitions(database),
-      (names) => names.includes(partition(dayFromNow(7)))
+      (names) => names.includes(partitionOf(dayFromNow(7)))
     )
-    t.ok((await listPartitions(database)).includes(partition(dayFromNow(-12))))
+    t.ok((await listPartitions(database)).includes(partitionOf(dayFromNow(-12))))
     t.same((await readChanges(first, quiet.cursor)).changes, [])
     await first.app.close()
   })
@@ -57,19 +41,19 @@ t.test('partitions are made ahead, and dropped after the retention', async (t) =
   await service.app.listen({ port: 0 })
   await waitUntil(
     () => listPartitions(database),
-    (names) => !names.includes(partition(dayFromNow(-12)))
+    (names) => !names.includes(partitionOf(dayFromNow(-12)))
   )
   t.same(
     (await listPartitions(database)).sort(),
-    [...[0, 1, 2, 3, 4, 5, 6, 7].map((days) => partition(dayFromNow(days))), 'default'],
-    'one for each day'
+    [...[1, 2, 3, 4, 5, 6, 7].map((days) => partitionOf(dayFromNow(days))), 'default'],
+    'one for each day from tomorrow on'
   )
-  const rows = await sql<{ partition: string }[]>`select tableoid::regclass::text as partition from changes`
-  t.same(
-    rows.map((row) => row.partition).sort(),
-    [`changes_${partition(dayFromNow(0))}`, 'changes_default'],
-    'changes go to the partition of their day'
-  )
+  const [row] = await sql<{ partition: string }[]>`
+    insert into changes (logged_on, type, changed_at)
+    values (current_date + 1, 'segment_changed', now())
+    returning tableoid::regclass::text as partition`
+  t.equal(row?.partition, `changes_${partitionOf(dayFromNow(1))}`, 'changes go to the partition of their day')
+  await sql`delete from changes where logged_on > current_date`
   // Obtained 12 days ago, by the age of its row.
   t.match(await service.get(`/api/v1/changes?after=${old.cursor}`), { status: 410, code: 'CURSOR_EXPIRED' })
   const { changes } = await readAllChanges(service, 'start')
@@ -89,9 +73,23 @@ t.test('a write does not need a partition', async (t) => {
   await service.app.listen({ port: 0 })
   await waitUntil(
     () => listPartitions(database),
-    (names) => names.includes(partition(dayFromNow(7)))
+    (names) => names.includes(partitionOf(dayFromNow(7)))
   )
-  t.notOk((await listPartitions(database)).includes(partition(dayFromNow(0))), 'today already has rows')
+  t.notOk((await listPartitions(database)).includes(partitionOf(dayFromNow(0))), 'today already has rows')
   t.equal((await service.changeSegments(2, ['A'], [])).status, 200)
   t.equal((await readAllChanges(service, 'start')).changes.length, 3)
+})
+
+t.test('partitions are left as they are while a transaction that has read the log stays open', async (t) => {
+  const database = await createDatabase(t)
+  const service = await startServiceOn(t, database)
+  await service.createSegment('A')
+  const reader = postgres(database.url, { max: 1 })
+  t.teardown(() => reader.end({ timeout: 1 }))
+  await reader.unsafe('begin; select from changes')
+  t.equal(await keepPartitions(service.app.bulk, 30), false)
+  t.same(await listPartitions(database), ['default'])
+  await reader.unsafe('commit')
+  t.equal(await keepPartitions(service.app.bulk, 30), true)
+  t.equal((await listPartitions(database)).length, 2)
 })

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { keepPartitions } from '../../src/changes/upkeep.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { createDatabase, startServiceOn, type TestDatabase } from '../support/service.ts'
 import { checkService } from '../support/smoke.ts'
+import { checkUpkeep, listPartitions } from '../support/upkeep.ts'
 
 /** Defaults that an operator may have set for the server, the database or the role. */
 const settings = {
@@ -77,12 +79,36 @@ const [rights = ''] = documented.match(/(?<=```sql\n)create role user_segments[^
 t.test('the service works with the rights that the documentation names, and with no others', async (t) => {
   const database = await createDatabase(t)
   const url = await createRole(t, database, rights)
-  await checkService(t, await startServiceOn(t, { ...database, url }))
+  const service = await startServiceOn(t, { ...database, url })
+  await checkService(t, service)
+  await checkUpkeep(t, service)
   const sql = postgres(url, { max: 1 })
   t.teardown(() => sql.end())
   await t.rejects(sql`create table x (id integer)`, { code: '42501' })
+  await t.rejects(sql`drop table changes_default`, { code: '42501' })
   await t.rejects(sql`delete from pgmigrations`, { code: '42501' })
 })
+
+t.test(
+  'only a role with the right to call it makes and drops partitions, and names of its own mislead it nowhere',
+  async (t) => {
+    const database = await createDatabase(t)
+    const url = await createRole(t, database, rights)
+    const { username } = new URL(url)
+    const { sql } = database
+    const service = await startServiceOn(t, { ...database, url })
+    await sql.unsafe(`grant temporary on database ${sql.options.database} to ${username}`)
+    const session = postgres(url, { max: 1, onnotice: () => {} })
+    t.teardown(() => session.end())
+    await session`create temporary table changes (logged_on date, xid xid8)`
+    await session`create temporary table changes_default (logged_on date)`
+    await session`select keep_change_partitions(30)`
+    t.equal((await listPartitions(database)).length, 2, 'a temporary table is not taken for the log')
+    await sql.unsafe(`revoke execute on function keep_change_partitions(integer) from ${username}`)
+    await t.rejects(session`select keep_change_partitions(30)`, { code: '42501' })
+    await t.rejects(keepPartitions(service.app.bulk, 30), { code: '42501' })
+  }
+)
 
 t.test('a role without rights is answered 503 until it has them', async (t) => {
   const database = await createDatabase(t)
@@ -107,7 +133,9 @@ for (const isolation of ['repeatable read', 'serializable'])
       await database.sql.unsafe(
         `alter role ${username} set ${name} = ${name === 'search_path' ? value : `'${value}'`}`
       )
-    await checkService(t, await startServiceOn(t, { ...database, url }))
+    const service = await startServiceOn(t, { ...database, url })
+    await checkService(t, service)
+    await checkUpkeep(t, service)
   })
 
 t.test('the service works in a database of Turkish locale', async (t) => {
@@ -146,6 +174,8 @@ t.test('the tables, the functions and the migrations are in the schema of DATABA
       join pg_namespace on pg_namespace.oid = namespace
       where nspname !~ '^(pg_|information_schema)'`
     t.same([...schemas], [{ name: schema }], 'nothing is elsewhere')
-    await checkService(t, await startServiceOn(t, { ...database, url }))
+    const service = await startServiceOn(t, { ...database, url })
+    await checkService(t, service)
+    await checkUpkeep(t, service)
   }
 })

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { readAllChanges } from './feed.ts'
 import { dayFromNow, type TestService, waitUntil } from './service.ts'
 import { upload } from './uploads.ts'
 
@@ -69,6 +70,14 @@ export async function checkService(t: Test, service: TestService): Promise<void>
   await ok(service.deleteSegment('ALL'), 'delete a segment')
   const all = service.orderReportOfAll({ from: dayFromNow(0), to: dayFromNow(1) })
   t.equal(await countEntries(service, all), 402, 'report of all')
+  const keyed = { segments_to_add: ['ISTANBUL_1', { slug: 'BACKGROUND', ttl_seconds: 3600 }] }
+  for (const _ of [1, 2])
+    await ok(
+      service.post('/api/v1/segments/user/1001', keyed, { 'idempotency-key': 'smoke' }),
+      'change a user with an idempotency key'
+    )
+  t.equal((await service.request({ method: 'DELETE', url: '/api/v1/users/1001' })).status, 204)
+  t.match((await readAllChanges(service, 'start')).changes.at(-1), { type: 'user_erased', user_id: '1001' })
   t.equal((await service.get('/metrics')).status, 200)
 }
 
