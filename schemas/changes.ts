@@ -13,6 +13,13 @@ import { SegmentPropertiesChangeSchema } from './segments.ts'
 
 export const exampleChangeCursor = 'WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0'
 
+/** The response header of an answer that the feed continues. */
+export const changeCursorHeader = (description: string) => ({
+  type: 'string',
+  description,
+  examples: [exampleChangeCursor]
+})
+
 const CursorSchema = Type.String({ description: 'Pass it as `after`. Its form is not part of the contract.' })
 
 const exampleChange = {

@@ -3,6 +3,7 @@ import {
   AnsweredTimeSchema,
   closedObject,
   describe,
+  flagSchema,
   nullable,
   SlugSchema,
   stringEnum,
@@ -74,6 +75,12 @@ export const QueryUsersBodySchema = closedObject(
   }
 )
 export type QueryUsersBody = Static<typeof QueryUsersBodySchema>
+
+export const QueryUsersQuerySchema = closedObject({
+  cursor: flagSchema(
+    'With `true`, the answer names the cursor of the change feed for its moment in `x-segments-cursor`: follow the users from it.'
+  )
+})
 
 /** The JSON text of {@link SegmentsOfUsersSchema}. */
 export type SegmentsOfUsersText = string & { readonly jsonTextOf?: Record<string, unknown> }

@@ -218,11 +218,17 @@ export const MemberPageSchema = page('users', MemberSchema, {
   ]
 })
 
+export const DownloadMembersQuerySchema = closedObject({
+  expires: flagSchema(
+    'Whether there is a second column, `expires_at`: empty if the membership does not expire.'
+  )
+})
+
 export const MembersCsvSchema = Type.Unsafe<Readable>(
   Type.String({
     title: 'MembersCsv',
     description:
-      'The ids of the users, ascending, one per line. The header is there even if there are no users.',
+      'The ids of the users, ascending, one per line, with `expires=true` each with its expiry. The header is there even if there are no users.',
     examples: ['user_id\n10\n9223372036854775807\n']
   })
 )

@@ -989,7 +989,7 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * @description The ids of the users, ascending, one per line. The header is there even if there are no users.
+         * @description The ids of the users, ascending, one per line, with `expires=true` each with its expiry. The header is there even if there are no users.
          * @example user_id
          *     10
          *     9223372036854775807
@@ -2171,7 +2171,10 @@ export interface operations {
     };
     getSegmentsOfUsers: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description With `true`, the answer names the cursor of the change feed for its moment in `x-segments-cursor`: follow the users from it. */
+                cursor?: boolean;
+            };
             header?: {
                 /** @description Tokens of writes, separated by commas. The answer contains these writes; it may lack later ones. */
                 "x-segments-token"?: components["parameters"]["XSegmentsToken"];
@@ -2198,6 +2201,8 @@ export interface operations {
             /** @description Each user of the request appears once: in `segments` or in `unknown`. */
             200: {
                 headers: {
+                    /** @description With `cursor=true`: the cursor of the change feed for this moment. */
+                    "x-segments-cursor"?: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                     [name: string]: unknown;
@@ -2627,7 +2632,10 @@ export interface operations {
     };
     downloadSegmentUsers: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether there is a second column, `expires_at`: empty if the membership does not expire. */
+                expires?: boolean;
+            };
             header?: never;
             path: {
                 /**

@@ -117,6 +117,14 @@ function unpackState(state: unknown): unknown {
   }
 }
 
+/**
+ * Reads the cursor that has seen what the snapshot of the statement sees. In a transaction with `repeatable read`, the other
+ * statements see the same.
+ */
+export async function selectChangeCursor(sql: Sql): Promise<string> {
+  return encodeChangeCursor({ from: await selectChangeState(sql) })
+}
+
 type StateRow = {
   snapshot: string
   today: string

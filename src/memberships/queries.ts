@@ -1,7 +1,9 @@
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../schemas/memberships.ts'
-import { formatTime, type Sql } from '../database/connect.ts'
+import { selectChangeCursor } from '../database/change-states.ts'
+import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { normalizeTime, toTimestamp } from '../database/times.ts'
+import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 
 /**
@@ -45,6 +47,24 @@ export async function selectSegmentsOfUsers(sql: Sql, userIds: UserId[]): Promis
     else known.push(`"${userId}":${segments}`)
   }
   return `{"segments":{${known.join()}},"unknown":${JSON.stringify(unknown)}}`
+}
+
+/**
+ * Reads the same as {@link selectSegmentsOfUsers}, and the cursor of the change feed for that moment. The primary has to answer:
+ * other servers have snapshots of their own. On Citus, the memberships are read after that moment.
+ */
+export function selectWithCursor(
+  pool: Pool,
+  userIds: UserId[]
+): Promise<{ cursor: string; segments: SegmentsOfUsersText }> {
+  return transaction(
+    pool,
+    async (sql) => ({
+      cursor: await selectChangeCursor(sql),
+      segments: await selectSegmentsOfUsers(sql, userIds)
+    }),
+    { isolation: 'repeatable read' }
+  )
 }
 
 /** A condition on the view `periods`: the period was active at a moment, which is a fragment. */

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { changeCursorHeader } from '../../schemas/changes.ts'
 import { emptyResponse, errorResponse, type Time } from '../../schemas/common.ts'
 import { ConditionalHeadersSchema, conditionalResponses } from '../../schemas/conditional.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
@@ -8,6 +9,7 @@ import {
   ChangeUserSegmentsBodySchema,
   LookupHeadersSchema,
   QueryUsersBodySchema,
+  QueryUsersQuerySchema,
   SegmentsOfUsersSchema,
   TimelineQuerySchema,
   TimelineSchema,
@@ -44,7 +46,8 @@ import {
   selectMissingSlugs,
   selectSegmentsAt,
   selectSegmentsOfUsers,
-  selectTimeline
+  selectTimeline,
+  selectWithCursor
 } from './queries.ts'
 
 const positionParts = [/^\d{1,17}$/, /^[0-3]$/, /^\d{1,10}$/].map(
@@ -162,16 +165,32 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'in the answer.',
         tags: ['segments'],
         headers: WriteTokensHeadersSchema,
+        querystring: QueryUsersQuerySchema,
         body: QueryUsersBodySchema,
-        response: { 200: SegmentsOfUsersSchema, ...commonErrors, ...commonBodyErrors }
+        response: {
+          200: {
+            ...SegmentsOfUsersSchema,
+            headers: {
+              'x-segments-cursor': changeCursorHeader(
+                'With `cursor=true`: the cursor of the change feed for this moment.'
+              )
+            }
+          },
+          ...commonErrors,
+          ...commonBodyErrors
+        }
       }
     },
     async (request, reply) => {
       const userIds = [...new Set(request.body.user_ids.map(String))]
-      const segments = await app.readServers.read(readTokens(request.headers), (sql) =>
-        selectSegmentsOfUsers(sql, userIds)
+      reply.type('application/json; charset=utf-8')
+      if (request.query.cursor) {
+        const { segments, cursor } = await retryIdempotent(() => selectWithCursor(app.reads, userIds))
+        return reply.header('x-segments-cursor', cursor).send(segments)
+      }
+      return reply.send(
+        await app.readServers.read(readTokens(request.headers), (sql) => selectSegmentsOfUsers(sql, userIds))
       )
-      return reply.type('application/json; charset=utf-8').send(segments)
     }
   )
 

@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { exampleChangeCursor } from '../../schemas/changes.ts'
+import { changeCursorHeader } from '../../schemas/changes.ts'
 import { contentResponse, MAX_USER_ID } from '../../schemas/common.ts'
 import { withNextLink } from '../../schemas/paging.ts'
 import {
+  DownloadMembersQuerySchema,
   ListMembersQuerySchema,
   MemberPageSchema,
   MembersCsvSchema,
@@ -78,6 +79,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'once, and answers `OVERLOADED` to others.',
         tags: ['segments'],
         params: SegmentParamsSchema,
+        querystring: DownloadMembersQuerySchema,
         response: {
           200: {
             ...contentResponse(
@@ -86,11 +88,9 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
               MembersCsvSchema
             ),
             headers: {
-              'x-segments-cursor': {
-                type: 'string',
-                description: 'The cursor of the change feed for this moment: follow the segment from it.',
-                examples: [exampleChangeCursor]
-              }
+              'x-segments-cursor': changeCursorHeader(
+                'The cursor of the change feed for this moment: follow the segment from it.'
+              )
             }
           },
           ...commonErrors,
@@ -100,7 +100,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
-      const { members, cursor } = await openMembersCsv(app.bulk, slug)
+      const { members, cursor } = await openMembersCsv(app.bulk, slug, request.query.expires)
       memberStreams.add(members)
       members.once('close', () => memberStreams.delete(members))
       // The deadline has passed meanwhile.

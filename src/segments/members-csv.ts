@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
 import type { Slug } from '../../schemas/common.ts'
-import { encodeChangeCursor, selectChangeState } from '../database/change-states.ts'
+import { selectChangeCursor } from '../database/change-states.ts'
 import type { Pool, Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { transaction } from '../database/transaction.ts'
@@ -34,23 +34,28 @@ export const STREAM_SETTINGS = {
  *
  * Resolves when the first page has arrived, so that an earlier error can be answered with the usual error response.
  *
+ * @param hasExpiries whether there is a second column: when the membership expires, empty if it does not.
  * @returns the stream, and the cursor of the change feed for the moment that it shows.
  * @throws {ApiError} SEGMENT_NOT_FOUND if the segment never existed. A deleted segment has no members.
  */
-export async function openMembersCsv(pool: Pool, slug: Slug): Promise<{ members: Readable; cursor: string }> {
+export async function openMembersCsv(
+  pool: Pool,
+  slug: Slug,
+  hasExpiries: boolean
+): Promise<{ members: Readable; cursor: string }> {
   const segmentId = await retryIdempotent(() => selectSegmentId(pool, slug))
   if (segmentId === undefined) throw segmentNotFound(slug)
   const csv = new PassThrough()
   // Without a listener, an error before the stream has a reader would end the process.
   csv.on('error', () => {})
-  csv.write('user_id\n')
+  csv.write(hasExpiries ? 'user_id,expires_at\n' : 'user_id\n')
   const { promise: opened, resolve, reject } = Promise.withResolvers<string>()
   const timer = setTimeout(
     () => csv.destroy(new Error('the client did not read the download in time')),
     DOWNLOAD_TIMEOUT_MS
   )
   csv.once('close', () => clearTimeout(timer))
-  const sent = transaction(pool, (sql) => sendMembers(sql, segmentId, csv, resolve), {
+  const sent = transaction(pool, (sql) => sendMembers(sql, { segmentId, hasExpiries }, csv, resolve), {
     isolation: 'repeatable read',
     settings: STREAM_SETTINGS
   })
@@ -63,17 +68,17 @@ export async function openMembersCsv(pool: Pool, slug: Slug): Promise<{ members:
 
 async function sendMembers(
   sql: Sql,
-  segmentId: number,
+  members: { segmentId: number; hasExpiries: boolean },
   csv: PassThrough,
   onFirstPage: (cursor: string) => void
 ): Promise<void> {
   // Waited for once, as each wait for an event adds listeners.
   const closed = once(csv, 'close').catch(() => {})
   // The transaction has one snapshot.
-  const cursor = encodeChangeCursor({ from: await selectChangeState(sql) })
+  const cursor = await selectChangeCursor(sql)
   let after = '0'
   while (!csv.destroyed) {
-    const page = await selectMemberLines(sql, segmentId, after, DOWNLOAD_PAGE_SIZE)
+    const page = await selectMemberLines(sql, members, after, DOWNLOAD_PAGE_SIZE)
     onFirstPage(cursor)
     if (!page) {
       csv.end()

@@ -134,8 +134,8 @@ export async function selectMembers(
 }
 
 /**
- * Reads a page of a segment's member ids, ascending, as one text with one id a line. PostgreSQL builds the text,
- * because one row per id would cost this process eight times as much CPU time.
+ * Reads a page of a segment's members, ascending by id, as one text with one id a line, and its expiry if it is asked for.
+ * PostgreSQL builds the text, because one row per id would cost this process eight times as much CPU time.
  *
  * @param after returns only ids after this one.
  * @param limit the maximum number of members.
@@ -143,14 +143,17 @@ export async function selectMembers(
  */
 export async function selectMemberLines(
   sql: Sql,
-  segmentId: number,
+  { segmentId, hasExpiries }: { segmentId: number; hasExpiries: boolean },
   after: UserId,
   limit: number
 ): Promise<{ lines: string; upto: UserId } | undefined> {
+  const line = hasExpiries
+    ? sql`user_id::text || ',' || coalesce(${formatTime(sql, 'expires_at')}, '')`
+    : sql`user_id::text`
   const [page] = await sql<{ lines: string | null; upto: UserId }[]>`
-    select string_agg(user_id::text, E'\n' order by user_id) || E'\n' as lines, max(user_id) as upto
+    select string_agg(${line}, E'\n' order by user_id) || E'\n' as lines, max(user_id) as upto
     from (
-      select user_id
+      select user_id, expires_at
       from open_periods
       where segment_id = ${segmentId}
         and active

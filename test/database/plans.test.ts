@@ -93,7 +93,7 @@ function readLines(pool: Pool, segmentId: number, pageSize: number): Promise<str
     async (sql) => {
       const pages: string[] = []
       for (let after = '0'; ; ) {
-        const page = await selectMemberLines(sql, segmentId, after, pageSize)
+        const page = await selectMemberLines(sql, { segmentId, hasExpiries: true }, after, pageSize)
         if (!page) return pages
         pages.push(page.lines)
         after = page.upto
