@@ -2,7 +2,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import type { Answer } from '../support/client.ts'
-import { FeedConsumer, readAllChanges } from '../support/feed.ts'
+import { cursorOf, FeedConsumer, readAllChanges } from '../support/feed.ts'
 import { waitForBlocked } from '../support/locks.ts'
 import { shareService, type TestService } from '../support/service.ts'
 
@@ -14,18 +14,6 @@ const download = (service: TestService, slug: string) =>
   service.get(`/api/v1/segment/${slug}/users.csv?expires=true`)
 const query = (service: TestService, users: number[]) =>
   service.post('/api/v1/segments/users/query?cursor=true', { user_ids: users })
-const cursorOf = ({ headers }: Answer) => String(headers['x-segments-cursor'])
-
-/** A consumer that has the members of a download. */
-function beginWith(answer: Answer, slug: string): FeedConsumer {
-  const consumer = new FeedConsumer(cursorOf(answer))
-  const [header, ...lines] = answer.text.trim().split('\n')
-  t.equal(header, 'user_id,expires_at')
-  const members = lines.map((line) => line.split(',') as [string, string])
-  consumer.members.set(slug, new Map(members.map(([user, expiry]) => [user, { expiresAt: expiry || null }])))
-  return consumer
-}
-
 t.test('a download has the expiries if they are asked for', async (t) => {
   const service = await emptyService()
   await service.createSegment('A')
@@ -100,7 +88,7 @@ t.test('members that are read while others write, and then followed', async (t) 
   let isOver = false
   const reading = (async () => {
     while (!isOver) {
-      const consumer = beginWith(await download(service, 'A'), 'A')
+      const consumer = FeedConsumer.ofDownload('A', await download(service, 'A'))
       consumers.push(consumer)
       await consumer.catchUp(service, '&segment=A&limit=3')
     }
@@ -130,7 +118,7 @@ t.test('members that are read while others write, and then followed', async (t) 
   isOver = true
   await Promise.all([reading, looking])
 
-  const last = beginWith(await download(service, 'A'), 'A')
+  const last = FeedConsumer.ofDownload('A', await download(service, 'A'))
   t.equal(last.members.get('A')?.size, 5)
   for (const consumer of consumers) {
     await consumer.catchUp(service, '&segment=A&limit=3')

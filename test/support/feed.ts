@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { TestClient } from './client.ts'
+import type { Answer, TestClient } from './client.ts'
 
 /** A change of the feed. */
 export type FeedChange = {
@@ -35,6 +35,13 @@ export async function readAllChanges(http: TestClient, after: string, query = ''
   }
 }
 
+/** The cursor of an answer that the feed continues. */
+export function cursorOf({ headers }: Answer): string {
+  const cursor = headers['x-segments-cursor']
+  assert.equal(typeof cursor, 'string')
+  return String(cursor)
+}
+
 /** A consumer of the feed: the members of each segment, as they follow from the changes. */
 export class FeedConsumer {
   readonly members = new Map<string, Map<string, { expiresAt: string | null }>>()
@@ -42,6 +49,18 @@ export class FeedConsumer {
 
   constructor(cursor: string) {
     this.cursor = cursor
+  }
+
+  /** A consumer that begins with the members of a segment: the answer is that of `users.csv?expires=true`. */
+  static ofDownload(slug: string, answer: Answer): FeedConsumer {
+    const consumer = new FeedConsumer(cursorOf(answer))
+    const [header, ...lines] = answer.text.trim().split('\n')
+    assert.equal(header, 'user_id,expires_at')
+    const members = new Map(
+      lines.map((line) => line.split(',')).map(([user = '', expiry]) => [user, { expiresAt: expiry || null }])
+    )
+    consumer.members.set(slug, members)
+    return consumer
   }
 
   /** Reads and applies everything that is new. */

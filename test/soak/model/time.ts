@@ -13,7 +13,7 @@ export async function letTimePass(
   { days, toMidnight }: { days: number; toMidnight: boolean }
 ): Promise<void> {
   await settleFillings(world)
-  await world.consumer.catchUp(world.service)
+  await world.followers.catchUp(world.service)
   const passed = await world.rewrite(async (sql) => {
     const [{ microseconds }] = await sql<[{ microseconds: string }]>`
       select
@@ -37,6 +37,6 @@ export async function letTimePass(
     return BigInt(microseconds)
   })
   world.model.moveBack(passed)
-  world.consumer.moveExpiries((time) => writeTime(parseTime(time) - passed))
+  world.followers.moveExpiries((time) => writeTime(parseTime(time) - passed))
   world.model.expire(await world.now())
 }

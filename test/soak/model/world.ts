@@ -2,9 +2,9 @@ import type { TransactionSql } from 'postgres'
 import { formatTime } from '../../../src/database/connect.ts'
 import { type ClosingPosition, closePeriods } from '../../../src/segments/deletion-queries.ts'
 import { continueAssignment } from '../../../src/segments/filling-queries.ts'
-import { FeedConsumer } from '../../support/feed.ts'
 import { emptyTables, removeReports, type TestService } from '../../support/service.ts'
 import type { UserId } from './filling.ts'
+import { Followers } from './followers.ts'
 import { Model } from './model.ts'
 import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, Moment, parseTime } from './moment.ts'
 
@@ -15,8 +15,7 @@ export const userIds: readonly UserId[] = ['1', '2', '3', '9007199254740993', '9
 export class World {
   readonly service: TestService
   readonly model = new Model()
-  /** What follows from the change feed. */
-  readonly consumer = new FeedConsumer('start')
+  readonly followers = new Followers()
   #closing: ClosingPosition | undefined
 
   constructor(service: TestService) {
