@@ -11,7 +11,7 @@ import {
 } from './common.ts'
 import { SegmentPropertiesChangeSchema } from './segments.ts'
 
-export const exampleChangeCursor = 'WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0'
+export const exampleChangeCursor = 'WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ'
 
 /** The response header of an answer that the feed continues. */
 export const changeCursorHeader = (description: string) => ({

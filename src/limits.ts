@@ -237,7 +237,7 @@ export const MAX_CHANGE_READERS = 128
 /** The maximum number of streams of changes of an instance. */
 export const MAX_CHANGE_STREAMS = 64
 /** Changes that a stream reads at once. */
-export const CHANGE_STREAM_PAGE_SIZE = 500
+export const CHANGE_STREAM_PAGE_SIZE = 1_000
 /** A stream without changes sends a line after this long. Shorter than the time after which proxies close it. */
 export const CHANGE_HEARTBEAT_MS = 15_000
 /** How often partitions of the log are made and dropped. */

@@ -736,9 +736,9 @@ export interface components {
         };
         /**
          * @description Events with `id`, `event` and `data`, which is a Change as JSON. Heartbeats have only an `id`.
-         * @example id: WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0
+         * @example id: WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ
          *     event: membership_added
-         *     data: {"cursor":"WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0","type":"membership_added","user_id":"10","slug":"AVITO_VOICE_MESSAGES","time":"2026-11-23T08:51:00.123456Z","cause":"request","actor":"marketing","expires_at":null,"changes":null}
+         *     data: {"cursor":"WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ","type":"membership_added","user_id":"10","slug":"AVITO_VOICE_MESSAGES","time":"2026-11-23T08:51:00.123456Z","cause":"request","actor":"marketing","expires_at":null,"changes":null}
          */
         ChangeStream: string;
         /** @description Segments to add and to delete. No slug may appear more than once. */
@@ -2561,7 +2561,7 @@ export interface operations {
                      * @example {
                      *       "changes": [
                      *         {
-                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0",
+                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
                      *           "type": "membership_added",
                      *           "user_id": "10",
                      *           "slug": "AVITO_VOICE_MESSAGES",
@@ -2572,7 +2572,7 @@ export interface operations {
                      *           "changes": null
                      *         }
                      *       ],
-                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxLFtdXV0"
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ"
                      *     }
                      */
                     "application/json": components["schemas"]["Changes"];

@@ -45,7 +45,8 @@ export async function hasUnseenChanges(sql: Sql, state: ChangeState): Promise<bo
 
 /**
  * Whether rows that a cursor has not seen may have been dropped, or the database has been restored to an earlier state: the
- * row that the cursor names has gone.
+ * newest row that the cursor has met has gone. Since then, another row may have got its position and the id of its
+ * transaction, but not its time too.
  *
  * @param retention days for which rows are kept, counted back from the newest row.
  */
@@ -54,8 +55,8 @@ export async function isExpired(
   { from, place }: ChangeCursor,
   retention: number
 ): Promise<boolean> {
-  const { day, position } = place ?? from
-  const xid = place ? null : String(from.xid)
+  const { day } = place ?? from
+  const newest = place?.to ?? from
   const [row] = await sql<[{ is_kept: boolean; is_known: boolean }]>`
     select
       ${day}::text::date >= coalesce(
@@ -64,11 +65,12 @@ export async function isExpired(
       exists (
         select
         from changes
-        where logged_on = ${day}::text::date
-          and position = ${String(position)}::text::bigint
-          and xid = coalesce(${xid}::text::xid8, xid)
+        where logged_on = ${newest.day}::text::date
+          and position = ${String(newest.position)}::text::bigint
+          and xid = ${String(newest.xid)}::text::xid8
+          and changed_at = to_timestamp(0) + ${String(newest.time)}::text::bigint * interval '1 microsecond'
       ) as is_known`
-  return !row.is_kept || !(row.is_known || position === 0)
+  return !row.is_kept || !(row.is_known || newest.position === 0)
 }
 
 type EventRow = Omit<Change, 'cursor'> & { event_position: string | null; day: string }

@@ -27,6 +27,8 @@ const StateSchema = Type.Object(
     position: Whole,
     /** The day of that row; without rows, the current day. */
     day: Day,
+    /** When the change of that row took effect, in microseconds since 1970; 0 without rows. */
+    time: Whole,
     /** The highest position of a visible row. */
     last: Whole,
     /** The transactions that were in progress. */
@@ -59,7 +61,7 @@ export type ChangeCursor = Static<typeof CursorSchema>
 
 /** Nothing has been read. */
 export const START: ChangeCursor = {
-  from: { xid: 0, position: 0, day: '1970-01-01', last: 0, running: [] }
+  from: { xid: 0, position: 0, day: '1970-01-01', time: 0, last: 0, running: [] }
 }
 
 const VERSION = 1
@@ -72,10 +74,11 @@ export function encodeChangeCursor({ from, place }: ChangeCursor): string {
   return Buffer.from(JSON.stringify([VERSION, ...parts])).toString('base64url')
 }
 
-const packState = ({ xid, position, day, last, running }: ChangeState) => [
+const packState = ({ xid, position, day, time, last, running }: ChangeState) => [
   xid,
   position,
   day,
+  time,
   last,
   // Most are close to `xid`.
   running.map((id) => id - xid)
@@ -105,11 +108,12 @@ function parseArray(text: string): unknown[] | undefined {
 
 function unpackState(state: unknown): unknown {
   if (!Array.isArray(state)) return undefined
-  const [xid, position, day, last, running] = state
+  const [xid, position, day, time, last, running] = state
   return {
     xid,
     position,
     day,
+    time,
     last,
     running: Array.isArray(running)
       ? running.map((difference) => Number(xid) + Number(difference))
@@ -131,6 +135,7 @@ type StateRow = {
   xid: string | null
   position: string | null
   day: string | null
+  time: string | null
   last: string | null
 }
 
@@ -143,10 +148,11 @@ export async function selectChangeState(sql: Sql): Promise<ChangeState> {
       newest.xid::text,
       newest.position::text,
       newest.logged_on::text as day,
+      (extract(epoch from newest.changed_at) * 1000000)::bigint::text as time,
       (select max(position) from changes)::text as last
     from (values (1)) one_row
     left join (
-      select xid, position, logged_on
+      select xid, position, logged_on, changed_at
       from changes
       order by changes.xid desc
       limit 1
@@ -156,6 +162,7 @@ export async function selectChangeState(sql: Sql): Promise<ChangeState> {
     xid: Number(row.xid ?? 0),
     position: Number(row.position ?? 0),
     day: row.day ?? row.today,
+    time: Number(row.time ?? 0),
     last: Number(row.last ?? 0),
     running: running === '' ? [] : running.split(',').map(Number)
   }

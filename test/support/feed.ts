@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import type { Answer, TestClient } from './client.ts'
 
 /** A change of the feed. */
@@ -63,6 +64,12 @@ export class FeedConsumer {
     return consumer
   }
 
+  /** The state as text, which {@link readCopy} reads. */
+  toText(): string {
+    const members = [...this.members].map(([slug, users]) => [slug, [...users]])
+    return JSON.stringify({ cursor: this.cursor, members })
+  }
+
   /** Reads and applies everything that is new. */
   async catchUp(http: TestClient, query = ''): Promise<FeedChange[]> {
     const { changes, cursor } = await readAllChanges(http, this.cursor, query)
@@ -116,4 +123,16 @@ export class FeedConsumer {
       .map(([user]) => user)
       .sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
   }
+}
+
+type Copy = { cursor: string; members: [string, [string, { expiresAt: string | null }][]][] }
+
+/** Reads a consumer that was stored in a file. Without the file, it begins at the start. */
+export async function readCopy(file: string): Promise<FeedConsumer> {
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  if (text === undefined) return new FeedConsumer('start')
+  const { cursor, members }: Copy = JSON.parse(text)
+  const consumer = new FeedConsumer(cursor)
+  for (const [slug, users] of members) consumer.members.set(slug, new Map(users))
+  return consumer
 }
