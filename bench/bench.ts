@@ -24,7 +24,7 @@ export type Part = (bench: Bench) => Promise<Row[]>
 /** The flags of `npm start`, which all servers run with. */
 const startFlags = packageJson.scripts.start.match(/--\S+/g) ?? []
 
-type Server = 'service' | 'plain' | 'bare'
+type Server = 'service' | 'plain' | 'bare' | 'unlogged'
 
 /** Starts a server with a database. Returns its URL and its process id. */
 export async function startServer(

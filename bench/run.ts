@@ -13,6 +13,7 @@ import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
 import { citus } from './parts/citus.ts'
 import { cpu } from './parts/cpu.ts'
+import { feed } from './parts/feed.ts'
 import { growth } from './parts/growth.ts'
 import { history } from './parts/history.ts'
 import { importUsers } from './parts/import.ts'
@@ -44,8 +45,9 @@ const parts: Record<string, Part> = {
   isolation,
   overload,
   memory,
-  // Last, because it adds many users.
-  import: importUsers
+  // Last, because they add many users.
+  import: importUsers,
+  feed
 }
 
 const interrupted = Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)))

@@ -10,7 +10,7 @@ import { comparePairs, toRow } from '../compare.ts'
 import { settle } from '../database.ts'
 import { insertSegment } from '../segments.ts'
 
-const MEMBERS = 1_000_000
+export const MEMBERS = 1_000_000
 /** Lines of ten characters: 100 MB and 10 MB. */
 const LARGE_UPLOAD = 10_000_000
 const SMALL_UPLOAD = 1_000_000
@@ -69,12 +69,12 @@ export const importUsers: Part = async (bench) => {
   return [...rows, row]
 }
 
-async function insertUsers(sql: Sql): Promise<void> {
+export async function insertUsers(sql: Sql): Promise<void> {
   await sql`insert into users (id) select generate_series(1, ${MEMBERS}::bigint) on conflict do nothing`
   await sql`vacuum (analyze) users`
 }
 
-function* chunksOfIds(first: number, count: number): Generator<Buffer> {
+export function* chunksOfIds(first: number, count: number): Generator<Buffer> {
   for (let done = 0; done < count; done += CHUNK_LINES)
     yield Buffer.from(Array.from({ length: CHUNK_LINES }, (_, index) => `${first + done + index}\n`).join(''))
 }

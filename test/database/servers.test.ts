@@ -6,6 +6,7 @@ import { keepPartitions } from '../../src/changes/upkeep.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { createDatabase, startServiceOn, type TestDatabase } from '../support/service.ts'
 import { checkService } from '../support/smoke.ts'
+import { recordStartupParameters } from '../support/startup-parameters.ts'
 import { checkUpkeep, listPartitions } from '../support/upkeep.ts'
 
 /** Defaults that an operator may have set for the server, the database or the role. */
@@ -76,12 +77,34 @@ async function createRole(t: Test, database: TestDatabase, statements: string): 
 const documented = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8')
 const [rights = ''] = documented.match(/(?<=```sql\n)create role user_segments[^`]*/) ?? []
 
+/** The parameters that PgBouncer keeps for each client, and those that are documented for its configuration. */
+const acceptedByPgBouncer = [
+  ...[
+    'user',
+    'database',
+    'application_name',
+    'client_encoding',
+    'datestyle',
+    'timezone',
+    'standard_conforming_strings'
+  ],
+  ...[...documented.matchAll(/^(?:track_extra_parameters|ignore_startup_parameters) = (.*)$/gm)].flatMap(
+    ([, names = '']) => names.toLowerCase().split(', ')
+  )
+]
+
 t.test('the service works with the rights that the documentation names, and with no others', async (t) => {
   const database = await createDatabase(t)
   const url = await createRole(t, database, rights)
-  const service = await startServiceOn(t, { ...database, url })
+  const recorded = await recordStartupParameters(t, url)
+  const service = await startServiceOn(t, { ...database, url: recorded.url })
   await checkService(t, service)
   await checkUpkeep(t, service)
+  t.same(
+    [...recorded.names].filter((name) => !acceptedByPgBouncer.includes(name.toLowerCase())),
+    [],
+    'PgBouncer accepts each startup parameter, as it is documented to be configured'
+  )
   const sql = postgres(url, { max: 1 })
   t.teardown(() => sql.end())
   await t.rejects(sql`create table x (id integer)`, { code: '42501' })
