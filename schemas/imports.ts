@@ -146,8 +146,8 @@ function uploadSchema(name: string, element: string, allowsExpiry: boolean) {
         schema: Type.String({
           title: `${name}Csv`,
           description:
-            `One record per line: ${fields}. A first line that names these columns is a header. ` +
-            `Blank lines are ignored. ${ids}`,
+            `One record per line: ${fields}, separated by commas, semicolons or tabs. A first line that names these ` +
+            `columns is a header; \`id\` is \`user_id\` too. Blank lines are ignored. Also in UTF-16. ${ids}`,
           // Swagger UI offers a file chooser for it.
           format: 'binary',
           examples: [allowsExpiry ? `user_id,expires_at\n10,\n11,${expiry}\n` : 'user_id\n10\n11\n']
@@ -165,6 +165,22 @@ function uploadSchema(name: string, element: string, allowsExpiry: boolean) {
             title: `${name}Json`,
             description: `An array of ${elements}. ${ids}`,
             examples: [[10, '11', example]]
+          }
+        )
+      },
+      'multipart/form-data': {
+        schema: closedObject(
+          {
+            file: Type.String({
+              description:
+                'One of the other forms: JSON by its extension (.json, .ndjson, .jsonl), otherwise CSV.',
+              format: 'binary'
+            })
+          },
+          {
+            title: `${name}Form`,
+            description: 'A form of a browser with one file, and without other fields.',
+            examples: [{ file: 'user_id\n10\n11\n' }]
           }
         )
       }

@@ -177,7 +177,7 @@ export interface paths {
         put?: never;
         /**
          * Make many users known
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
          *
          *     Users who are seen for the first time are sampled for the segments that enroll new users.
          *
@@ -273,7 +273,7 @@ export interface paths {
         put?: never;
         /**
          * Add many users to a segment
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
          *
          *     Users who are already in the segment stay as before, except that an `expires_at` in the upload is set again. Users who are seen for the first time become known, and are sampled for the segments that enroll new users.
          *
@@ -282,7 +282,7 @@ export interface paths {
         post: operations["addSegmentUsers"];
         /**
          * Remove many users from a segment
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
          *
          *     Users who are not in the segment are no error. Unknown users stay unknown.
          *
@@ -1040,11 +1040,19 @@ export interface components {
         };
         /**
          * Format: binary
-         * @description One record per line: `user_id` and optionally `expires_at` (RFC 3339). A first line that names these columns is a header. Blank lines are ignored. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.
+         * @description One record per line: `user_id` and optionally `expires_at` (RFC 3339), separated by commas, semicolons or tabs. A first line that names these columns is a header; `id` is `user_id` too. Blank lines are ignored. Also in UTF-16. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.
          */
         MembershipsUploadCsv: string;
         /** @description A user id as an integer or a string, or an object with `user_id` and optionally `expires_at` (RFC 3339). */
         MembershipsUploadElement: components["schemas"]["UploadedUserId"] | components["schemas"]["UploadedMembership"];
+        /** @description A form of a browser with one file, and without other fields. */
+        MembershipsUploadForm: {
+            /**
+             * Format: binary
+             * @description One of the other forms: JSON by its extension (.json, .ndjson, .jsonl), otherwise CSV.
+             */
+            file: string;
+        };
         /** @description An array of ids as integers or strings, or objects with `user_id` and optionally `expires_at` (RFC 3339). Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`. */
         MembershipsUploadJson: components["schemas"]["MembershipsUploadElement"][];
         /**
@@ -1481,11 +1489,19 @@ export interface components {
         };
         /**
          * Format: binary
-         * @description One record per line: `user_id`. A first line that names these columns is a header. Blank lines are ignored. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.
+         * @description One record per line: `user_id`, separated by commas, semicolons or tabs. A first line that names these columns is a header; `id` is `user_id` too. Blank lines are ignored. Also in UTF-16. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.
          */
         UsersUploadCsv: string;
         /** @description A user id as an integer or a string, or an object with `user_id`. */
         UsersUploadElement: components["schemas"]["UploadedUserId"] | components["schemas"]["UploadedUser"];
+        /** @description A form of a browser with one file, and without other fields. */
+        UsersUploadForm: {
+            /**
+             * Format: binary
+             * @description One of the other forms: JSON by its extension (.json, .ndjson, .jsonl), otherwise CSV.
+             */
+            file: string;
+        };
         /** @description An array of ids as integers or strings, or objects with `user_id`. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`. */
         UsersUploadJson: components["schemas"]["UsersUploadElement"][];
         /**
@@ -1787,7 +1803,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body has another content type, or is compressed. Nothing has changed. */
+        /** @description The body has another content type, or is compressed otherwise than with gzip. Nothing has changed. */
         UnsupportedUploadType: {
             headers: {
                 [name: string]: unknown;
@@ -2485,6 +2501,12 @@ export interface operations {
                  *     ]
                  */
                 "application/json": components["schemas"]["UsersUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["UsersUploadForm"];
             };
         };
         responses: {
@@ -2775,6 +2797,12 @@ export interface operations {
                  *     ]
                  */
                 "application/json": components["schemas"]["MembershipsUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["MembershipsUploadForm"];
             };
         };
         responses: {
@@ -2869,6 +2897,12 @@ export interface operations {
                  *     ]
                  */
                 "application/json": components["schemas"]["UsersUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["UsersUploadForm"];
             };
         };
         responses: {

@@ -71,9 +71,13 @@ export const tooManyLines = (limit: number) =>
 
 export const unsupportedMediaType = (message: string) => new ApiError(415, 'UNSUPPORTED_MEDIA_TYPE', message)
 
-export const compressedBody = (encoding: string) =>
+/** @param supported the encoding that is supported. */
+export const compressedBody = (encoding: string, supported?: string) =>
   unsupportedMediaType(
-    `the content encoding (${shorten(encoding)}) is not supported: send the body uncompressed, without Content-Encoding`
+    `the content encoding (${shorten(encoding)}) is not supported: send the body ` +
+      (supported === undefined
+        ? 'uncompressed, without Content-Encoding'
+        : `uncompressed, or with ${supported}`)
   )
 
 export const expiryPassed = () =>
@@ -105,6 +109,13 @@ export const hostNotAllowed = (host: string) =>
     421,
     'HOST_NOT_ALLOWED',
     `host (${shorten(host)}) is not known to be this service: add it to ALLOWED_HOSTS, or configure API_KEYS`
+  )
+
+export const originForbidden = (origin: string) =>
+  new ApiError(
+    403,
+    'FORBIDDEN',
+    `a page of (${shorten(origin)}) may change nothing: add its origin to CORS_ORIGINS, or configure API_KEYS`
   )
 
 export const forbidden = (name: string, role: string, needed: string) =>

@@ -24,7 +24,8 @@ export function explainSlug(slug: string): string | undefined {
 }
 
 export function explainUserId(text: string): string | undefined {
-  if (/^[1-9](\.[0-9]+)?e\+?[0-9]+$/i.test(text)) return 'it may have been rounded, as spreadsheets do'
+  if (/^[1-9]([.,][0-9]+)?e\+?[0-9]+$/i.test(text))
+    return 'it is in scientific notation, so a spreadsheet may have rounded it'
   if (/^0+[1-9][0-9]*$/.test(text)) return 'it begins with 0'
   return explainSpaces(text)
 }

@@ -3,7 +3,8 @@ import { hostname } from 'node:os'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../../schemas/config.ts'
-import { hostNotAllowed, invalidRequest } from './errors.ts'
+import { splitList } from '../config.ts'
+import { hostNotAllowed, invalidRequest, originForbidden } from './errors.ts'
 
 /**
  * Refuses a second `Host` or `Authorization`. Node.js keeps the first one. A proxy that checks the last one would check
@@ -44,21 +45,45 @@ function createHostCheck({ HOST, PUBLIC_URL, ALLOWED_HOSTS = '' }: HostOptions):
   }
 }
 
-type HostOptions = Pick<Config, 'API_KEYS' | 'HOST' | 'PUBLIC_URL' | 'ALLOWED_HOSTS'>
+/**
+ * Creates the check of the header `Origin` of writes to a service without keys. A page of any site may make the browser send a
+ * form, or a request without a body, without asking the service before.
+ */
+function createOriginCheck({
+  PUBLIC_URL,
+  CORS_ORIGINS = ''
+}: HostOptions): (request: FastifyRequest) => boolean {
+  const allowed = new Set(splitList(CORS_ORIGINS))
+  if (PUBLIC_URL !== undefined) allowed.add(new URL(PUBLIC_URL).origin)
+  return ({ method, headers: { origin, host } }) =>
+    // Only browsers send it, with each request that may change something.
+    origin === undefined ||
+    method === 'GET' ||
+    method === 'HEAD' ||
+    allowed.has(origin) ||
+    (URL.canParse(origin) && new URL(origin).host === host)
+}
+
+type HostOptions = Pick<Config, 'API_KEYS' | 'HOST' | 'PUBLIC_URL' | 'ALLOWED_HOSTS' | 'CORS_ORIGINS'>
 
 /**
- * Refuses requests with a repeated `Host` or `Authorization`, and, without API keys, those for another host. With keys, a
- * page of another site has none. Probes are served for every host: they show nothing, and orchestrators choose the name.
+ * Refuses requests with a repeated `Host` or `Authorization`, and, without API keys, those for another host and the writes of
+ * other sites' pages. With keys, a page of another site has none. Probes are served for every host: they show nothing, and orchestrators choose the name.
  */
 export const hostsPlugin = fp<HostOptions>(
   async (app, options) => {
-    const isAllowed = options.API_KEYS === undefined ? createHostCheck(options) : () => true
+    const hasKeys = options.API_KEYS !== undefined
+    const isAllowed = hasKeys ? () => true : createHostCheck(options)
+    const isOwn = hasKeys ? () => true : createOriginCheck(options)
 
     app.addHook('onRequest', (request, _reply, done) => {
       const { host } = request.raw.headers
       // Requests of HTTP/1.0 may have no Host. Browsers do not send them.
       const isExempt = host === undefined || request.routeOptions.config.isProbe
-      done(refuseRepeated(request) ?? (isExempt || isAllowed(host) ? undefined : hostNotAllowed(host)))
+      const refusal = refuseRepeated(request)
+      if (refusal) done(refusal)
+      else if (!isExempt && !isAllowed(host)) done(hostNotAllowed(host))
+      else done(isOwn(request) ? undefined : originForbidden(request.headers.origin ?? ''))
     })
   },
   { name: 'hosts' }

@@ -1,5 +1,4 @@
 import type { Hash } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import type { UserId } from '../../schemas/common.ts'
 import type { RejectedLines } from '../../schemas/imports.ts'
 import type { Sql } from '../database/connect.ts'
@@ -14,18 +13,18 @@ import { readPieces } from './pieces.ts'
 /** Lines inserted by one statement, which takes the database some milliseconds. */
 const BATCH_LINES = 2_000
 
-/** The reader for each supported media type. */
-export const uploadReaders: Record<
-  string,
-  new (
-    consumer: LineConsumer,
-    allowsExpiry: boolean
-  ) => UploadReader
-> = {
-  'text/csv': CsvReader,
-  'application/x-ndjson': NdjsonReader,
-  'application/ndjson': NdjsonReader,
-  'application/json': JsonArrayReader
+type UploadForm = {
+  Reader: new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader
+  /** Whether the text may be UTF-16 (see {@link readPieces}). */
+  allowsUtf16: boolean
+}
+
+/** How to read each supported media type. */
+export const uploadForms: Record<string, UploadForm> = {
+  'text/csv': { Reader: CsvReader, allowsUtf16: true },
+  'application/x-ndjson': { Reader: NdjsonReader, allowsUtf16: false },
+  'application/ndjson': { Reader: NdjsonReader, allowsUtf16: false },
+  'application/json': { Reader: JsonArrayReader, allowsUtf16: false }
 }
 
 /** Buffers accepted lines of an upload until they are inserted into the database, and counts all lines. */
@@ -114,8 +113,8 @@ export type Gathered = Pick<Gathering, 'importId' | 'accepted' | 'stored' | 'has
 export async function gatherUpload(
   sql: Sql,
   importId: string,
-  body: Readable,
-  Reader: new (consumer: LineConsumer, allowsExpiry: boolean) => UploadReader,
+  chunks: AsyncIterable<Buffer>,
+  { Reader, allowsUtf16 }: UploadForm,
   allowsExpiry: boolean,
   gaveUp: AbortSignal,
   digest?: Hash,
@@ -123,7 +122,7 @@ export async function gatherUpload(
 ): Promise<Gathered> {
   const gathering = new Gathering(importId)
   const reader = new Reader(gathering, allowsExpiry)
-  for await (const piece of readPieces(body, gaveUp, digest)) {
+  for await (const piece of readPieces(chunks, allowsUtf16, gaveUp, digest)) {
     reader.read(piece)
     if (gathering.accepted + gathering.rejected.count > maxLines) throw tooManyLines(maxLines)
     if (gathering.waiting >= BATCH_LINES) await gathering.flush(sql)

@@ -44,8 +44,9 @@ export function hasInvalidBytes(text: string): boolean {
 /** Why a text is not a user id, for people. */
 function explainId(text: string): string {
   if (hasInvalidBytes(text)) return utf8Reason
-  if (/^\s*\d+\s*[;\t|]/.test(text)) return `${isNoId}: columns must be separated by commas`
   const explanation = explainUserId(text)
+  if (explanation === undefined && /^\d+\s*[,;\t|]/.test(text))
+    return `${isNoId}: columns are separated by commas, semicolons or tabs, the same in all lines`
   return explanation === undefined ? idReason : `${isNoId}: ${explanation}`
 }
 

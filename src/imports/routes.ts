@@ -40,7 +40,6 @@ import {
   unsupportedMediaType
 } from '../http/errors.ts'
 import { hasKey, writeOnce } from '../http/idempotency.ts'
-import { refuseCompressed } from '../http/strict-requests.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import {
   BULK_STATEMENT_TIMEOUT_MS,
@@ -49,13 +48,14 @@ import {
   MAX_UPLOAD_LINES,
   UPLOAD_TIMEOUT_MS
 } from '../limits.ts'
-import { addLateLines, type Gathered, gatherUpload, uploadReaders } from './gather.ts'
+import { addLateLines, type Gathered, gatherUpload, uploadForms } from './gather.ts'
 import { LinesLost } from './line-queries.ts'
 import { idReason } from './lines.ts'
-import { MAX_UPLOAD_SIZE } from './pieces.ts'
 import { existsSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
+import { MAX_UPLOAD_SIZE } from './receive.ts'
+import { FORM, openUpload, refuseOtherCompression, type UploadBody } from './upload-body.ts'
 
-const mediaTypes = Object.keys(uploadReaders)
+const mediaTypes = [...Object.keys(uploadForms), FORM]
 const mediaTypeMessage = `the content type must be ${mediaTypes.slice(0, -1).join(', ')} or ${mediaTypes.at(-1)}`
 
 const uploadErrors = {
@@ -102,7 +102,7 @@ const uploadErrors = {
   ),
   415: errorResponse(
     'UnsupportedUploadTypeError',
-    'The body has another content type, or is compressed. Nothing has changed.',
+    'The body has another content type, or is compressed otherwise than with gzip. Nothing has changed.',
     { UNSUPPORTED_MEDIA_TYPE: mediaTypeMessage }
   ),
   503: retryableErrorResponse(
@@ -118,7 +118,8 @@ const uploadErrors = {
 }
 
 const forms =
-  'The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines. An ' +
+  'The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a ' +
+  'form or compressed with gzip. An ' +
   'instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The ' +
   'answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line ' +
   'breaks, so that several ids become one.'
@@ -131,7 +132,7 @@ const config = {
 
 /** Rejects a request by its headers, before the upload is read. */
 function refuseHeaders(request: FastifyRequest): void {
-  refuseCompressed(request)
+  refuseOtherCompression(request)
   if (Number(request.headers['content-length'] ?? 0) > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
 }
 
@@ -170,16 +171,19 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     allowsExpiry: boolean,
     takeEffect: (db: Pool | Transaction, gathered: Gathered, options: ImportOptions) => Promise<Account>
   ): Promise<Account> {
-    const { raw, mediaType = '', actor, ip } = request
-    const Reader = uploadReaders[mediaType]
-    if (!Reader) throw unsupportedMediaType(mediaTypeMessage)
+    const { raw, actor, ip } = request
     const isDryRun = dry_run
     const skip = on_error === 'skip'
+    let body: UploadBody | undefined
     try {
       return await app.imports.run(actor?.name ?? ip, async (importId) => {
         const { gaveUp } = app.shutdown
         const digest = hasKey(request) ? createHash('sha256') : undefined
-        const gathered = await gatherUpload(app.bulk, importId, raw, Reader, allowsExpiry, gaveUp, digest)
+        body = await openUpload(request, gaveUp)
+        const { mediaType, chunks } = body
+        const form = uploadForms[mediaType]
+        if (!form) throw unsupportedMediaType(mediaTypeMessage)
+        const gathered = await gatherUpload(app.bulk, importId, chunks, form, allowsExpiry, gaveUp, digest)
         const isRefused = gathered.rejected.count > 0 && !skip
         const countOnly = isDryRun || isRefused
         const pool = trackWrites(app.bulk, reply)
@@ -194,6 +198,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     } catch (error) {
       throw error instanceof LinesLost ? databaseUnavailable(error) : error
     } finally {
+      body?.close()
       // Discards the rest of a body that was not read to its end, so that the client receives the answer.
       raw.resume()
     }

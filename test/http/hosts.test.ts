@@ -84,3 +84,40 @@ t.test('a second Host or Authorization is refused, with and without keys', async
     }
   }
 })
+
+t.test('without keys, a page of another site changes nothing', async (t) => {
+  const service = await startService(t, {
+    PUBLIC_URL: 'https://segments.example/base',
+    CORS_ORIGINS: 'https://console.example'
+  })
+  await service.createSegment('A')
+  const boundary = 'x'
+  const body = `--${boundary}\r\ncontent-disposition: form-data; name="file"; filename="users.csv"\r\n\r\n10\r\n--${boundary}--\r\n`
+  const send = (origin: string, host: string) =>
+    service.request({
+      method: 'POST',
+      url: '/api/v1/segment/A/users',
+      headers: { origin, host, 'content-type': `multipart/form-data; boundary=${boundary}` },
+      body
+    })
+  for (const origin of ['https://evil.example', 'http://localhost:3000', 'http://localhost', 'null', 'x'])
+    t.same(
+      await send(origin, 'localhost:8080'),
+      {
+        status: 403,
+        body: {
+          message: `a page of (${origin}) may change nothing: add its origin to CORS_ORIGINS, or configure API_KEYS`,
+          code: 'FORBIDDEN'
+        }
+      },
+      origin
+    )
+  t.same(await service.sql`select from users`, [], 'a refused request has no effect')
+  t.equal(
+    (await service.get(user, { origin: 'https://evil.example', host: 'localhost' })).status,
+    404,
+    'reads are served'
+  )
+  for (const origin of ['http://localhost:8080', 'https://segments.example', 'https://console.example'])
+    t.equal((await send(origin, 'localhost:8080')).status, 200, origin)
+})

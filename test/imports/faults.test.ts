@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { CsvReader } from '../../src/imports/csv.ts'
 import { gatherUpload } from '../../src/imports/gather.ts'
 import { readPieces } from '../../src/imports/pieces.ts'
+import { receiveChunks } from '../../src/imports/receive.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { replay } from '../support/history.ts'
 import { countBlocked, holdTable, waitForBlocked } from '../support/locks.ts'
@@ -279,9 +280,9 @@ t.test('a stalled body, the rest of a refused body, and a stalled head are abort
 t.test('a stalled upload is aborted', async (t) => {
   const stalled = new Readable({ read() {} })
   stalled.push('1\n')
-  const pieces = readPieces(stalled, never, undefined, 20)
-  t.same(await pieces.next(), { done: false, value: '1\n' })
-  await t.rejects(pieces.next(), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
+  const chunks = receiveChunks(stalled, never, 20)
+  t.same(await chunks.next(), { done: false, value: Buffer.from('1\n') })
+  await t.rejects(chunks.next(), { statusCode: 408, code: 'REQUEST_TIMEOUT' })
   t.notOk(stalled.destroyed, 'the response arrives')
 })
 
@@ -290,10 +291,10 @@ t.test('an upload that trickles is aborted, and one that comes fast enough is no
     const slow = new Readable({ read() {} })
     const timer = setInterval(() => slow.push('\n'.repeat(bytes)), 5)
     t.teardown(() => clearInterval(timer))
-    let pieces = 0
-    for await (const _piece of readPieces(slow, never, undefined, 10_000, 100)) {
-      pieces += 1
-      if (pieces > 100) return 'read'
+    let chunks = 0
+    for await (const _chunk of receiveChunks(slow, never, 10_000, 100)) {
+      chunks += 1
+      if (chunks > 100) return 'read'
     }
     return 'ended'
   }
@@ -315,10 +316,18 @@ t.test('an id that is repeated is stored once, and every line is accounted for',
 t.test('an upload with too many lines is refused', async (t) => {
   const { service } = await startListening(t)
   const body = Readable.from([Buffer.from('1\n2\n3\n')])
-  await t.rejects(gatherUpload(service.app.bulk, '1', body, CsvReader, false, never, undefined, 2), {
+  const csv = { Reader: CsvReader, allowsUtf16: true }
+  await t.rejects(gatherUpload(service.app.bulk, '1', body, csv, false, never, undefined, 2), {
     statusCode: 413,
     code: 'TOO_MANY_LINES'
   })
+})
+
+t.test('an upload that is too large after decompression is refused', async (t) => {
+  const chunks = Readable.from([Buffer.from('1\n'), Buffer.alloc(2 ** 30)])
+  const pieces = readPieces(chunks, true, never)
+  t.same(await pieces.next(), { done: false, value: '1\n' })
+  await t.rejects(pieces.next(), { statusCode: 413, code: 'BODY_TOO_LARGE' })
 })
 
 t.test('uploads of a caller beyond the limit are refused before they are read', async (t) => {
@@ -362,7 +371,7 @@ t.test('other requests get a turn after each 16 KB of an upload', async (t) => {
     }
   }
   const counting = count()
-  for await (const piece of readPieces(Readable.from([chunk, chunk]), never))
+  for await (const piece of readPieces(Readable.from([chunk, chunk]), true, never))
     mostCharacters = Math.max(mostCharacters, piece.length)
   isDone = true
   await counting

@@ -64,19 +64,20 @@ t.test('the reason of a rejected line says what is wrong with it', async (t) => 
   const why = async (reading: Promise<Judgement[]>) => (await reading).map(({ reason }) => reason)
   const id = (reason: string) => `is not a user id: ${reason}`
   const time = (reason: string) => `is not a time such as 2026-11-23T08:51:00Z: ${reason}`
+  const spaces = 'it begins or ends with a space'
+  t.same(await why(json('[" 1", {"user_id": 1, "expires_at": " 2100-01-01T00:00:00Z"}]')), [
+    id(spaces),
+    time(spaces)
+  ])
   for (const [line, reason] of [
-    [' 1', id('it begins or ends with a space')],
-    ['1 ', id('it begins or ends with a space')],
     ['007', id('it begins with 0')],
-    ['6.79901E+06', id('it may have been rounded, as spreadsheets do')],
-    ['1;2100-01-01T00:00:00Z', id('columns must be separated by commas')],
-    ['1\t2', id('columns must be separated by commas')],
+    ['6.79901E+06', id('it is in scientific notation, so a spreadsheet may have rounded it')],
+    ['1|2', id('columns are separated by commas, semicolons or tabs, the same in all lines')],
     ['x', id(`an integer from 1 to ${largest}`)],
     ['1,01.01.2100', time('the year comes first')],
     ['1,2100-01-01', time('the time of day is missing')],
     ['1,2100-01-01 00:00:00', time('the offset is missing, such as Z for UTC')],
-    ['1,2100-01-01 00:00:00Z', time('T must be between the day and the time')],
-    ['1, 2100-01-01T00:00:00Z', time('it begins or ends with a space')]
+    ['1,2100-01-01 00:00:00Z', time('T must be between the day and the time')]
   ] as const) {
     t.same(await why(csv(`7\n${line}`)), [undefined, reason], line)
     const [userId, expiry] = line.split(',')
@@ -119,20 +120,7 @@ t.test('an element with a key that appears more than once is rejected', async (t
 })
 
 t.test('invalid ids are rejected, in each format', async (t) => {
-  const wrong = [
-    '0',
-    '-1',
-    '+1',
-    '01',
-    '1.5',
-    '1e3',
-    ' 1',
-    '0x1',
-    '٣',
-    '9223372036854775808',
-    '1'.repeat(20),
-    'x'
-  ]
+  const wrong = ['0', '-1', '+1', '01', '1.5', '1e3', '0x1', '٣', '9223372036854775808', '1'.repeat(20), 'x']
   for (const text of wrong) {
     t.same(
       reasons(await csv(`7\n${text}`)),
@@ -211,8 +199,9 @@ t.test('CSV', async (t) => {
     'mark, CRLF, blank lines'
   )
   t.same(ids(await csv('User_ID\n1')), [[2, '1']], 'the case of a header')
+  t.same(ids(await csv(' Id\n1')), [[2, '1']], 'another name of the column')
   t.same(
-    reasons(await csv('id\n1')),
+    reasons(await csv('user\n1')),
     [
       [1, noId],
       [2, undefined]
@@ -275,6 +264,74 @@ t.test('CSV', async (t) => {
   ] as const)
     await t.rejects(csv(`${header}\n1,2`), { code: 'INVALID_REQUEST', message })
   t.same(await csv(''), [])
+})
+
+t.test('CSV as spreadsheets write it', async (t) => {
+  const expiresAt = '2100-01-01T00:00:00.000000Z'
+  const time = '2100-01-01T00:00:00Z'
+  for (const separator of [',', ';', '\t'])
+    for (const [text, first] of [
+      [
+        `id${separator}expires_at\r\n1${separator}\r\n 2 ${separator} ${time} \r\n "3" ${separator}"${time}"`,
+        2
+      ],
+      [`sep=${separator}\n1\n2${separator}${time}\n"3"${separator} "${time}"`, 2],
+      [`"1"\n2${separator}${time}\n"3" ${separator}"${time}\n"`, 1]
+    ] as const)
+      t.same(
+        await csv(text),
+        [
+          { line: first, userId: '1', expiresAt: undefined },
+          { line: first + 1, userId: '2', expiresAt },
+          { line: first + 2, userId: '3', expiresAt }
+        ],
+        JSON.stringify(text)
+      )
+  t.same(ids(await csv('\u00a01\u00a0\n10,0;\n10.0')), [
+    [1, '1'],
+    [2, '10'],
+    [3, '10']
+  ])
+  const rounded = 'is not a user id: it is in scientific notation, so a spreadsheet may have rounded it'
+  t.same(await csv('1,23457E+11\n"1,23457E+11";\n5'), [
+    { line: 1, reason: rounded },
+    { line: 2, reason: rounded },
+    { line: 3, userId: '5', expiresAt: undefined }
+  ])
+  t.same(
+    reasons(await csv('1;\n2,\n"3;4";\n5\t6')),
+    [
+      [1, undefined],
+      [2, noId],
+      [3, noId],
+      [4, noId]
+    ],
+    'one separator in all lines, which may be in quotes'
+  )
+  t.same(
+    reasons(await csv('1;2;3\n"a;\n";\n4')),
+    [
+      [1, 'has 3 cells instead of 2'],
+      [2, noId],
+      [4, undefined]
+    ],
+    'and line breaks too'
+  )
+})
+
+t.test('UTF-16 with a byte order mark is CSV only', async (t) => {
+  const text = 'user_id;expires_at\r\n1;\r\nÄ😀;\r\n2;2100-01-01T00:00:00Z\r\n'
+  const little = Buffer.from(`\ufeff${text}`, 'utf16le')
+  const big = Buffer.from(little).swap16()
+  for (const bytes of [little, big])
+    for (const parts of [[bytes], [...bytes].map((byte) => Buffer.of(byte))])
+      t.same(await judgeUpload(CsvReader, parts), await csv(text))
+  const surrogate = Buffer.concat([little, Buffer.of(0x00, 0xd8)])
+  t.same(reasons(await judgeUpload(CsvReader, [surrogate])).at(-1), [5, 'is not valid UTF-8'])
+  const json16 = Buffer.from('\ufeff[1]', 'utf16le')
+  await t.rejects(judgeUpload(JsonArrayReader, [json16]), { code: 'INVALID_UTF8' })
+  await t.rejects(csv('1\0\n'), { code: 'INVALID_UTF8' }, 'without a mark')
+  await t.rejects(csv('PK\x03\x04'), { code: 'INVALID_REQUEST', message: /save it as CSV/ }, 'a workbook')
 })
 
 t.test('newline-delimited JSON', async (t) => {

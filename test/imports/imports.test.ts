@@ -1,9 +1,10 @@
+import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import t from 'tap'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
 import { shareService, startService, type TestService } from '../support/service.ts'
-import { JSON_ARRAY, NDJSON, upload } from '../support/uploads.ts'
+import { CSV, JSON_ARRAY, NDJSON, upload } from '../support/uploads.ts'
 
 type Account = {
   code?: string
@@ -366,9 +367,13 @@ t.test('anything but an upload is refused', async (t) => {
   }
   t.same(await send({ 'content-type': 'text/plain' }, '1'), [415, 'UNSUPPORTED_MEDIA_TYPE'])
   t.same(await send({}), [415, 'UNSUPPORTED_MEDIA_TYPE'])
-  t.same(await send({ 'content-type': 'text/csv', 'content-encoding': 'gzip' }, '1'), [
+  t.same(await send({ 'content-type': 'text/csv', 'content-encoding': 'br' }, '1'), [
     415,
     'UNSUPPORTED_MEDIA_TYPE'
+  ])
+  t.same(await send({ 'content-type': 'text/csv', 'content-encoding': 'gzip' }, '1'), [
+    400,
+    'INVALID_REQUEST'
   ])
   t.same(await send({ 'content-type': 'text/csv', 'content-length': String(2 ** 30 + 1) }, '1'), [
     413,
@@ -394,6 +399,87 @@ t.test('anything but an upload is refused', async (t) => {
     { 'content-type': 'application/ndjson' }
   ])
     t.same(await send(headers, '1'), [200, undefined], headers['content-type'])
+})
+
+t.test('an upload may be compressed, and may be a file in a form', async (t) => {
+  const service = await emptyService()
+  await service.createSegment('A')
+  const send = async (body: Buffer | FormData, headers: Record<string, string> = {}) => {
+    // A form as a browser sends it.
+    const form = body instanceof FormData ? new Response(body) : undefined
+    const type = form?.headers.get('content-type') ?? CSV
+    const { status, body: answer } = await service.request({
+      method: 'POST',
+      url: '/api/v1/segment/A/users',
+      headers: { 'content-type': type, ...headers },
+      body: body instanceof Buffer ? body : Buffer.from((await form?.arrayBuffer()) ?? new ArrayBuffer())
+    })
+    return { status, ...(answer as Account) }
+  }
+  const gzip = { 'content-encoding': 'gzip' }
+  const form = (name: string, text: string | Buffer, type = '') => {
+    const data = new FormData()
+    data.append('users', new Blob([text], { type }), name)
+    return data
+  }
+  const csv = Array.from({ length: 30_000 }, (_, n) => `${n + 1}\n`).join('')
+
+  t.match(await send(gzipSync(csv), gzip), { status: 200, lines: 30_000, added: 30_000 })
+  t.match(
+    await send(Buffer.concat([gzipSync('1\n'), gzipSync('30001')]), gzip),
+    { lines: 2, added: 1 },
+    'in parts'
+  )
+  t.match(await send(form('users.csv', csv, 'application/vnd.ms-excel')), {
+    lines: 30_000,
+    already_members: 30_000
+  })
+  t.match(await send(form('USERS.JSON', '[1, 2]')), { lines: 2 })
+  t.match(await send(form('users.jsonl', '"1"\n2\n{"user_id":3}')), { lines: 3 })
+  t.match(
+    await send(form('Книга1.txt', Buffer.from('\ufeffid\t\r\n7\t\r\n', 'utf16le'))),
+    { status: 400 },
+    'an unnamed column'
+  )
+  t.match(await send(form('Книга1.txt', Buffer.from('\ufeffid\r\n7\r\n', 'utf16le'))), { lines: 1 })
+  t.match(await send(form('', '')), { status: 400 }, 'no file is chosen')
+  const compressed = gzipSync(Buffer.from(await new Response(form('a', '1')).arrayBuffer()))
+  t.match(await send(compressed, gzip), { status: 400 }, 'its content type is CSV')
+
+  const members = () => service.sql`select count(*)::integer from memberships`
+  const before = await members()
+  for (const [body, message] of [
+    [gzipSync('50000\n').subarray(0, -1), 'the body is not valid gzip'],
+    [Buffer.concat([gzipSync('50000\n'), Buffer.from('x')]), 'the body is not valid gzip'],
+    [Buffer.from('50000\n'), 'the body is not valid gzip']
+  ] as const)
+    t.match(await send(body, gzip), { status: 400, code: 'INVALID_REQUEST', message })
+  const two = form('a.csv', '50000')
+  two.append('more', new Blob(['50001']), 'b.csv')
+  const options = form('a.csv', '50000')
+  options.append('dry_run', 'true')
+  for (const [body, message] of [
+    [two, 'the form has more than one file'],
+    [options, 'the form has a field that is no file: options belong in the query'],
+    [new FormData(), 'the form has no file']
+  ] as const)
+    t.match(await send(body), { status: 400, code: 'INVALID_REQUEST', message }, message)
+  for (const [body, type] of [
+    ['50000', 'multipart/form-data'],
+    [
+      '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n50000\n',
+      'multipart/form-data; boundary=x'
+    ],
+    ['--x\r\n', 'multipart/form-data; boundary=x'],
+    ['', 'multipart/form-data; boundary=x']
+  ] as const)
+    t.match(
+      await send(Buffer.from(body), { 'content-type': type }),
+      { status: 400, code: 'INVALID_REQUEST' },
+      body
+    )
+  t.same(await members(), before, 'nothing has changed')
+  t.match(await send(form('a.csv', '50000')), { status: 200, added: 1 }, 'later uploads are taken')
 })
 
 t.test('users of an upload become known, enrolled and members at one moment', async (t) => {

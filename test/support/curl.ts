@@ -2,14 +2,16 @@
 import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    request: { type: 'string', short: 'X', default: 'GET' },
+    request: { type: 'string', short: 'X' },
     header: { type: 'string', short: 'H', multiple: true, default: [] },
     data: { type: 'string', short: 'd' },
+    form: { type: 'string', short: 'F' },
     'upload-file': { type: 'string', short: 'T' },
     fail: { type: 'boolean' },
     silent: { type: 'boolean', short: 's' },
@@ -29,9 +31,19 @@ function openUpload(): ReadableStream | undefined {
   return Readable.toWeb(file === '-' ? process.stdin : createReadStream(file)) as ReadableStream
 }
 
+/** A form with the file on stdin, from an argument such as `file=@-;filename=users.csv`. */
+async function readForm(argument: string): Promise<FormData> {
+  const { field = '', name = '' } = /^(?<field>\w+)=@-;filename=(?<name>.+)$/.exec(argument)?.groups ?? {}
+  const form = new FormData()
+  form.append(field, new Blob([await buffer(process.stdin)]), name)
+  return form
+}
+
+const upload = values.form === undefined ? (openUpload() ?? values.data ?? null) : await readForm(values.form)
+const method = values.request ?? (values.form === undefined ? 'GET' : 'POST')
+
 async function send(): Promise<{ status: number; answered: Headers; body: string }> {
-  const body = openUpload() ?? values.data ?? null
-  const answer = await fetch(url, { method: values.request, headers, body, duplex: 'half' })
+  const answer = await fetch(url, { method, headers, body: upload, duplex: 'half' })
   const text = await answer.text()
   return answer.status === 404 && text.includes('"REPORT_PENDING"')
     ? send()

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import { CsvReader } from '../../src/imports/csv.ts'
 import type { LineConsumer, UploadReader } from '../../src/imports/lines.ts'
 import { readPieces } from '../../src/imports/pieces.ts'
 import type { Answer } from './client.ts'
@@ -76,7 +77,7 @@ export async function judgeUpload(Reader: Reader, parts: Iterable<Buffer>): Prom
     },
     true
   )
-  for await (const piece of readPieces(Readable.from(parts), never)) reader.read(piece)
+  for await (const piece of readPieces(Readable.from(parts), Reader === CsvReader, never)) reader.read(piece)
   reader.end()
   return judgements
 }
