@@ -144,7 +144,11 @@ select
   m.removed_cause,
   m.removed_by,
   s.deleted_at,
-  s.deleted_by
+  s.deleted_by,
+  case
+    when coalesce(m.removed_at, m.expires_at, s.deleted_at) is not null
+      then greatest(m.added_at, least(m.removed_at, m.expires_at, s.deleted_at))
+  end as ended_at
 from memberships m
 join segments s on s.id = m.segment_id;
 
@@ -154,8 +158,7 @@ select
   segment_id,
   slug,
   added_at,
-  case when coalesce(expires_at, deleted_at) is not null then greatest(added_at, least(expires_at, deleted_at)) end
-    as ended_at,
+  ended_at,
   (deleted_at is null and (expires_at is null or expires_at > now())) as active,
   expires_at,
   initial_expires_at,
@@ -181,7 +184,7 @@ select
   segment_id,
   slug,
   added_at,
-  greatest(added_at, least(removed_at, expires_at, deleted_at)) as ended_at,
+  ended_at,
   false as active,
   expires_at,
   initial_expires_at,

@@ -150,3 +150,20 @@ export function retryableErrorResponse(...parameters: Parameters<typeof errorRes
 export function contentResponse<T extends TSchema>(description: string, mediaType: string, schema: T) {
   return { description, content: { [mediaType]: { schema } } }
 }
+
+/** A moment in the past, as a parameter of a query. */
+export const momentSchema = () =>
+  Type.Optional(
+    describe(TimeSchema, {
+      description: 'Return the state at this moment instead of now. It must not be in the future.',
+      examples: ['2023-08-01T00:00:00Z']
+    })
+  )
+
+export const dayOrTimeSchema = (description: string, example: string) =>
+  Type.String({
+    description: `${description} A day as \`YYYY-MM-DD\`, which begins at midnight in UTC, or a time as in RFC 3339.`,
+    format: 'day-or-time',
+    'x-expected': 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z',
+    examples: [example]
+  })

@@ -2,8 +2,10 @@ import { type Static, Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
   closedObject,
+  dayOrTimeSchema,
   describe,
   flagSchema,
+  momentSchema,
   nullable,
   SlugSchema,
   stringEnum,
@@ -23,14 +25,7 @@ export const LookupHeadersSchema = Type.Object({
   ...ConditionalHeadersSchema.properties
 })
 
-export const UserSegmentsQuerySchema = closedObject({
-  at: Type.Optional(
-    describe(TimeSchema, {
-      description: 'Return the state at this moment instead of now. It must not be in the future.',
-      examples: ['2023-08-01T00:00:00Z']
-    })
-  )
-})
+export const UserSegmentsQuerySchema = closedObject({ at: momentSchema() })
 
 /** The JSON text of an array of slugs, built by PostgreSQL. */
 export type ActiveSegmentsText = string & { readonly jsonTextOf?: string[] }
@@ -181,14 +176,6 @@ export const ChangeUserSegmentsBodySchema = closedObject(
 export type ChangeUserSegmentsBody = Static<typeof ChangeUserSegmentsBodySchema>
 
 /** The service defines the format. A union would make some generators create a type per branch. */
-const dayOrTimeSchema = (description: string, example: string) =>
-  Type.String({
-    description: `${description} A day as \`YYYY-MM-DD\`, which begins at midnight in UTC, or a time as in RFC 3339.`,
-    format: 'day-or-time',
-    'x-expected': 'a day, as YYYY-MM-DD, or a time as in RFC 3339, such as 2026-11-23T08:51:00Z',
-    examples: [example]
-  })
-
 export const TimelineQuerySchema = closedObject({
   from: Type.Optional(dayOrTimeSchema('The start of the interval, inclusive.', '2023-08-01')),
   to: Type.Optional(dayOrTimeSchema('The end of the interval, exclusive.', '2023-08-31')),

@@ -3,8 +3,10 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import {
   AnsweredTimeSchema,
   closedObject,
+  dayOrTimeSchema,
   describe,
   flagSchema,
+  momentSchema,
   nullable,
   SlugSchema,
   stringEnum
@@ -191,9 +193,13 @@ export const SegmentPageSchema = page('segments', SegmentSchema, {
   examples: [{ segments: SegmentSchema.examples, next_cursor: 'WyJzZWdtZW50cyIsIlBST01PXzUiXQ' }]
 })
 
-const exampleMembersCursor = 'WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0'
+/** Of the list at the moment that is the example of `at`. */
+const exampleMembersCursor = 'WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUy8yMDIzLTA4LTAxVDAwOjAwOjAwWiIsIjEwIl0'
 
-export const ListMembersQuerySchema = closedObject(pageParameters(exampleMembersCursor))
+export const ListMembersQuerySchema = closedObject({
+  ...pageParameters(exampleMembersCursor),
+  at: momentSchema()
+})
 
 export const MemberSchema = Type.Object(
   {
@@ -219,6 +225,7 @@ export const MemberPageSchema = page('users', MemberSchema, {
 })
 
 export const DownloadMembersQuerySchema = closedObject({
+  at: momentSchema(),
   expires: flagSchema(
     'Whether there is a second column, `expires_at`: empty if the membership does not expire.'
   )
@@ -231,6 +238,58 @@ export const MembersCsvSchema = Type.Unsafe<Readable>(
       'The ids of the users, ascending, one per line, with `expires=true` each with its expiry. The header is there even if there are no users.',
     examples: ['user_id\n10\n9223372036854775807\n']
   })
+)
+
+export const SizesQuerySchema = closedObject({
+  from: Type.Optional(
+    dayOrTimeSchema(
+      'The first moment. By default 90 steps before `to`, at midnight or the full hour in UTC.',
+      '2023-08-01'
+    )
+  ),
+  to: Type.Optional(
+    dayOrTimeSchema('The last moment, inclusive. By default, and at most, now.', '2023-08-31')
+  ),
+  step: stringEnum(['hour', 'day'], {
+    title: 'Step',
+    'x-expected': 'hour or day',
+    description: 'The time from one moment to the next. A day is 24 hours.',
+    default: 'day',
+    examples: ['day']
+  })
+})
+export type SizesQuery = Static<typeof SizesQuerySchema>
+
+export const SizesSchema = Type.Object(
+  {
+    sizes: Type.Array(
+      Type.Object(
+        {
+          time: AnsweredTimeSchema,
+          members: Type.Integer({ description: 'How many users were in the segment at that moment.' })
+        },
+        { title: 'Size', description: 'The size of the segment at one moment.' }
+      )
+    )
+  },
+  {
+    title: 'Sizes',
+    description: 'The sizes of the segment, oldest first.',
+    examples: [
+      {
+        sizes: [
+          { time: '2026-11-22T00:00:00.000000Z', members: 19_998 },
+          { time: '2026-11-23T00:00:00.000000Z', members: 20_000 }
+        ]
+      }
+    ]
+  }
+)
+export type Sizes = Static<typeof SizesSchema>
+
+export const UserCountSchema = Type.Object(
+  { users: Type.Integer({ description: 'Users who are known.' }) },
+  { title: 'UserCount', description: 'How many users the service knows.', examples: [{ users: 100_000 }] }
 )
 
 const change = <T extends TSchema>(value: T) => Type.Optional(Type.Object({ from: value, to: value }))

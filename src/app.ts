@@ -46,6 +46,7 @@ import { reportRoutes } from './reports/routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
 import { memberRoutes } from './segments/member-routes.ts'
 import { segmentRoutes } from './segments/routes.ts'
+import { sizeRoutes } from './segments/size-routes.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
 import { type LogSink, stdoutLog } from './telemetry/stdout-log.ts'
@@ -56,6 +57,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsO
   app.addHook('onRequest', forbidStoring)
   await app.register(segmentRoutes)
   await app.register(memberRoutes)
+  await app.register(sizeRoutes)
   await app.register(membershipRoutes)
   await app.register(recordRoutes)
   await app.register(importRoutes)

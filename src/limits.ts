@@ -217,6 +217,8 @@ export const IMPORT_SWEEP_MS = 60_000
 export const IMPORT_SWEEP_SIZE = 20
 /** How often an instance looks for expired answers of writes with an `Idempotency-Key`. */
 export const IDEMPOTENCY_SWEEP_MS = 600_000
+/** The most moments at which the sizes of a segment are answered. */
+export const MAX_SIZES = 2_000
 /** A list of segments ends early when counting members has taken this long. */
 export const COUNTING_TIMEOUT_MS = 3_000
 

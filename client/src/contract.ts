@@ -243,7 +243,7 @@ export interface paths {
         };
         /**
          * Download the users of a segment
-         * @description All users in the segment at one moment, whatever changes during the download. The answer is complete only if its chunked body ends properly: otherwise HTTP clients report an error. It is aborted if the database fails, if the client reads nothing for a minute, and after ten minutes. An instance sends at most four at once, and answers `OVERLOADED` to others.
+         * @description All users in the segment at one moment, now or `at`, whatever changes during the download. The answer is complete only if its chunked body ends properly: otherwise HTTP clients report an error. It is aborted if the database fails, if the client reads nothing for a minute, and after ten minutes. An instance sends at most four at once, and answers `OVERLOADED` to others.
          *
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
@@ -265,7 +265,7 @@ export interface paths {
         };
         /**
          * List the users of a segment
-         * @description The users in the segment now, ordered by id, one page at a time. Each page shows its own moment: users who join meanwhile are listed if their ids come after the cursor, and nobody is listed twice.
+         * @description The users in the segment now, ordered by id, one page at a time. Each page shows its own moment: users who join meanwhile are listed if their ids come after the cursor, and nobody is listed twice. With `at`, the users who were in the segment at that moment, even if it has been deleted since.
          *
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
@@ -289,6 +289,28 @@ export interface paths {
          *     Needs a key with the role `editor` or `admin`.
          */
         delete: operations["removeSegmentUsers"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/segment/{slug}/sizes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the sizes of a segment over time
+         * @description How many users were in the segment at each moment from `from` to `to`, exactly. Also of a deleted segment. Ten million periods take about two seconds. At most 2000 moments.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getSegmentSizes"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -533,6 +555,28 @@ export interface paths {
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
         delete: operations["cancelReport"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the known users
+         * @description The users of whom a share is drawn.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["countUsers"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1389,11 +1433,28 @@ export interface components {
             /** @description The users the service has never seen. */
             unknown: string[];
         };
+        /** @description The size of the segment at one moment. */
+        Size: {
+            /** Format: date-time */
+            time: string;
+            /** @description How many users were in the segment at that moment. */
+            members: number;
+        };
+        /** @description The sizes of the segment, oldest first. */
+        Sizes: {
+            sizes: components["schemas"]["Size"][];
+        };
         /**
          * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
          * @example AVITO_VOICE_MESSAGES
          */
         Slug: string;
+        /**
+         * @default day
+         * @example day
+         * @enum {string}
+         */
+        Step: "hour" | "day";
         /** @description What happened to the user, oldest first. */
         Timeline: {
             entries: components["schemas"]["TimelineEntry"][];
@@ -1472,6 +1533,11 @@ export interface components {
         };
         /** @description A user id, as a string or as an integer. */
         UploadedUserId: components["schemas"]["UserId"] | number;
+        /** @description How many users the service knows. */
+        UserCount: {
+            /** @description Users who are known. */
+            users: number;
+        };
         /**
          * Format: user-id
          * @description A user id: an integer from 1 to 9223372036854775807.
@@ -2655,6 +2721,8 @@ export interface operations {
     downloadSegmentUsers: {
         parameters: {
             query?: {
+                /** @description Return the state at this moment instead of now. It must not be in the future. */
+                at?: components["parameters"]["At"];
                 /** @description Whether there is a second column, `expires_at`: empty if the membership does not expire. */
                 expires?: boolean;
             };
@@ -2673,7 +2741,7 @@ export interface operations {
             /** @description The users of the segment. A deleted one has none. */
             200: {
                 headers: {
-                    /** @description The cursor of the change feed for this moment: follow the segment from it. */
+                    /** @description The cursor of the change feed for this moment: follow the segment from it. Not with `at`. */
                     "x-segments-cursor"?: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2699,6 +2767,8 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description The `next_cursor` of the page before. Without it, the first page. */
                 cursor?: string;
+                /** @description Return the state at this moment instead of now. It must not be in the future. */
+                at?: components["parameters"]["At"];
             };
             header?: never;
             path: {
@@ -2730,7 +2800,7 @@ export interface operations {
                      *           "expires_at": null
                      *         }
                      *       ],
-                     *       "next_cursor": "WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUyIsIjEwIl0"
+                     *       "next_cursor": "WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUy8yMDIzLTA4LTAxVDAwOjAwOjAwWiIsIjEwIl0"
                      *     }
                      */
                     "application/json": components["schemas"]["MemberPage"];
@@ -2943,6 +3013,62 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["UploadUnavailable"];
+        };
+    };
+    getSegmentSizes: {
+        parameters: {
+            query?: {
+                /** @description The first moment. By default 90 steps before `to`, at midnight or the full hour in UTC. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
+                from?: string;
+                /** @description The last moment, inclusive. By default, and at most, now. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
+                to?: string;
+                /** @description The time from one moment to the next. A day is 24 hours. */
+                step?: components["schemas"]["Step"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sizes of the segment, oldest first. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sizes": [
+                     *         {
+                     *           "time": "2026-11-22T00:00:00.000000Z",
+                     *           "members": 19998
+                     *         },
+                     *         {
+                     *           "time": "2026-11-23T00:00:00.000000Z",
+                     *           "members": 20000
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sizes"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getSegmentHistory: {
@@ -3818,6 +3944,39 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["HostNotAllowed"];
             422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    countUsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many users the service knows. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": 100000
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserCount"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -33,6 +33,12 @@ export const isTime = (text: string): boolean => normalizeTime(text) !== undefin
 /** Whether the text is a calendar date that exists, or a time. */
 export const isDayOrTime = (text: string): boolean => isTime(text) || isTime(`${text}T00:00:00Z`)
 
+/** The start of a day, or the time itself; null if it is undefined. The results can be compared as text. */
+export function startOf(dayOrTime: string | undefined): Time | null {
+  if (dayOrTime === undefined) return null
+  return normalizeTime(dayOrTime) ?? `${dayOrTime}T00:00:00.000000Z`
+}
+
 /**
  * A time as the parameter of a statement.
  *
@@ -40,6 +46,11 @@ export const isDayOrTime = (text: string): boolean => isTime(text) || isTime(`${
  */
 export function toTimestamp(sql: Sql, time: Time | null | undefined) {
   return sql`${(time && normalizeTime(time)) ?? null}::timestamptz`
+}
+
+/** A condition on the views of periods: the period was active at a moment, which is a fragment. */
+export function wasActive(sql: Sql, moment: ReturnType<typeof toTimestamp>) {
+  return sql`(added_at <= ${moment} and (ended_at is null or ended_at > ${moment}))`
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { ActiveSegmentsText, SegmentsOfUsersText, TimelineEntry } from '../../schemas/memberships.ts'
 import { selectChangeCursor } from '../database/change-states.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
-import { normalizeTime, toTimestamp } from '../database/times.ts'
+import { normalizeTime, toTimestamp, wasActive } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 
@@ -65,11 +65,6 @@ export function selectWithCursor(
     }),
     { isolation: 'repeatable read' }
   )
-}
-
-/** A condition on the view `periods`: the period was active at a moment, which is a fragment. */
-export function wasActive(sql: Sql, moment: ReturnType<typeof toTimestamp>) {
-  return sql`(added_at <= ${moment} and (ended_at is null or ended_at > ${moment}))`
 }
 
 /**

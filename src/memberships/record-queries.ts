@@ -4,9 +4,8 @@ import type { MembershipState, UserMembership } from '../../schemas/memberships.
 import { logErasure } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockErasure, lockUser } from '../database/locks.ts'
-import { toTimestamp } from '../database/times.ts'
+import { toTimestamp, wasActive } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
-import { wasActive } from './queries.ts'
 
 /**
  * Reads the memberships that a user has or had at a given time, each as it was recorded at that time: an expiry that was

@@ -19,7 +19,7 @@ import {
 import { withNextLink } from '../../schemas/paging.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
 import { retryIdempotent } from '../database/retry.ts'
-import { normalizeTime } from '../database/times.ts'
+import { startOf } from '../database/times.ts'
 import {
   commonBodyErrors,
   commonErrors,
@@ -53,12 +53,6 @@ import {
 const positionParts = [/^\d{1,17}$/, /^[0-3]$/, /^\d{1,10}$/].map(
   (pattern) => (part: string) => pattern.test(part)
 )
-
-/** The start of a day, or the time itself. The results can be compared as text. */
-function startOf(dayOrTime: string | undefined): Time | null {
-  if (dayOrTime === undefined) return null
-  return normalizeTime(dayOrTime) ?? `${dayOrTime}T00:00:00.000000Z`
-}
 
 /** @param within the path of the object in the body. @throws {ApiError} if both fields are given. */
 function checkExpiry(

@@ -1,18 +1,15 @@
 import { once } from 'node:events'
 import { PassThrough, type Readable } from 'node:stream'
-import type { Slug } from '../../schemas/common.ts'
 import { selectChangeCursor } from '../database/change-states.ts'
 import type { Pool, Sql } from '../database/connect.ts'
-import { retryIdempotent } from '../database/retry.ts'
 import { transaction } from '../database/transaction.ts'
-import { segmentNotFound } from '../http/errors.ts'
 import {
   DOWNLOAD_IDLE_TIMEOUT_MS,
   DOWNLOAD_PAGE_SIZE,
   DOWNLOAD_TIMEOUT_MS,
   LOCK_TIMEOUT_MS
 } from '../limits.ts'
-import { selectMemberLines, selectSegmentId } from './queries.ts'
+import { type MemberFilter, selectMemberLines } from './queries.ts'
 
 /**
  * Make the planner read each page through an index. For a segment that is newer than the statistics, it would otherwise
@@ -28,34 +25,36 @@ export const STREAM_SETTINGS = {
   idle_in_transaction_session_timeout: String(DOWNLOAD_IDLE_TIMEOUT_MS)
 }
 
+/** What to download. */
+export type DownloadedMembers = Pick<MemberFilter, 'segmentId' | 'at'> & {
+  /** Whether there is a second column: when the membership expires, empty if it does not. */
+  hasExpiries: boolean
+}
+
 /**
  * Streams the members of a segment at one moment as CSV. The next page is read after the caller has read the previous
  * one. If the caller destroys the stream, the transaction ends.
  *
  * Resolves when the first page has arrived, so that an earlier error can be answered with the usual error response.
  *
- * @param hasExpiries whether there is a second column: when the membership expires, empty if it does not.
- * @returns the stream, and the cursor of the change feed for the moment that it shows.
- * @throws {ApiError} SEGMENT_NOT_FOUND if the segment never existed. A deleted segment has no members.
+ * @param members of a segment, which may be deleted: then it has no members now.
+ * @returns the stream, and the cursor of the change feed for now.
  */
 export async function openMembersCsv(
   pool: Pool,
-  slug: Slug,
-  hasExpiries: boolean
+  members: DownloadedMembers
 ): Promise<{ members: Readable; cursor: string }> {
-  const segmentId = await retryIdempotent(() => selectSegmentId(pool, slug))
-  if (segmentId === undefined) throw segmentNotFound(slug)
   const csv = new PassThrough()
   // Without a listener, an error before the stream has a reader would end the process.
   csv.on('error', () => {})
-  csv.write(hasExpiries ? 'user_id,expires_at\n' : 'user_id\n')
+  csv.write(members.hasExpiries ? 'user_id,expires_at\n' : 'user_id\n')
   const { promise: opened, resolve, reject } = Promise.withResolvers<string>()
   const timer = setTimeout(
     () => csv.destroy(new Error('the client did not read the download in time')),
     DOWNLOAD_TIMEOUT_MS
   )
   csv.once('close', () => clearTimeout(timer))
-  const sent = transaction(pool, (sql) => sendMembers(sql, { segmentId, hasExpiries }, csv, resolve), {
+  const sent = transaction(pool, (sql) => sendMembers(sql, members, csv, resolve), {
     isolation: 'repeatable read',
     settings: STREAM_SETTINGS
   })
@@ -68,7 +67,7 @@ export async function openMembersCsv(
 
 async function sendMembers(
   sql: Sql,
-  members: { segmentId: number; hasExpiries: boolean },
+  { hasExpiries, ...members }: DownloadedMembers,
   csv: PassThrough,
   onFirstPage: (cursor: string) => void
 ): Promise<void> {
@@ -78,7 +77,7 @@ async function sendMembers(
   const cursor = await selectChangeCursor(sql)
   let after = '0'
   while (!csv.destroyed) {
-    const page = await selectMemberLines(sql, members, after, DOWNLOAD_PAGE_SIZE)
+    const page = await selectMemberLines(sql, { ...members, after, limit: DOWNLOAD_PAGE_SIZE }, hasExpiries)
     onFirstPage(cursor)
     if (!page) {
       csv.end()

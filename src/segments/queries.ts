@@ -1,6 +1,7 @@
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { Member, Segment, SegmentEntry } from '../../schemas/segments.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
+import { toTimestamp, wasActive } from '../database/times.ts'
 import { COUNTING_TIMEOUT_MS } from '../limits.ts'
 
 /** A segment as the API returns it, without the number of members. */
@@ -105,63 +106,112 @@ export async function selectSegmentId(sql: Sql, slug: Slug): Promise<number | un
   return segment?.id
 }
 
-/**
- * Lists the members of a segment by user id. A deleted segment has none.
- *
- * @param after returns only ids after this one.
- * @param limit the maximum number of members.
- * @returns undefined if the segment never existed.
- */
-export async function selectMembers(
-  sql: Sql,
-  slug: Slug,
-  after: UserId,
+/** Whether the time is not in the future. */
+export async function isPast(sql: Sql, time: Time): Promise<boolean> {
+  const [row] = await sql<[{ is_past: boolean }]>`select ${toTimestamp(sql, time)} <= now() as is_past`
+  return row.is_past
+}
+
+/** Which members of a segment to read. */
+export type MemberFilter = {
+  segmentId: number
+  /** The members at this time, which must not be in the future; null: now. */
+  at: Time | null
+  /** Reads only ids after this one. */
+  after: UserId
+  /** The maximum number of members. */
   limit: number
-): Promise<Member[] | undefined> {
-  const segmentId = await selectSegmentId(sql, slug)
-  if (segmentId === undefined) return undefined
-  return sql<Member[]>`
+}
+
+/** The periods of the members, as a part of a statement. */
+function periodsOfMembers(sql: Sql, { segmentId, at, after, limit }: MemberFilter) {
+  const view = at === null ? sql`open_periods` : sql`period_starts`
+  const isMember = at === null ? sql`active` : wasActive(sql, toTimestamp(sql, at))
+  return sql`
+    ${view}
+    where segment_id = ${segmentId}
+      and ${isMember}
+      and user_id > ${after}
+    order by user_id
+    limit ${limit}`
+}
+
+/**
+ * Lists the members of a segment by user id, each as it was recorded at that time: an expiry that was set again later is
+ * not shown. A deleted segment has no members now.
+ */
+export async function selectMembers(sql: Sql, filter: MemberFilter): Promise<Member[]> {
+  const { segmentId, at } = filter
+  const rows = await sql<(Member & { is_set_again: boolean })[]>`
     select
       user_id::text,
       ${formatTime(sql, 'added_at')} as added_at,
-      ${formatTime(sql, 'expires_at')} as expires_at
-    from open_periods
-    where segment_id = ${segmentId}
-      and active
-      and user_id > ${after}
-    order by open_periods.user_id
-    limit ${limit}`
+      ${formatTime(sql, at === null ? 'expires_at' : 'initial_expires_at')} as expires_at,
+      expires_at is distinct from initial_expires_at as is_set_again
+    from (select * from ${periodsOfMembers(sql, filter)}) members
+    order by members.user_id`
+  const members = rows.map(({ is_set_again: _, ...member }) => member)
+  if (at === null) return members
+  const changed = rows.filter(({ is_set_again }) => is_set_again).map(({ user_id }) => user_id)
+  if (changed.length === 0) return members
+  const expiries = await selectExpiries(sql, segmentId, changed, at)
+  return members.map((member) => {
+    const last = expiries.get(member.user_id)
+    return last && last.set_at >= member.added_at ? { ...member, expires_at: last.expires_at } : member
+  })
 }
+
+type SetExpiry = { set_at: Time; expires_at: Time | null }
+
+/** Reads the last expiry that was set again for each user until the given time. */
+async function selectExpiries(
+  sql: Sql,
+  segmentId: number,
+  userIds: UserId[],
+  at: Time
+): Promise<Map<UserId, SetExpiry>> {
+  const rows = await sql<(SetExpiry & { user_id: UserId })[]>`
+    select distinct on (expiry_changes.user_id)
+      user_id::text,
+      ${formatTime(sql, 'set_at')} as set_at,
+      ${formatTime(sql, 'expires_at')} as expires_at
+    from expiry_changes
+    where segment_id = ${segmentId}
+      and user_id = any (${userIds}::bigint[])
+      and set_at <= ${toTimestamp(sql, at)}
+    order by expiry_changes.user_id, expiry_changes.set_at desc`
+  return new Map(rows.map(({ user_id, ...expiry }) => [user_id, expiry]))
+}
+
+/** Lines of a CSV file, and the last id in them. */
+type MemberLines = { lines: string; upto: UserId }
 
 /**
  * Reads a page of a segment's members, ascending by id, as one text with one id a line, and its expiry if it is asked for.
  * PostgreSQL builds the text, because one row per id would cost this process eight times as much CPU time.
  *
- * @param after returns only ids after this one.
- * @param limit the maximum number of members.
- * @returns the lines, and the last id on the page; undefined if there are none.
+ * @returns undefined if there are none.
  */
 export async function selectMemberLines(
   sql: Sql,
-  { segmentId, hasExpiries }: { segmentId: number; hasExpiries: boolean },
-  after: UserId,
-  limit: number
-): Promise<{ lines: string; upto: UserId } | undefined> {
+  filter: MemberFilter,
+  hasExpiries: boolean
+): Promise<MemberLines | undefined> {
+  if (hasExpiries && filter.at !== null) return toLines(await selectMembers(sql, filter))
   const line = hasExpiries
     ? sql`user_id::text || ',' || coalesce(${formatTime(sql, 'expires_at')}, '')`
     : sql`user_id::text`
   const [page] = await sql<{ lines: string | null; upto: UserId }[]>`
     select string_agg(${line}, E'\n' order by user_id) || E'\n' as lines, max(user_id) as upto
-    from (
-      select user_id, expires_at
-      from open_periods
-      where segment_id = ${segmentId}
-        and active
-        and user_id > ${after}
-      order by user_id
-      limit ${limit}
-    ) page`
+    from (select user_id, expires_at from ${periodsOfMembers(sql, filter)}) page`
   return page?.lines ? { lines: page.lines, upto: page.upto } : undefined
+}
+
+function toLines(members: Member[]): MemberLines | undefined {
+  const last = members.at(-1)
+  if (!last) return undefined
+  const lines = members.map(({ user_id, expires_at }) => `${user_id},${expires_at ?? ''}\n`).join('')
+  return { lines, upto: last.user_id }
 }
 
 /**

@@ -77,7 +77,7 @@ t.test('if a segment is deleted while users join, every membership ends at the d
       select
         count(*)::integer as periods,
         count(*) filter (where active)::integer as active,
-        count(*) filter (where ended_at is distinct from deleted_at or added_at > deleted_at)::integer as wrong
+        count(*) filter (where periods.ended_at is distinct from deleted_at or added_at > deleted_at)::integer as wrong
       from periods
       join period_starts using (user_id, segment_id, added_at)
       where periods.slug = ${slug}`

@@ -75,7 +75,7 @@ export async function findSurvivors(sql: Sql) {
     from periods p
     join period_starts using (user_id, segment_id, added_at)
     where deleted_at is not null
-      and (active or ended_at is null or ended_at > deleted_at or added_at > deleted_at)
+      and (active or p.ended_at is null or p.ended_at > deleted_at or added_at > deleted_at)
     limit 5`
 }
 
