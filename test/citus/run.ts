@@ -28,6 +28,10 @@ process.argv.splice(
         'test/memberships',
         'test/imports',
         'test/reports',
+        // The other tests of the feed need one moment for all nodes, or a second server.
+        'test/changes/changes.test.ts',
+        'test/changes/concurrency.test.ts',
+        'test/changes/retention.test.ts',
         'test/soak/model.test.ts',
         'test/soak/concurrency.test.ts'
       ])
