@@ -10,7 +10,7 @@ import { endWithParent, startServerProcess } from '../support/server-process.ts'
 import { createDatabase, createFolder, waitUntil } from '../support/service.ts'
 import { pick, randomFrom, seed, sized, summarize } from './form.ts'
 
-const KILLS = sized(4, 100)
+const KILLS = sized(4, 40)
 const WRITERS = 6
 const USERS = 20
 const SLUGS = ['S0', 'S1', 'S2'] as const
