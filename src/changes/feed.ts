@@ -1,5 +1,5 @@
 import { type ChangeCursor, START, selectChangeState } from '../database/change-states.ts'
-import type { Pool } from '../database/connect.ts'
+import type { Pool, Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { cursorExpired } from '../http/errors.ts'
 import { type ChangeFilter, type ChangePage, isExpired, selectChanges } from './queries.ts'
@@ -34,6 +34,32 @@ export class ChangeFeed {
   }
 
   /**
+   * Checks that the changes after a cursor are still kept.
+   *
+   * @throws {ApiError} CURSOR_EXPIRED
+   */
+  async requireKept(sql: Sql, cursor: ChangeCursor): Promise<void> {
+    const isStart = (cursor.place ?? cursor.from).day === START.from.day
+    if (!isStart && (await isExpired(sql, cursor, this.#retention))) throw cursorExpired()
+  }
+
+  /**
+   * Reads the next page of changes by one statement. A page with a filter may be empty without being the last one.
+   *
+   * @throws {ApiError} CURSOR_EXPIRED
+   */
+  async readPage({ cursor, filter, limit, signal }: ChangeRequest): Promise<ChangePage> {
+    const pool = this.#pool.within(signal)
+    await retryIdempotent(() => this.requireKept(pool, cursor))
+    return retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
+  }
+
+  /** Begins to wait for changes: see {@link ChangeWatch.listen}. Call `end` afterwards. */
+  listen(): ReturnType<ChangeWatch['listen']> {
+    return this.#watch.listen()
+  }
+
+  /**
    * Reads the next changes. Without any, waits for the first one.
    *
    * @param wait how long to wait, in milliseconds.
@@ -43,8 +69,7 @@ export class ChangeFeed {
   async read(request: ChangeRequest, wait: number, ended: AbortSignal): Promise<ChangePage> {
     const pool = this.#pool.within(request.signal)
     const { cursor } = request
-    if (cursor !== START && (await retryIdempotent(() => isExpired(pool, cursor, this.#retention))))
-      throw cursorExpired()
+    await retryIdempotent(() => this.requireKept(pool, cursor))
     const deadline = performance.now() + wait
     const stopped = AbortSignal.any([request.signal, ended])
     const news = wait > 0 ? this.#watch.listen() : undefined

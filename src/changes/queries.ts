@@ -12,7 +12,7 @@ import { formatTime, type Sql } from '../database/connect.ts'
 import { MAX_SCANNED_CHANGES } from '../limits.ts'
 
 /** Which changes to read. Null: all. */
-export type ChangeFilter = { segmentId: number | null; userId: UserId | null }
+export type ChangeFilter = { segmentIds: readonly number[] | null; userId: UserId | null }
 
 /** Reads the id of a segment, even of a deleted one. */
 export async function selectFollowedSegment(sql: Sql, slug: Slug): Promise<number | undefined> {
@@ -98,7 +98,8 @@ export async function selectChanges(
   const { from } = cursor
   const to = cursor.place?.to ?? (await selectChangeState(sql))
   const place = cursor.place ?? { position: 0, user: null }
-  const isFiltered = filter.segmentId !== null || filter.userId !== null
+  const isFiltered = filter.segmentIds !== null || filter.userId !== null
+  const segmentIds = filter.segmentIds?.map(String) ?? null
   const maxScanned = isFiltered ? MAX_SCANNED_CHANGES : limit
   const rows = await sql<(EventRow & ScanRow)[]>`
     with scanned as not materialized (
@@ -151,7 +152,11 @@ export async function selectChanges(
           scanned.position > ${String(place.position)}::text::bigint
           or changed.user_id > ${place.user}::text::bigint
         )
-        and (${filter.segmentId}::integer is null or segment_id = ${filter.segmentId} or type = 'user_erased')
+        and (
+          ${segmentIds}::text[] is null
+          or segment_id = any (${segmentIds}::text[]::integer[])
+          or type = 'user_erased'
+        )
         and (${filter.userId}::text::bigint is null or changed.user_id = ${filter.userId}::text::bigint or type = 'segment_deleted')
       order by scanned.position, changed.user_id
       limit ${limit}

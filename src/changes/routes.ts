@@ -58,10 +58,10 @@ export const changeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   }): Promise<ChangeFilter> {
     const slug = query.segment?.toUpperCase()
     const userId = query.user_id ?? null
-    if (slug === undefined) return { segmentId: null, userId }
+    if (slug === undefined) return { segmentIds: null, userId }
     const segmentId = await retryIdempotent(() => selectFollowedSegment(app.changes, slug))
     if (segmentId === undefined) throw segmentNotFound(slug)
-    return { segmentId, userId }
+    return { segmentIds: [segmentId], userId }
   }
 
   app.get(

@@ -59,7 +59,7 @@ const CursorSchema = Type.Object(
 /** How far a consumer has read. Without `place`, it has read everything that `from` has. */
 export type ChangeCursor = Static<typeof CursorSchema>
 
-/** Nothing has been read. */
+/** Nothing has been read. No other cursor has this day. */
 export const START: ChangeCursor = {
   from: { xid: 0, position: 0, day: '1970-01-01', time: 0, last: 0, running: [] }
 }
