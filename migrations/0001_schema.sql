@@ -440,6 +440,56 @@ create table report_turns (
 comment on table report_turns is
   'When a report of each API key was last begun. Keys take turns, so one with many orders does not delay the others.';
 
+create table webhooks (
+  id bigint generated always as identity primary key,
+  url text not null,
+  segments text[],
+  secret text not null,
+  created_at timestamptz not null default now(),
+  created_by text,
+  state text not null default 'active' check (state in ('active', 'paused')),
+  pause_reason text check (pause_reason in ('requested', 'failing', 'gone', 'cursor_expired')),
+  paused_at timestamptz,
+  cursor text not null,
+  batch_end text,
+  batch_since timestamptz,
+  failures integer not null default 0,
+  failing_since timestamptz,
+  next_attempt_at timestamptz not null default now(),
+  last_success_at timestamptz,
+  last_error_at timestamptz,
+  last_error_status integer,
+  last_error text,
+  lease_token uuid,
+  lease_until timestamptz not null default now(),
+  check ((state = 'paused') = (pause_reason is not null and paused_at is not null))
+);
+
+comment on table webhooks is
+  'The addresses to which the change feed is pushed, and how far. One instance at a time pushes to each: the one that has '
+  'its lease.';
+comment on column webhooks.segments is 'The slugs whose changes are sent; null for all segments.';
+comment on column webhooks.secret is 'Signs the deliveries, so it is stored as it is: `whsec_` and base64.';
+comment on column webhooks.cursor is 'Everything before this cursor of the change feed has been delivered.';
+comment on column webhooks.batch_end is
+  'The cursor after the batch that is being delivered, so that each attempt sends the same one; null without a batch.';
+comment on column webhooks.batch_since is 'When the first change of this batch took effect.';
+comment on column webhooks.failures is 'Failed deliveries since the last one that succeeded.';
+comment on column webhooks.lease_until is
+  'Until then the instance with lease_token pushes. In the past: nobody has pushed since.';
+
+create view webhook_progress as
+select
+  id,
+  state,
+  pause_reason,
+  round(greatest(0, extract(epoch from now() - least(batch_since, lease_until, paused_at)))::numeric, 3)::double precision
+    as lag_seconds
+from webhooks;
+
+comment on view webhook_progress is
+  'How far each webhook is behind: the age of the oldest change that is not delivered, or the time since nobody has pushed.';
+
 create table secrets (
   name text primary key,
   value bytea not null check (octet_length(value) = 32)

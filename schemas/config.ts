@@ -111,6 +111,8 @@ export const ConfigSchema = Type.Object({
     pattern: DURATION,
     description: 'a number with its unit (s, m, h or d) such as 30d'
   }),
+  /** `on` delivers to webhooks in private networks too. */
+  WEBHOOK_PRIVATE: Type.Optional(Type.Literal('on', { description: 'on, or unset' })),
   /** How long the service keeps serving after SIGTERM, so that load balancers notice its failing readiness first. */
   SHUTDOWN_DELAY: Type.String({
     default: '0s',

@@ -50,10 +50,19 @@ import { sizeRoutes } from './segments/size-routes.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
 import { type LogSink, stdoutLog } from './telemetry/stdout-log.ts'
+import { webhooksPlugin } from './webhooks/plugin.ts'
+import { webhookRoutes } from './webhooks/routes.ts'
 
-type ApiOptions = { publicUrl: string | undefined; corsOrigins: string | undefined }
+type ApiOptions = {
+  publicUrl: string | undefined
+  corsOrigins: string | undefined
+  allowsPrivateWebhooks: boolean
+}
 
-const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsOrigins }) => {
+const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
+  app,
+  { publicUrl, corsOrigins, allowsPrivateWebhooks }
+) => {
   app.addHook('onRequest', forbidStoring)
   await app.register(segmentRoutes)
   await app.register(memberRoutes)
@@ -62,6 +71,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (app, { publicUrl, corsO
   await app.register(recordRoutes)
   await app.register(importRoutes)
   await app.register(changeRoutes)
+  await app.register(webhookRoutes, { allowsPrivate: allowsPrivateWebhooks })
   await app.register(reportRoutes, { publicUrl, corsOrigins })
 }
 
@@ -157,6 +167,8 @@ export async function buildApp(
     lease: toSeconds(config.REPORT_LEASE)
   })
   await app.register(changeFeedPlugin, { retention: toSeconds(config.CHANGES_RETENTION) })
+  const allowsPrivateWebhooks = config.WEBHOOK_PRIVATE !== undefined
+  await app.register(webhooksPlugin, { allowsPrivate: allowsPrivateWebhooks })
   await app.register(backgroundJobsPlugin)
   await app.register(openapiPlugin, { publicUrl: config.PUBLIC_URL })
   await app.register(healthRoutes, { prefix: '/health' })
@@ -164,7 +176,8 @@ export async function buildApp(
   await app.register(apiRoutes, {
     prefix: '/api/v1',
     publicUrl: config.PUBLIC_URL,
-    corsOrigins: config.CORS_ORIGINS
+    corsOrigins: config.CORS_ORIGINS,
+    allowsPrivateWebhooks
   })
   await app.register(ofrepRoutes, { prefix: '/ofrep/v1' })
   await app.ready()

@@ -247,6 +247,44 @@ export const CHANGE_UPKEEP_MS = 600_000
 /** Making or dropping a partition waits this long for a lock, and keeps writes waiting meanwhile. */
 export const CHANGE_UPKEEP_LOCK_TIMEOUT_MS = 200
 
+// --- Webhooks ---
+
+/** The maximum number of webhooks. Each one has at most one delivery in flight. */
+export const MAX_WEBHOOKS = 50
+/** The time for a delivery, from the lookup of its host to the end of the answer. */
+export const WEBHOOK_TIMEOUT_MS = 15_000
+/**
+ * An instance that has not written to the row of its webhook for this long has lost it. It writes before each delivery, so
+ * another instance begins after its last delivery has ended.
+ */
+export const WEBHOOK_LEASE_MS = 30_000
+/** How often an instance renews the lease of a webhook without changes. */
+export const WEBHOOK_HOLD_MS = 10_000
+/** How often an instance looks for webhooks that nobody holds. */
+export const WEBHOOK_POLL_MS = 1_000
+/** After a delivery, and after changes of other segments, more changes are gathered for this long. */
+export const WEBHOOK_GATHER_MS = 200
+/** The maximum number of changes in a delivery. */
+export const MAX_WEBHOOK_CHANGES = 500
+/** The maximum size of a delivery, unless a single change is larger. */
+export const MAX_WEBHOOK_BYTES = 262_144
+/** What is read of a receiver's answer. */
+export const MAX_WEBHOOK_ANSWER_BYTES = 16_384
+/** Reads of the change feed for webhooks that run at once. They leave connections for other readers of the feed. */
+export const MAX_WEBHOOK_READS = 2
+/** The largest share of the time that such a read may take. The rest is left to requests. */
+export const WEBHOOK_READ_SHARE = 0.2
+/** Lookups of the hosts of receivers that run at once. */
+export const MAX_WEBHOOK_LOOKUPS = 2
+/** The longest random pause after the first failed delivery. It doubles with each further failure. */
+export const WEBHOOK_FIRST_PAUSE_MS = 5_000
+/** The upper limit of that pause. */
+export const WEBHOOK_LONGEST_PAUSE_MS = 3_600_000
+/** The upper limit of a pause that the receiver asks for by `Retry-After`. */
+export const WEBHOOK_LONGEST_RETRY_AFTER_MS = 86_400_000
+/** A webhook whose deliveries have failed for this long is paused. */
+export const WEBHOOK_RETRY_MS = 3 * 86_400_000
+
 // --- Reports ---
 
 /** Worker threads of an instance, and so concurrent reports. Each one has a connection. */

@@ -40,7 +40,8 @@ async function serve(): Promise<string> {
     // The service still listens meanwhile: probes see readiness fail, and reports that finish now can be downloaded.
     const [, canExit] = await Promise.all([
       app.shutdown.begin(delay, DRAIN_TIMEOUT_MS),
-      app.reportJobs.close(delay + DRAIN_TIMEOUT_MS)
+      app.reportJobs.close(delay + DRAIN_TIMEOUT_MS),
+      app.webhookPusher.close()
     ])
     await app.close()
     await stdoutLog.flush(LOG_FLUSH_TIMEOUT_MS)

@@ -51,6 +51,7 @@ t.test('values are read', async (t) => {
     REPORT_TTL: '36h',
     REPORT_LEASE: '2m',
     CHANGES_RETENTION: '30d',
+    WEBHOOK_PRIVATE: 'on',
     SHUTDOWN_DELAY: '5s',
     LOG_LEVEL: 'silent'
   }

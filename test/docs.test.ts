@@ -21,7 +21,8 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
     'docs/retries.md',
     'docs/security.md',
     'docs/monitoring.md',
-    'docs/changes.md'
+    'docs/changes.md',
+    'docs/webhooks.md'
   ]
 
   const service = await startService(t)

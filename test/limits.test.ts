@@ -103,6 +103,31 @@ t.test('an inner wait ends before the outer one', async (t) => {
     limits.REPORT_TIMEOUT_MS
   )
   areInOrder(t, 'unfinished reports', limits.MAX_UNFINISHED_REPORTS_OF_KEY, limits.MAX_UNFINISHED_REPORTS)
+  areInOrder(
+    t,
+    'a delivery, and the lease of its webhook',
+    limits.WEBHOOK_GATHER_MS,
+    limits.WEBHOOK_POLL_MS,
+    limits.WEBHOOK_HOLD_MS,
+    limits.WEBHOOK_TIMEOUT_MS,
+    DRAIN_TIMEOUT_MS,
+    limits.WEBHOOK_LEASE_MS
+  )
+  areInOrder(
+    t,
+    'renewals of that lease',
+    limits.WEBHOOK_HOLD_MS + limits.WEBHOOK_GATHER_MS + 2 * answerTimeout,
+    limits.WEBHOOK_LEASE_MS
+  )
+  areInOrder(
+    t,
+    'the pauses between deliveries',
+    limits.WEBHOOK_FIRST_PAUSE_MS,
+    limits.WEBHOOK_LONGEST_PAUSE_MS,
+    limits.WEBHOOK_LONGEST_RETRY_AFTER_MS,
+    limits.WEBHOOK_RETRY_MS
+  )
+  areInOrder(t, 'reads of the feed', limits.MAX_WEBHOOK_READS, limits.CHANGE_CONNECTIONS)
   areInOrder(t, 'a scrape', limits.SCRAPE_TIMEOUT_MS, limits.PROBE_DEADLINE_MS)
   areInOrder(t, 'the pauses of retries', limits.FIRST_PAUSE_MS, limits.LONGEST_PAUSE_MS + 1)
 })

@@ -234,6 +234,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description All webhooks, the oldest first, with their state, their lag and their last error.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description Changes that are committed from now on are delivered to its URL, in their order: a POST with the JSON that `GET /changes` answers. Deliveries are signed as in Standard Webhooks. One that is not answered 2xx within 15 seconds is repeated for three days. There may be 50 webhooks.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description Its state, its lag and its last error.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description A delivery that is in flight is finished, and is the last one. The secret is deleted.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Pause a webhook, or resume it
+         * @description A webhook that is paused, by a request or after three days of failures, delivers nothing; a delivery that is in flight is finished. Once it is active, delivery continues where it ended, at once. With `after`, it continues after another cursor: an earlier one repeats changes.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        patch: operations["changeWebhook"];
+        trace?: never;
+    };
     "/api/v1/segment/{slug}/users.csv": {
         parameters: {
             query?: never;
@@ -687,7 +749,28 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    changes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Changes, delivered to a webhook
+         * @description Batches come in order, each at least once. The next one comes after this one has been answered 2xx. 410 pauses the webhook. After any other answer, or none within 15 seconds, the same batch is sent again later.
+         */
+        post: operations["deliverChanges"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description The slugs of the segments the user is in, in the order the segments were created. */
@@ -803,6 +886,16 @@ export interface components {
              */
             ttl_seconds?: number | null;
         };
+        /** @description What to change. */
+        ChangeWebhook: {
+            /**
+             * @description Whether changes are delivered.
+             * @enum {string}
+             */
+            state: "active" | "paused";
+            /** @description With the state `active`: continue after this cursor of the change feed. `now` leaves out what has not been delivered. By default, delivery continues where it ended. */
+            after?: string | null;
+        };
         /** @description Changes, and the cursor after them. */
         Changes: {
             changes: components["schemas"]["Change"][];
@@ -824,6 +917,65 @@ export interface components {
             description?: string | null;
             /** @description Whether users who are first seen later are sampled too: each joins with the probability `selection`, drawn once. */
             enroll_new_users?: boolean | null;
+        };
+        /** @description The webhook to create. */
+        CreateWebhook: {
+            /** @description Where to deliver: an http or https URL, without a user name or a password. Addresses of private networks are refused unless the service is configured otherwise. */
+            url: string;
+            /** @description Only changes of these segments and their memberships, and erasures of users. By default, those of all segments. */
+            segments?: components["schemas"]["Slug"][] | null;
+            /** @description The secret that signs the deliveries: `whsec_` and 24 to 64 random bytes in base64. By default, one is made. */
+            secret?: string | null;
+        };
+        /** @description The webhook, and its secret if one was made. */
+        CreatedWebhook: {
+            /**
+             * @description The `id` of a webhook.
+             * @example 1
+             */
+            id: string;
+            url: string;
+            /** @description The segments whose changes are delivered. Null: all. */
+            segments: string[] | null;
+            /** @enum {string} */
+            state: "active" | "paused";
+            /**
+             * @description Null while it is active. `requested`: by a request. `failing`: all deliveries have failed for three days. `gone`: the receiver has answered 410. `cursor_expired`: the changes after `cursor` are no longer kept.
+             * @enum {string|null}
+             */
+            pause_reason: "requested" | "failing" | "gone" | "cursor_expired" | null;
+            /** Format: date-time */
+            paused_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The name of the API key. Null if no key was needed. */
+            created_by: string | null;
+            /** @description Everything before this cursor of the change feed has been delivered. */
+            cursor: string;
+            /** @description The age of the oldest change that is not delivered; 0 if there is none. While the webhook is paused, at most that: the time since the pause. */
+            lag_seconds: number;
+            /**
+             * Format: date-time
+             * @description When a delivery last succeeded.
+             */
+            last_success_at: string | null;
+            /** @description The last delivery that failed. It stays after later ones have succeeded. */
+            last_error: {
+                /** Format: date-time */
+                time: string;
+                /** @description The receiver's status. Null if it did not answer. */
+                status: number | null;
+                message: string;
+            } | null;
+            /** @description Failed deliveries since the last one that succeeded. */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description When the delivery that failed is tried again. Null if it is not.
+             */
+            next_attempt_at: string | null;
+            /** @description The secret that was made. It is not shown again. Null if the request had one. */
+            secret: string | null;
         };
         CrossSiteOrderError: {
             message: string;
@@ -999,6 +1151,16 @@ export interface components {
             not_members?: number;
             /** @description Lines whose user was already known, possibly by an earlier line. */
             already_known?: number;
+        };
+        InvalidWebhookChangeError: {
+            message: string;
+            /** @enum {string} */
+            code: "INVALID_REQUEST" | "INVALID_JSON" | "INVALID_UTF8" | "INVALID_CURSOR";
+        };
+        InvalidWebhookError: {
+            message: string;
+            /** @enum {string} */
+            code: "INVALID_REQUEST" | "INVALID_JSON" | "INVALID_UTF8" | "DUPLICATE_SLUG";
         };
         /** @description The outcome of each line: lines = new_users + already_known + rejected.count. */
         KnownUsers: {
@@ -1487,6 +1649,11 @@ export interface components {
              */
             expires_at: string | null;
         };
+        TooManyWebhooksError: {
+            message: string;
+            /** @enum {string} */
+            code: "TOO_MANY_WEBHOOKS" | "IDEMPOTENCY_KEY_IN_USE";
+        };
         UnauthenticatedError: {
             message: string;
             /** @enum {string} */
@@ -1575,6 +1742,94 @@ export interface components {
          * @description Each line is JSON: ids as integers or strings, or objects with `user_id`. Blank lines are ignored. Ids are integers from 1 to 9223372036854775807, exact as numbers too, which may be written as `10.0`.
          */
         UsersUploadNdjson: string;
+        /**
+         * @description A webhook, without its secret.
+         * @example {
+         *       "id": "1",
+         *       "url": "https://billing.example.com/segments",
+         *       "segments": [
+         *         "AVITO_VOICE_MESSAGES"
+         *       ],
+         *       "state": "active",
+         *       "pause_reason": null,
+         *       "paused_at": null,
+         *       "created_at": "2026-11-23T08:51:00.123456Z",
+         *       "created_by": "marketing",
+         *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+         *       "lag_seconds": 0,
+         *       "last_success_at": null,
+         *       "last_error": null,
+         *       "failures": 0,
+         *       "next_attempt_at": null
+         *     }
+         */
+        Webhook: {
+            /**
+             * @description The `id` of a webhook.
+             * @example 1
+             */
+            id: string;
+            url: string;
+            /** @description The segments whose changes are delivered. Null: all. */
+            segments: string[] | null;
+            /** @enum {string} */
+            state: "active" | "paused";
+            /**
+             * @description Null while it is active. `requested`: by a request. `failing`: all deliveries have failed for three days. `gone`: the receiver has answered 410. `cursor_expired`: the changes after `cursor` are no longer kept.
+             * @enum {string|null}
+             */
+            pause_reason: "requested" | "failing" | "gone" | "cursor_expired" | null;
+            /** Format: date-time */
+            paused_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The name of the API key. Null if no key was needed. */
+            created_by: string | null;
+            /** @description Everything before this cursor of the change feed has been delivered. */
+            cursor: string;
+            /** @description The age of the oldest change that is not delivered; 0 if there is none. While the webhook is paused, at most that: the time since the pause. */
+            lag_seconds: number;
+            /**
+             * Format: date-time
+             * @description When a delivery last succeeded.
+             */
+            last_success_at: string | null;
+            /** @description The last delivery that failed. It stays after later ones have succeeded. */
+            last_error: {
+                /** Format: date-time */
+                time: string;
+                /** @description The receiver's status. Null if it did not answer. */
+                status: number | null;
+                message: string;
+            } | null;
+            /** @description Failed deliveries since the last one that succeeded. */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description When the delivery that failed is tried again. Null if it is not.
+             */
+            next_attempt_at: string | null;
+        };
+        WebhookCursorExpiredError: {
+            message: string;
+            /** @enum {string} */
+            code: "CURSOR_EXPIRED";
+        };
+        WebhookId: string;
+        WebhookNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "WEBHOOK_NOT_FOUND";
+        };
+        WebhookSegmentsNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENTS_NOT_FOUND";
+        };
+        /** @description All webhooks, the oldest first. */
+        Webhooks: {
+            webhooks: components["schemas"]["Webhook"][];
+        };
     };
     responses: {
         /** @description The body is too large. */
@@ -1910,6 +2165,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description There is no such webhook. */
+        WebhookNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookNotFoundError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /** @description The time of an order, from its link. Nothing older is served. */
@@ -1923,6 +2188,11 @@ export interface components {
          * @example user-10_2023-08-01_2023-08-31.csv
          */
         Filename: string;
+        /**
+         * @description The `id` of a webhook.
+         * @example 1
+         */
+        Id: components["schemas"]["WebhookId"];
         /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
         IdempotencyKey: string;
         /** @description The `ETag` of an earlier answer. If the answer is still that one, it is 304, without a body. */
@@ -2713,6 +2983,397 @@ export interface operations {
             404: components["responses"]["SegmentNotFound"];
             410: components["responses"]["CursorExpired"];
             421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All webhooks, the oldest first. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhooks": [
+                     *         {
+                     *           "id": "1",
+                     *           "url": "https://billing.example.com/segments",
+                     *           "segments": [
+                     *             "AVITO_VOICE_MESSAGES"
+                     *           ],
+                     *           "state": "active",
+                     *           "pause_reason": null,
+                     *           "paused_at": null,
+                     *           "created_at": "2026-11-23T08:51:00.123456Z",
+                     *           "created_by": "marketing",
+                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *           "lag_seconds": 0,
+                     *           "last_success_at": null,
+                     *           "last_error": null,
+                     *           "failures": 0,
+                     *           "next_attempt_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhooks"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The webhook to create. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://billing.example.com/segments",
+                 *       "segments": [
+                 *         "AVITO_VOICE_MESSAGES"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateWebhook"];
+            };
+        };
+        responses: {
+            /** @description The webhook, and its secret if one was made. */
+            201: {
+                headers: {
+                    /** @description Its path. */
+                    Location?: string;
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null,
+                     *       "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidWebhookError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Some segments do not exist, or are deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSegmentsNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many webhooks. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TooManyWebhooksError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A webhook, without its secret. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook is deleted. */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changeWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        /** @description What to change. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "state": "paused"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeWebhook"];
+            };
+        };
+        responses: {
+            /** @description A webhook, without its secret. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidWebhookChangeError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            /** @description Changes after the cursor are no longer kept: `after` must be another one. Nothing has changed. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCursorExpiredError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -4166,6 +4827,51 @@ export interface operations {
             };
             500: components["responses"]["Internal"];
             503: components["responses"]["Overloaded"];
+        };
+    };
+    deliverChanges: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the batch, the same on each attempt.
+                 * @example msg_jOrVKGWkdPf7zkcMCYSwUQ
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When the attempt was made, in seconds since 1970.
+                 * @example 1795424040
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description The signature, as in Standard Webhooks.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Changes"];
+            };
+        };
+        responses: {
+            /** @description The receiver wants no more deliveries. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The batch has been received. The body is ignored. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
 }

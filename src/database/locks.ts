@@ -25,6 +25,9 @@
  * The lock of report orders, (5, 0), is taken without any of the others, except that of a key. It makes orders count the
  * unfinished reports one after the other.
  *
+ * The lock of webhooks, (7, 0), is taken without any of the others, except that of a key. It makes requests that create a
+ * webhook count those that exist one after the other.
+ *
  * The upkeep lock, (6, 0), is taken alone. It lets one instance at a time make and drop partitions of the log of changes.
  *
  * The closing lock, (2, 0), is taken alone. It lets one instance at a time write the ends of periods in deleted
@@ -97,6 +100,11 @@ export async function tryLockClosing(sql: Sql): Promise<boolean> {
 /** Takes the lock of report orders: no other report is queued until the transaction ends. */
 export async function lockReportOrders(sql: Sql): Promise<void> {
   await sql`select pg_advisory_xact_lock(5, 0)`
+}
+
+/** Takes the lock of webhooks: no other webhook is created until the transaction ends. */
+export async function lockWebhooks(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock(7, 0)`
 }
 
 /**

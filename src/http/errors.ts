@@ -204,6 +204,13 @@ export const crossSiteOrder = () =>
 export const rangeNotSatisfiable = (size: number) =>
   new ApiError(416, 'RANGE_NOT_SATISFIABLE', `header (range) begins after the end of the file: ${size} bytes`)
 
+/** @param limit how many webhooks there may be. */
+export const tooManyWebhooks = (limit: number) =>
+  new ApiError(409, 'TOO_MANY_WEBHOOKS', `there are ${limit} webhooks: delete one first`)
+
+export const webhookNotFound = (id: string) =>
+  new ApiError(404, 'WEBHOOK_NOT_FOUND', `webhook with id (${id}) not found`)
+
 export const tooManyImports = () =>
   new ApiError(503, 'TOO_MANY_IMPORTS', 'too many imports are in progress, try again later', {
     retryAfter: 5

@@ -15,6 +15,8 @@ const pathOrder = [
   '/api/v1/users',
   '/api/v1/changes',
   '/api/v1/changes/stream',
+  '/api/v1/webhooks',
+  '/api/v1/webhooks/{id}',
   '/api/v1/segment/{slug}/users.csv',
   '/api/v1/segment/{slug}/users',
   '/api/v1/segment/{slug}/sizes',

@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import packageJson from '../../package.json' with { type: 'json' }
+import { deliveryParameters } from '../../schemas/webhooks.ts'
 import { MAX_PAGES_IN_FLIGHT } from '../limits.ts'
 import { BEARER_SCHEME, KEY_HEADER_SCHEME } from './authentication.ts'
 import { overloadErrors } from './common-responses.ts'
@@ -12,6 +13,26 @@ import { tidyDocument } from './openapi-document.ts'
 import { createPage, type Page, sendPage } from './pages.ts'
 import { pageHeaders } from './security-headers.ts'
 import { SWAGGER_PATH, swaggerFiles } from './swagger-ui.ts'
+
+/** What a webhook's receiver is sent. */
+const deliveryOperation = {
+  operationId: 'deliverChanges',
+  summary: 'Changes, delivered to a webhook',
+  description:
+    'Batches come in order, each at least once. The next one comes after this one has been answered 2xx. 410 pauses the ' +
+    'webhook. After any other answer, or none within 15 seconds, the same batch is sent again later.',
+  tags: ['changes'],
+  security: [],
+  parameters: deliveryParameters,
+  requestBody: {
+    required: true,
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/Changes' } } }
+  },
+  responses: {
+    '2XX': { description: 'The batch has been received. The body is ignored.' },
+    410: { description: 'The receiver wants no more deliveries.' }
+  }
+}
 
 /** Serves the OpenAPI document of the routes that are registered after it at `/openapi.json`, and Swagger UI. */
 export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
@@ -40,12 +61,13 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             name: 'segments',
             description: 'Segments and the users in them: create, change, look up, upload, delete'
           },
-          { name: 'changes', description: 'What has changed: follow it from a cursor' },
+          { name: 'changes', description: 'What has changed: follow it from a cursor, or have it delivered' },
           { name: 'openfeature', description: 'Segments as flags of OpenFeature (OFREP)' },
           { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },
           { name: 'users', description: 'The data of a user: erase it' },
           { name: 'operation', description: 'For the operators of the service' }
         ],
+        webhooks: { changes: { post: deliveryOperation } },
         components: {
           securitySchemes: {
             [BEARER_SCHEME]: {
@@ -55,7 +77,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
                 'The secret of an API key. Its role says what it may do:\n' +
                 '- `reader`: read, and order reports;\n' +
                 "- `editor`: also change users' segments, one user at a time or by uploads;\n" +
-                '- `admin`: also create, change and delete segments, and erase users.\n\n' +
+                '- `admin`: also create, change and delete segments, erase users, and manage webhooks.\n\n' +
                 'A service without configured keys needs none.'
             },
             [KEY_HEADER_SCHEME]: {

@@ -1,5 +1,5 @@
 import type { Sql } from '../database/connect.ts'
-import type { QueueState } from '../telemetry/metrics.ts'
+import type { QueueState, WebhookState } from '../telemetry/metrics.ts'
 
 /** Selects the state of the queues of background work, over all instances. Each queue has its own `select`. */
 export async function selectQueues(sql: Sql): Promise<QueueState[]> {
@@ -21,6 +21,11 @@ export async function selectQueues(sql: Sql): Promise<QueueState[]> {
       ${ageOfOldest(sql, 'ordered_at', 'running')}
     from reports
     where status in ('queued', 'running')`
+}
+
+/** Selects all webhooks, of which there are few. */
+export async function selectWebhookStates(sql: Sql): Promise<WebhookState[]> {
+  return sql<WebhookState[]>`select id, state, pause_reason, lag_seconds from webhook_progress`
 }
 
 /** Seconds since the earliest time in a column, among the rows with a status. */

@@ -4,10 +4,12 @@ import { connectDatabase } from '../database/connect.ts'
 import { isDatabaseUnavailable } from '../database/faults.ts'
 import { overloadErrors } from '../http/common-responses.ts'
 import { SCRAPE_TIMEOUT_MS } from '../limits.ts'
-import type { QueueState } from '../telemetry/metrics.ts'
-import { selectQueues } from './metrics-queries.ts'
+import type { QueueState, WebhookState } from '../telemetry/metrics.ts'
+import { selectQueues, selectWebhookStates } from './metrics-queries.ts'
 
-type DatabaseState = { up: boolean; queues: QueueState[] }
+type DatabaseState = { up: boolean; queues: QueueState[]; webhooks: WebhookState[] }
+
+const nothing = { queues: [], webhooks: [] }
 
 /**
  * Queries the database on a new connection. So the result shows whether the database can be reached, however busy the
@@ -20,13 +22,13 @@ async function readDatabaseState(databaseUrl: string): Promise<DatabaseState> {
     statementTimeout: SCRAPE_TIMEOUT_MS,
     lockTimeout: SCRAPE_TIMEOUT_MS
   })
-  const answer = selectQueues(sql).then(
-    (queues) => ({ up: true, queues }),
+  const answer = Promise.all([selectQueues(sql), selectWebhookStates(sql)]).then(
+    ([queues, webhooks]) => ({ up: true, queues, webhooks }),
     // A database without the tables is up. Readiness reports the missing migrations.
-    (error) => ({ up: !isDatabaseUnavailable(error), queues: [] })
+    (error) => ({ up: !isDatabaseUnavailable(error), ...nothing })
   )
   const { promise: overdue, resolve: giveUp } = Promise.withResolvers<DatabaseState>()
-  const timer = setTimeout(giveUp, SCRAPE_TIMEOUT_MS, { up: false, queues: [] })
+  const timer = setTimeout(giveUp, SCRAPE_TIMEOUT_MS, { up: false, ...nothing })
   const state = await Promise.race([answer, overdue])
   clearTimeout(timer)
   await sql.end({ timeout: 0 })
@@ -41,9 +43,9 @@ export const metricsRoutes: FastifyPluginAsyncTypebox<{ databaseUrl: string }> =
 
   /** Concurrent scrapes share one query, so that they use at most one connection. */
   function refresh(): Promise<void> {
-    refreshing ??= readDatabaseState(databaseUrl).then(({ up, queues }) => {
+    refreshing ??= readDatabaseState(databaseUrl).then(({ up, queues, webhooks }) => {
       refreshing = undefined
-      app.metrics.setDatabase(up, queues)
+      app.metrics.setDatabase(up, queues, webhooks)
     })
     return refreshing
   }

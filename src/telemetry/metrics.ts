@@ -18,12 +18,17 @@ export type QueueState = {
   oldest_running: number
 }
 
+/** A webhook, and how many seconds its deliveries are behind. The reason is null while it is active. */
+export type WebhookState = { id: string; state: string; pause_reason: string | null; lag_seconds: number }
+
 /** Seconds, from a membership lookup whose pages are in memory to the longest that a request may take. */
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
 /** Seconds. A statement about a few users times out after 5 s, one about all users after ten minutes. */
 const STATEMENT_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 30, 600]
 /** Seconds. A million rows take about 2 s. */
 const REPORT_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
+/** Seconds. A delivery takes 15 s at most. */
+const DELIVERY_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15]
 /** Users. The last bucket is the largest number of users in a query. */
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500]
 
@@ -111,6 +116,15 @@ export class Metrics {
     registers: this.#registers
   })
 
+  /** In seconds. The outcome is `delivered` or `failed`. */
+  readonly webhookDeliveryDuration = new Histogram({
+    name: 'user_segments_webhook_delivery_duration_seconds',
+    help: 'Time of a delivery to a webhook.',
+    labelNames: ['outcome'],
+    buckets: DELIVERY_BUCKETS,
+    registers: this.#registers
+  })
+
   readonly #databaseUp = new Gauge({
     name: 'user_segments_database_up',
     help: '1 if the database accepted the connection of this scrape and answered, otherwise 0.',
@@ -129,6 +143,19 @@ export class Metrics {
     registers: this.#registers
   })
 
+  readonly #webhooks = new Gauge({
+    name: 'user_segments_webhooks',
+    help: 'Webhooks, by their state and the reason of their pause. Absent if the database did not answer.',
+    labelNames: ['state', 'reason'],
+    registers: this.#registers
+  })
+  readonly #webhookLag = new Gauge({
+    name: 'user_segments_webhook_lag_seconds',
+    help: 'Age of the oldest change that is not delivered to an active webhook; 0 if there is none.',
+    labelNames: ['webhook'],
+    registers: this.#registers
+  })
+
   /** @param countLostLines returns the number of log lines lost so far. */
   constructor(countLostLines: () => number) {
     collectDefaultMetrics({ register: this.#registry })
@@ -143,6 +170,7 @@ export class Metrics {
     })
     // Prometheus does not count the first sample of a series as an increase, so each series starts at 0.
     for (const outcome of ['made', 'failed']) this.reportDuration.zero({ outcome })
+    for (const outcome of ['delivered', 'failed']) this.webhookDeliveryDuration.zero({ outcome })
   }
 
   /** The media type of {@link render}. */
@@ -196,9 +224,15 @@ export class Metrics {
     this.#readServers = servers
   }
 
-  /** Sets what the database answered for this scrape. `queues` is empty if it did not answer. */
-  setDatabase(up: boolean, queues: QueueState[]): void {
+  /** Sets what the database answered for this scrape. `queues` and `webhooks` are empty if it did not answer. */
+  setDatabase(up: boolean, queues: QueueState[], webhooks: WebhookState[]): void {
     this.#databaseUp.set(up ? 1 : 0)
+    this.#webhooks.reset()
+    this.#webhookLag.reset()
+    for (const { id, state, pause_reason, lag_seconds } of webhooks) {
+      this.#webhooks.inc({ state, reason: pause_reason ?? '' })
+      if (state === 'active') this.#webhookLag.set({ webhook: id }, lag_seconds)
+    }
     this.#queueJobs.reset()
     this.#oldestJobAge.reset()
     for (const { queue, queued, running, oldest_queued, oldest_running } of queues) {

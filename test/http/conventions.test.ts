@@ -46,6 +46,8 @@ t.test('the conventions of every answer', async (t) => {
       ['GET', '/api/v1/reports', 'POST'],
       ['PUT', '/api/v1/reports/x.csv', 'DELETE, GET, HEAD'],
       ['POST', '/api/v1/reports/x.csv/status', 'GET, HEAD'],
+      ['PUT', '/api/v1/webhooks', 'GET, HEAD, POST'],
+      ['POST', '/api/v1/webhooks/1', 'DELETE, GET, HEAD, PATCH'],
       ['GET', '/ofrep/v1/evaluate/flags', 'POST'],
       ['GET', '/ofrep/v1/evaluate/flags/A', 'POST'],
       ['POST', '/health/ready', 'GET, HEAD'],

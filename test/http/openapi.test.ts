@@ -64,6 +64,11 @@ t.test('the OpenAPI document', async (t) => {
         'post /api/v1/users',
         'get /api/v1/changes',
         'get /api/v1/changes/stream',
+        'post /api/v1/webhooks',
+        'get /api/v1/webhooks',
+        'get /api/v1/webhooks/{id}',
+        'patch /api/v1/webhooks/{id}',
+        'delete /api/v1/webhooks/{id}',
         'get /api/v1/segment/{slug}/users.csv',
         'post /api/v1/segment/{slug}/users',
         'get /api/v1/segment/{slug}/users',
@@ -175,7 +180,12 @@ t.test('the OpenAPI document', async (t) => {
       'post /api/v1/segment/{slug}/users': 'editor',
       'delete /api/v1/segment/{slug}/users': 'editor',
       'post /api/v1/users': 'editor',
-      'delete /api/v1/users/{user_id}': 'admin'
+      'delete /api/v1/users/{user_id}': 'admin',
+      'post /api/v1/webhooks': 'admin',
+      'get /api/v1/webhooks': 'admin',
+      'get /api/v1/webhooks/{id}': 'admin',
+      'patch /api/v1/webhooks/{id}': 'admin',
+      'delete /api/v1/webhooks/{id}': 'admin'
     }
     for (const { name, security, description, responses } of operations) {
       const needed = needs[name] ?? 'reader'

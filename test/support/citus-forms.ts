@@ -17,7 +17,7 @@ const D = '(?:users|memberships|expiry_changes|assignment_exceptions|import_line
 const READ = `(?:${D}|(?:open_|ended_)?periods|period_starts|history)`
 /** Tables that are local to the coordinator. */
 const L =
-  '(?:assignments|assignment_chunks|idempotency_keys|imports|reports|report_turns|segment_changes|changes|secrets|pgmigrations)'
+  '(?:assignments|assignment_chunks|idempotency_keys|imports|reports|report_turns|segment_changes|changes|secrets|webhooks|pgmigrations)'
 const VOLATILE = '(?:random|clock_timestamp|timeofday|gen_random_uuid|nextval)\\('
 const STABLE = '(?:now|current_setting|statement_timestamp|transaction_timestamp)\\('
 /** The rest of a clause: up to the next clause of the same statement. */
