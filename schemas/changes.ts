@@ -116,9 +116,11 @@ export const ChangesQuerySchema = closedObject({
 })
 
 export const ChangeStreamQuerySchema = closedObject({
-  after: Type.Optional(AfterSchema),
+  // Filled in, so that a stream that is tried in Swagger UI has changes and an end: the page shows nothing before.
+  after: Type.Optional({ ...AfterSchema, 'x-fill': true }),
   wait: Type.Optional(
     Type.Integer({
+      'x-fill': true,
       description: 'End the stream when there has been no change for this many seconds. Default: never.',
       minimum: 0,
       maximum: 30,

@@ -190,112 +190,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/changes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Read the change feed
-         * @description What has changed since a cursor: each change once, changes of one user in the order in which they took effect. Read again with the `cursor` of the answer, which is there even without changes. Nothing is sent when a membership expires: `expires_at` has announced it.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["listChanges"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/changes/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Follow the change feed
-         * @description The same changes as server-sent events: the `id` is the cursor, the event is the type of the change. A client that connects again sends the last `id` as `Last-Event-ID`, as browsers do, and misses nothing. Without it and without `after`, the stream begins with the next change. Every 15 seconds without changes a heartbeat is sent. A client that reads nothing for a minute is disconnected. An instance sends at most 64 streams.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["streamChanges"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/webhooks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List webhooks
-         * @description All webhooks, the oldest first, with their state, their lag and their last error.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        get: operations["listWebhooks"];
-        put?: never;
-        /**
-         * Create a webhook
-         * @description Changes that are committed from now on are delivered to its URL, in their order: a POST with the JSON that `GET /changes` answers. Deliveries are signed as in Standard Webhooks. One that is not answered 2xx within 15 seconds is repeated for three days. There may be 50 webhooks.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        post: operations["createWebhook"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/webhooks/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get a webhook
-         * @description Its state, its lag and its last error.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        get: operations["getWebhook"];
-        put?: never;
-        post?: never;
-        /**
-         * Delete a webhook
-         * @description A delivery that is in flight is finished, and is the last one. The secret is deleted.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        delete: operations["deleteWebhook"];
-        options?: never;
-        head?: never;
-        /**
-         * Pause a webhook, or resume it
-         * @description A webhook that is paused, by a request or after three days of failures, delivers nothing; a delivery that is in flight is finished. Once it is active, delivery continues where it ended, at once. With `after`, it continues after another cursor: an earlier one repeats changes.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        patch: operations["changeWebhook"];
-        trace?: never;
-    };
     "/api/v1/segment/{slug}/users.csv": {
         parameters: {
             query?: never;
@@ -432,6 +326,112 @@ export interface paths {
          *     Needs a key with the role `admin`.
          */
         patch: operations["changeSegment"];
+        trace?: never;
+    };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the change feed
+         * @description What has changed since a cursor: each change once, changes of one user in the order in which they took effect. Read again with the `cursor` of the answer, which is there even without changes. Nothing is sent when a membership expires: `expires_at` has announced it.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the change feed
+         * @description The same changes as server-sent events: the `id` is the cursor, the event is the type of the change. A client that connects again sends the last `id` as `Last-Event-ID`, as browsers do, and misses nothing. Without it and without `after`, the stream begins with the next change. Every 15 seconds without changes a heartbeat is sent. A client that reads nothing for a minute is disconnected. An instance sends at most 64 streams.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["streamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description All webhooks, the oldest first, with their state, their lag and their last error.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description Changes that are committed from now on are delivered to its URL, in their order: a POST with the JSON that `GET /changes` answers. Deliveries are signed as in Standard Webhooks. One that is not answered 2xx within 15 seconds is repeated for three days. There may be 50 webhooks.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description Its state, its lag and its last error.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description A delivery that is in flight is finished, and is the last one. The secret is deleted.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Pause a webhook, or resume it
+         * @description A webhook that is paused, by a request or after three days of failures, delivers nothing; a delivery that is in flight is finished. Once it is active, delivery continues where it ended, at once. With `after`, it continues after another cursor: an earlier one repeats changes.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        patch: operations["changeWebhook"];
         trace?: never;
     };
     "/ofrep/v1/evaluate/flags/{slug}": {
@@ -2884,501 +2884,6 @@ export interface operations {
             503: components["responses"]["UploadUnavailable"];
         };
     };
-    listChanges: {
-        parameters: {
-            query: {
-                /**
-                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
-                 * @example start
-                 */
-                after: string;
-                /** @description The maximum number of changes, 1 to 1000. */
-                limit?: number;
-                /** @description If there are no changes, wait up to this many seconds for the first one. */
-                wait?: number;
-                /** @description Only changes of this segment and its memberships, and erasures of users. */
-                segment?: components["parameters"]["Segment"];
-                /** @description Only changes of this user's memberships, and deletions of segments. */
-                user_id?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Changes, and the cursor after them. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "changes": [
-                     *         {
-                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
-                     *           "type": "membership_added",
-                     *           "user_id": "10",
-                     *           "slug": "AVITO_VOICE_MESSAGES",
-                     *           "time": "2026-11-23T08:51:00.123456Z",
-                     *           "cause": "request",
-                     *           "actor": "marketing",
-                     *           "expires_at": null,
-                     *           "changes": null
-                     *         }
-                     *       ],
-                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Changes"];
-                };
-            };
-            400: components["responses"]["InvalidChangesRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            410: components["responses"]["CursorExpired"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    streamChanges: {
-        parameters: {
-            query?: {
-                /** @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far. */
-                after?: string;
-                /** @description End the stream when there has been no change for this many seconds. Default: never. */
-                wait?: number;
-                /** @description Only changes of this segment and its memberships, and erasures of users. */
-                segment?: components["parameters"]["Segment"];
-                /** @description Only changes of this user's memberships, and deletions of segments. */
-                user_id?: string;
-            };
-            header?: {
-                /** @description The `id` of the last event that the client has received. It replaces `after`. */
-                "last-event-id"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Changes, without an end. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": components["schemas"]["ChangeStream"];
-                };
-            };
-            400: components["responses"]["InvalidChangesRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            410: components["responses"]["CursorExpired"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    listWebhooks: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description All webhooks, the oldest first. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "webhooks": [
-                     *         {
-                     *           "id": "1",
-                     *           "url": "https://billing.example.com/segments",
-                     *           "segments": [
-                     *             "AVITO_VOICE_MESSAGES"
-                     *           ],
-                     *           "state": "active",
-                     *           "pause_reason": null,
-                     *           "paused_at": null,
-                     *           "created_at": "2026-11-23T08:51:00.123456Z",
-                     *           "created_by": "marketing",
-                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
-                     *           "lag_seconds": 0,
-                     *           "last_success_at": null,
-                     *           "last_error": null,
-                     *           "failures": 0,
-                     *           "next_attempt_at": null
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Webhooks"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createWebhook: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        /** @description The webhook to create. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "url": "https://billing.example.com/segments",
-                 *       "segments": [
-                 *         "AVITO_VOICE_MESSAGES"
-                 *       ]
-                 *     }
-                 */
-                "application/json": components["schemas"]["CreateWebhook"];
-            };
-        };
-        responses: {
-            /** @description The webhook, and its secret if one was made. */
-            201: {
-                headers: {
-                    /** @description Its path. */
-                    Location?: string;
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": "1",
-                     *       "url": "https://billing.example.com/segments",
-                     *       "segments": [
-                     *         "AVITO_VOICE_MESSAGES"
-                     *       ],
-                     *       "state": "active",
-                     *       "pause_reason": null,
-                     *       "paused_at": null,
-                     *       "created_at": "2026-11-23T08:51:00.123456Z",
-                     *       "created_by": "marketing",
-                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
-                     *       "lag_seconds": 0,
-                     *       "last_success_at": null,
-                     *       "last_error": null,
-                     *       "failures": 0,
-                     *       "next_attempt_at": null,
-                     *       "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["CreatedWebhook"];
-                };
-            };
-            /** @description The request is not valid. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidWebhookError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Some segments do not exist, or are deleted. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WebhookSegmentsNotFoundError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There are too many webhooks. Or a request with the same `Idempotency-Key` is still in progress. */
-            409: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TooManyWebhooksError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getWebhook: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The `id` of a webhook.
-                 * @example 1
-                 */
-                id: components["parameters"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A webhook, without its secret. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": "1",
-                     *       "url": "https://billing.example.com/segments",
-                     *       "segments": [
-                     *         "AVITO_VOICE_MESSAGES"
-                     *       ],
-                     *       "state": "active",
-                     *       "pause_reason": null,
-                     *       "paused_at": null,
-                     *       "created_at": "2026-11-23T08:51:00.123456Z",
-                     *       "created_by": "marketing",
-                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
-                     *       "lag_seconds": 0,
-                     *       "last_success_at": null,
-                     *       "last_error": null,
-                     *       "failures": 0,
-                     *       "next_attempt_at": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Webhook"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            404: components["responses"]["WebhookNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    deleteWebhook: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The `id` of a webhook.
-                 * @example 1
-                 */
-                id: components["parameters"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The webhook is deleted. */
-            204: {
-                headers: {
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["InvalidBody"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            404: components["responses"]["WebhookNotFound"];
-            409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    changeWebhook: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The `id` of a webhook.
-                 * @example 1
-                 */
-                id: components["parameters"]["Id"];
-            };
-            cookie?: never;
-        };
-        /** @description What to change. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "state": "paused"
-                 *     }
-                 */
-                "application/json": components["schemas"]["ChangeWebhook"];
-            };
-        };
-        responses: {
-            /** @description A webhook, without its secret. */
-            200: {
-                headers: {
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "id": "1",
-                     *       "url": "https://billing.example.com/segments",
-                     *       "segments": [
-                     *         "AVITO_VOICE_MESSAGES"
-                     *       ],
-                     *       "state": "active",
-                     *       "pause_reason": null,
-                     *       "paused_at": null,
-                     *       "created_at": "2026-11-23T08:51:00.123456Z",
-                     *       "created_by": "marketing",
-                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
-                     *       "lag_seconds": 0,
-                     *       "last_success_at": null,
-                     *       "last_error": null,
-                     *       "failures": 0,
-                     *       "next_attempt_at": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Webhook"];
-                };
-            };
-            /** @description The request is not valid. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidWebhookChangeError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            404: components["responses"]["WebhookNotFound"];
-            409: components["responses"]["IdempotencyKeyInUse"];
-            /** @description Changes after the cursor are no longer kept: `after` must be another one. Nothing has changed. */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WebhookCursorExpiredError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
     downloadSegmentUsers: {
         parameters: {
             query?: {
@@ -3986,6 +3491,507 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SegmentBeingFilledError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listChanges: {
+        parameters: {
+            query: {
+                /**
+                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
+                 * @example start
+                 */
+                after: string;
+                /** @description The maximum number of changes, 1 to 1000. */
+                limit?: number;
+                /** @description If there are no changes, wait up to this many seconds for the first one. */
+                wait?: number;
+                /** @description Only changes of this segment and its memberships, and erasures of users. */
+                segment?: components["parameters"]["Segment"];
+                /** @description Only changes of this user's memberships, and deletions of segments. */
+                user_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes, and the cursor after them. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *           "type": "membership_added",
+                     *           "user_id": "10",
+                     *           "slug": "AVITO_VOICE_MESSAGES",
+                     *           "time": "2026-11-23T08:51:00.123456Z",
+                     *           "cause": "request",
+                     *           "actor": "marketing",
+                     *           "expires_at": null,
+                     *           "changes": null
+                     *         }
+                     *       ],
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            400: components["responses"]["InvalidChangesRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            410: components["responses"]["CursorExpired"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamChanges: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
+                 * @example start
+                 */
+                after?: string;
+                /**
+                 * @description End the stream when there has been no change for this many seconds. Default: never.
+                 * @example 0
+                 */
+                wait?: number;
+                /** @description Only changes of this segment and its memberships, and erasures of users. */
+                segment?: components["parameters"]["Segment"];
+                /** @description Only changes of this user's memberships, and deletions of segments. */
+                user_id?: string;
+            };
+            header?: {
+                /** @description The `id` of the last event that the client has received. It replaces `after`. */
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes, without an end. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ChangeStream"];
+                };
+            };
+            400: components["responses"]["InvalidChangesRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            410: components["responses"]["CursorExpired"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All webhooks, the oldest first. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "webhooks": [
+                     *         {
+                     *           "id": "1",
+                     *           "url": "https://billing.example.com/segments",
+                     *           "segments": [
+                     *             "AVITO_VOICE_MESSAGES"
+                     *           ],
+                     *           "state": "active",
+                     *           "pause_reason": null,
+                     *           "paused_at": null,
+                     *           "created_at": "2026-11-23T08:51:00.123456Z",
+                     *           "created_by": "marketing",
+                     *           "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *           "lag_seconds": 0,
+                     *           "last_success_at": null,
+                     *           "last_error": null,
+                     *           "failures": 0,
+                     *           "next_attempt_at": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhooks"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The webhook to create. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://billing.example.com/segments",
+                 *       "segments": [
+                 *         "AVITO_VOICE_MESSAGES"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateWebhook"];
+            };
+        };
+        responses: {
+            /** @description The webhook, and its secret if one was made. */
+            201: {
+                headers: {
+                    /** @description Its path. */
+                    Location?: string;
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null,
+                     *       "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidWebhookError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Some segments do not exist, or are deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSegmentsNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many webhooks. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TooManyWebhooksError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A webhook, without its secret. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook is deleted. */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changeWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The `id` of a webhook.
+                 * @example 1
+                 */
+                id: components["parameters"]["Id"];
+            };
+            cookie?: never;
+        };
+        /** @description What to change. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "state": "paused"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeWebhook"];
+            };
+        };
+        responses: {
+            /** @description A webhook, without its secret. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1",
+                     *       "url": "https://billing.example.com/segments",
+                     *       "segments": [
+                     *         "AVITO_VOICE_MESSAGES"
+                     *       ],
+                     *       "state": "active",
+                     *       "pause_reason": null,
+                     *       "paused_at": null,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "cursor": "WzEsWzc0OSwxLCIyMDI2LTExLTIzIiwxNzk1NDI0NDYwMTIzNDU2LDEsW11dXQ",
+                     *       "lag_seconds": 0,
+                     *       "last_success_at": null,
+                     *       "last_error": null,
+                     *       "failures": 0,
+                     *       "next_attempt_at": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidWebhookChangeError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["WebhookNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            /** @description Changes after the cursor are no longer kept: `after` must be another one. Nothing has changed. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookCursorExpiredError"];
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
