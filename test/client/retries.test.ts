@@ -3,13 +3,21 @@ import { isSegmentsError, SegmentsClient, SegmentsError } from '../../client/src
 import { chooseBackoff, choosePause } from '../../client/src/retry.ts'
 import { startClientService } from '../support/client-service.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
-import { startService } from '../support/service.ts'
+import { dayFromNow } from '../support/service.ts'
 
 const catchError = (error: unknown) => error
 
+const [reader, editor, admin] = [
+  makeKey('reader', 'reader'),
+  makeKey('editor', 'editor'),
+  makeKey('admin', 'admin')
+]
+const { address, proxy, createClient } = await startClientService(t, {
+  API_KEYS: configureKeys(reader, editor, admin)
+})
+const client = createClient({ key: admin.secret })
+
 t.test('faults', async (t) => {
-  const { proxy, createClient } = await startClientService(t)
-  const client = createClient()
   await client.createSegment({ slug: 'A' })
   const keysOf = () => proxy.seen.map(({ headers }) => headers['idempotency-key'])
 
@@ -38,7 +46,7 @@ t.test('faults', async (t) => {
     })
     t.equal(proxy.seen.length, 2)
     proxy.plan('reset')
-    t.match(await createClient({ retries: 0 }).getSegment('A').catch(catchError), {
+    t.match(await createClient({ key: reader.secret, retries: 0 }).getSegment('A').catch(catchError), {
       code: 'CONNECTION_FAILED',
       status: undefined
     })
@@ -123,9 +131,7 @@ t.test('the pause grows, has full jitter, and is what the service asks for', asy
 })
 
 t.test('the client sends its key, and a date in Retry-After is read', async (t) => {
-  const [reader, editor] = [makeKey('reader', 'reader'), makeKey('editor', 'editor')]
-  const service = await startService(t, { API_KEYS: configureKeys(reader, editor) })
-  const url = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const url = address
   t.match(await new SegmentsClient({ url }).getSegment('A').catch(catchError), {
     code: 'UNAUTHENTICATED',
     status: 401
@@ -164,4 +170,50 @@ t.test('a write that is still under way is waited for, within its time limit', a
   const impatient = new SegmentsClient({ ...options, fetch: answerInUse(1_000), timeout: 100 })
   t.match(await impatient.changeUserSegments(1, {}).catch(catchError), { code: 'IDEMPOTENCY_KEY_IN_USE' })
   t.ok(attempts < 100, `${attempts} attempts`)
+})
+
+t.test('a write whose answer is lost takes effect once, and is answered', async (t) => {
+  await client.addUsers('1\n2\n3\n4\n')
+  /** Makes a write of which the first answer is lost, and returns what the client gets. */
+  async function lose<T>(write: () => Promise<T>): Promise<T> {
+    proxy.plan('lost')
+    const answer = await write()
+    const [first, second, ...more] = proxy.seen.map(({ headers }) => headers['idempotency-key'])
+    t.match(first, /^[\da-f]{32}$/)
+    t.same([second, more], [first, []], 'the second attempt has the key of the first')
+    return answer
+  }
+
+  await lose(() => client.createSegment({ slug: 'E' }))
+  await lose(() => client.createSegment({ slug: 'F', selection: 0.5 }, { respondAsync: true }))
+  await lose(() => client.changeUserSegments(1, { segments_to_add: ['E'] }))
+  const tokens = client.token
+  t.match(tokens, /^1-/, 'an answer that is repeated has the token of the write')
+  t.match(await lose(() => client.addSegmentUsers('E', '1\n2\n')), { added: 1, already_members: 1 })
+  t.match(await lose(() => client.addUsers('5\n6\n')), { new_users: 2 })
+  t.match(await lose(() => client.changeSegment('E', { selection: 0.5 })), { added: 3, removed: 0 })
+  t.match(await lose(() => client.removeSegmentUsers('E', '1\n2\n')), { removed: 2 })
+  await lose(() => client.eraseUser(6))
+  await lose(() => client.deleteSegment('E'))
+  const order = { from: dayFromNow(0), to: dayFromNow(1) }
+  const report = await lose(() => client.orderReport(order))
+  await (await client.downloadReport(report)).text()
+  await lose(() => client.cancelReport(report))
+  const history = await Array.fromAsync(client.getUserHistory(1))
+  t.same(
+    // Chance decides about F.
+    history.filter(({ slug }) => slug === 'E').map(({ operation }) => operation),
+    ['add', 'delete'],
+    'nothing has happened twice'
+  )
+
+  t.test('a key of the caller does the same in another client', async (t) => {
+    const options = { idempotencyKey: 'order-4711' }
+    await client.createSegment({ slug: 'C' }, options)
+    await createClient({ key: admin.secret }).createSegment({ slug: 'C' }, options)
+    t.match(await client.createSegment({ slug: 'D' }, options).catch(catchError), {
+      code: 'IDEMPOTENCY_KEY_REUSED',
+      status: 422
+    })
+  })
 })
