@@ -24,7 +24,7 @@ import type {
   TimelineEntry,
   UserMemberships
 } from './contract-types.ts'
-import { Download } from './download.ts'
+import { Download, Source } from './download.ts'
 import { FollowedSegment } from './followed-segment.ts'
 import { LookupCache } from './lookup-cache.ts'
 import { Lookups, queryUsers } from './lookups.ts'
@@ -209,9 +209,12 @@ export class SegmentsClient {
   /** Downloads the ids of the users in a segment at one moment, as CSV. @throws {SegmentsError} SEGMENT_NOT_FOUND */
   async downloadSegmentUsers(slug: string, options: DownloadOptions = {}): Promise<Download> {
     const path = `/segment/${readSlug(slug)}/users.csv`
-    return this.#transport.send({ method: 'GET', path }, options, async (response, limit) => {
-      return new Download(response, limit, options.onProgress)
-    })
+    const source = await this.#transport.send(
+      { method: 'GET', path },
+      options,
+      async (response, limit) => new Source(response, limit)
+    )
+    return new Download(source, options.onProgress)
   }
 
   /**
@@ -267,7 +270,8 @@ export class SegmentsClient {
   }
 
   /**
-   * Waits until a report is ready, however long that takes, and downloads it.
+   * Waits until a report is ready, however long that takes, and downloads it. If the connection is lost, the download goes on
+   * where it was.
    *
    * @throws {SegmentsError} REPORT_FAILED, REPORT_NOT_FOUND, REPORT_EXPIRED
    */

@@ -17,6 +17,77 @@ function hidesLostEnd({ headers }: Response): boolean {
   return isOld && headers.get('connection') === 'close' && headers.get('content-length') === null
 }
 
+/** The length of the whole file in bytes, if the answer says it. */
+function readTotal({ headers }: Response): number | undefined {
+  const range = /\/(\d+)$/.exec(headers.get('content-range') ?? '')
+  if (range) return Number(range[1])
+  const length = headers.get('content-length')
+  return length !== null && headers.get('content-encoding') === null ? Number(length) : undefined
+}
+
+/** An answer whose content is read after its attempt, within its time limit. */
+export class Source {
+  readonly response: Response
+  readonly total: number | undefined
+  readonly #limit: Limit
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  #skipped: number
+
+  /**
+   * @param skipped how many bytes at the beginning are left out.
+   * @throws {SegmentsError} CONNECTION_FAILED if its end could be lost without notice.
+   */
+  constructor(response: Response, limit: Limit, skipped = 0) {
+    if (hidesLostEnd(response)) {
+      throw new SegmentsError('the service is closing the connection, so the answer may not be complete', {
+        code: 'CONNECTION_FAILED'
+      })
+    }
+    this.response = response
+    this.total = readTotal(response)
+    this.#reader = (response.body ?? new Blob([]).stream()).getReader()
+    this.#skipped = skipped
+    this.#limit = limit
+    limit.hold()
+    // A caller who reads slowly is not limited.
+    limit.pause()
+  }
+
+  /** Reads the next bytes; undefined at the end. @throws what the caller of the client gets. */
+  async read(): Promise<Uint8Array | undefined> {
+    try {
+      for (;;) {
+        this.#limit.restart()
+        const { done, value } = await this.#reader.read()
+        this.#limit.pause()
+        if (done) {
+          this.#limit.release()
+          return undefined
+        }
+        const rest = value.subarray(this.#skipped)
+        this.#skipped -= value.length - rest.length
+        if (rest.length > 0) return rest
+      }
+    } catch (error) {
+      this.#limit.release()
+      throw this.#limit.explain(error)
+    }
+  }
+
+  async cancel(reason?: unknown): Promise<void> {
+    this.#limit.release()
+    await this.#reader.cancel(reason)
+  }
+}
+
+/**
+ * Opens the rest of a download whose connection was lost.
+ *
+ * @param bytes how many bytes the caller has.
+ * @throws the error that was given, if the download can't be continued.
+ */
+export type Resume = (first: Response, bytes: number, error: unknown) => Promise<Source>
+
 /** A file that the service sends. Read it, or cancel its `body`: until then it holds a connection. */
 export class Download {
   /** The content. It fails with a SegmentsError if it is not complete, never by ending early. */
@@ -26,20 +97,10 @@ export class Download {
   /** Of the users of a segment: the cursor of the change feed from which to follow them. */
   readonly cursor: string | undefined
 
-  /** @throws {SegmentsError} CONNECTION_FAILED if its end could be lost without notice. */
-  constructor(response: Response, limit: Limit, onProgress: ((progress: Progress) => void) | undefined) {
-    if (hidesLostEnd(response)) {
-      throw new SegmentsError('the service is closing the connection, so the answer may not be complete', {
-        code: 'CONNECTION_FAILED'
-      })
-    }
-    const length = response.headers.get('content-length')
-    const isWhole = response.headers.get('content-encoding') === null
-    this.cursor = response.headers.get('x-segments-cursor') ?? undefined
-    this.total = length !== null && isWhole ? Number(length) : undefined
-    this.body = watch(response.body ?? new Blob([]).stream(), limit, (bytes) =>
-      onProgress?.({ bytes, total: this.total })
-    )
+  constructor(source: Source, onProgress: ((progress: Progress) => void) | undefined, resume?: Resume) {
+    this.cursor = source.response.headers.get('x-segments-cursor') ?? undefined
+    this.total = source.total
+    this.body = streamSource(source, onProgress, resume)
   }
 
   /** The lines, without their ends. */
@@ -68,40 +129,51 @@ export class Download {
   }
 }
 
-/** The same stream, with a time limit for each chunk, and with the errors of this client. */
-function watch(
-  body: ReadableStream<Uint8Array>,
-  limit: Limit,
-  onProgress: (bytes: number) => void
+/** The content of a source, and of those that continue it. */
+function streamSource(
+  first: Source,
+  onProgress: ((progress: Progress) => void) | undefined,
+  resume: Resume | undefined
 ): ReadableStream<Uint8Array> {
-  limit.hold()
-  // A caller who reads slowly is not limited.
-  limit.pause()
-  const reader = body.getReader()
+  let source = first
   let bytes = 0
+  let isCancelled = false
+
+  async function read(): Promise<Uint8Array | undefined> {
+    const chunk = await source.read()
+    const { total } = source
+    if (chunk === undefined && total !== undefined && bytes !== total) {
+      const message = `the answer has ${bytes} bytes, not ${total}`
+      throw new SegmentsError(message, { code: 'CONNECTION_FAILED' })
+    }
+    return chunk
+  }
+
+  async function readOnward(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      try {
+        return await read()
+      } catch (error) {
+        if (isCancelled || !resume) throw error
+        source = await resume(first.response, bytes, error)
+        if (isCancelled) await source.cancel()
+      }
+    }
+  }
+
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        try {
-          limit.restart()
-          const { done, value } = await reader.read()
-          limit.pause()
-          if (done) {
-            limit.release()
-            controller.close()
-          } else {
-            bytes += value.length
-            controller.enqueue(value)
-            onProgress(bytes)
-          }
-        } catch (error) {
-          limit.release()
-          controller.error(limit.explain(error))
-        }
+        const chunk = await readOnward()
+        if (isCancelled) return
+        if (chunk === undefined) return controller.close()
+        bytes += chunk.length
+        controller.enqueue(chunk)
+        onProgress?.({ bytes, total: source.total })
       },
       async cancel(reason) {
-        limit.release()
-        await reader.cancel(reason)
+        isCancelled = true
+        await source.cancel(reason)
       }
     },
     { highWaterMark: 0 }

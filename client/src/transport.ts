@@ -111,7 +111,8 @@ export class Transport {
    * @throws {SegmentsError} of the last attempt.
    */
   async send<T>(call: Call, options: WriteOptions, read: Reader<T>): Promise<T> {
-    const { retries = this.#options.retries ?? RETRIES, signal } = options
+    const { signal } = options
+    const retries = this.retriesOf(options)
     const isWrite = call.method !== 'GET' && !call.isRead
     // The same key for all attempts: the service answers a repeated one what it has answered the first.
     const key = isWrite ? (options.idempotencyKey ?? createIdempotencyKey()) : undefined
@@ -134,6 +135,11 @@ export class Transport {
         await sleep(pause, signal)
       }
     }
+  }
+
+  /** How often a call is repeated after a transient failure. */
+  retriesOf({ retries = this.#options.retries }: CallOptions): number {
+    return retries ?? RETRIES
   }
 
   #timeoutOf({ isBulk }: Call, { timeout = this.#options.timeout }: CallOptions): number {

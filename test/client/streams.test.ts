@@ -219,6 +219,55 @@ t.test('uploads and downloads', async (t) => {
     })
   })
 
+  t.test('the download of a report goes on where its connection was lost', async (t) => {
+    const order = { from: dayFromNow(0), to: dayFromNow(1), segment: 'A' }
+    const ordered = await client.orderReport(order)
+    const whole = await (await client.downloadReport(ordered)).text()
+    t.ok(whole.length > 100_000)
+    const uncompressed = createClient({
+      fetch: (url, { headers, ...init } = {}) => {
+        const own = new Headers(headers)
+        own.set('accept-encoding', 'identity')
+        return fetch(url, { ...init, headers: own })
+      }
+    })
+    for (const downloading of [client, uncompressed]) {
+      proxy.plan('cut', 'cut', 'busy')
+      const progress: Progress[] = []
+      const download = await downloading.downloadReport(ordered, {
+        onProgress: (step) => progress.push(step)
+      })
+      t.ok((await download.text()) === whole)
+      const [first, second, refused, third, ...more] = proxy.seen.map(({ headers }) => headers.range)
+      t.same([first, more], [undefined, []])
+      const [from, later] = [second, third].map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1]))
+      t.ok(Number(from) > 0 && Number(later) > Number(from), `${second}, ${third}`)
+      t.equal(refused, third)
+      t.same(progress.at(-1), { bytes: whole.length, total: whole.length })
+      t.same(
+        progress.map(({ bytes }) => bytes),
+        progress.map(({ bytes }) => bytes).toSorted((a, b) => a - b)
+      )
+    }
+
+    proxy.plan('cut')
+    const once = await client.downloadReport(ordered, { retries: 0 })
+    t.match(await once.text().catch(catchError), { code: 'CONNECTION_FAILED' })
+    t.equal(proxy.seen.length, 1)
+    proxy.plan(...Array(1_000).fill('cut'))
+    const never = await uncompressed.downloadReport(ordered, { retries: 1 })
+    t.match(await never.text().catch(catchError), { code: 'CONNECTION_FAILED' })
+    t.ok(proxy.seen.length < 30, `${proxy.seen.length} attempts, each with half of the rest`)
+
+    proxy.plan('cut')
+    const outdated = await client.downloadReport(ordered)
+    await client.removeSegmentUsers('A', '5000\n')
+    await (await client.downloadReport(await client.orderReport(order))).text()
+    t.match(await outdated.text().catch(catchError), { code: 'CONNECTION_FAILED' }, 'not the rest of another')
+    const left = await client.downloadReport(ordered)
+    await left.body.cancel()
+  })
+
   t.test('segments and users are deleted', async (t) => {
     await client.deleteSegment('SMALL')
     t.match(await client.getSegment('SMALL'), { deleted_at: /^2/, members: 0 })

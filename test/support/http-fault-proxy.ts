@@ -7,7 +7,7 @@ import {
   type ServerResponse
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import type { Test } from 'tap'
 
 /** A fault between a client and the service, for one request. */
@@ -171,11 +171,11 @@ export class HttpFaultProxy {
       answered.pipe(answer)
       return
     }
-    const body = await text(answered)
+    const body = await buffer(answered)
     if (fault !== 'lost') {
       const { connection: _, 'content-length': __, ...headers } = answered.headers
       answer.writeHead(answered.statusCode ?? 500, headers)
-      await new Promise((resolve) => answer.write(body.slice(0, body.length / 2), resolve))
+      await new Promise((resolve) => answer.write(body.subarray(0, body.length / 2), resolve))
     }
     if (fault !== 'stuck') near.socket.resetAndDestroy()
   }
