@@ -1,6 +1,6 @@
 import type { Change, Changes, Query } from './contract-types.ts'
 import { readSlug, readUserId, type UserId } from './names.ts'
-import { isTransient, sleep } from './retry.ts'
+import { insist } from './retry.ts'
 import type { Transport } from './transport.ts'
 
 /** The options of a feed. */
@@ -58,8 +58,10 @@ export class ChangeFeed implements AsyncIterable<Change> {
   }
 
   /**
-   * Iterates the answers of the service. One without changes says that there were none left: it comes after those with changes,
-   * and then whenever the service has waited in vain.
+   * Iterates the answers of the service, each with its changes and the cursor after them. One without changes says that there were
+   * none left: it comes after those with changes, and then whenever the service has waited in vain.
+   *
+   * @throws {SegmentsError} as the iteration of the changes does.
    */
   async *pages(): AsyncGenerator<Changes, void> {
     // `now` must be a cursor before the service waits: a wait that fails would be repeated from a later moment.
@@ -72,21 +74,14 @@ export class ChangeFeed implements AsyncIterable<Change> {
     }
   }
 
-  async #read(wait: number): Promise<Changes> {
+  #read(wait: number): Promise<Changes> {
     const query = { ...this.#query, after: this.#cursor, wait }
     const options = {
       timeout: wait * 1_000 + MARGIN_MS,
-      retries: Number.POSITIVE_INFINITY,
+      retries: 0,
       ...(this.#signal && { signal: this.#signal })
     }
-    for (;;) {
-      try {
-        return await this.#transport.json<Changes>({ method: 'GET', path: '/changes', query }, options)
-      } catch (error) {
-        // The service asks for a longer pause than other callers would wait.
-        if (!isTransient(error)) throw error
-        await sleep((error.retryAfter ?? 0) * 1_000, this.#signal)
-      }
-    }
+    const call = { method: 'GET', path: '/changes', query } as const
+    return insist(() => this.#transport.json<Changes>(call, options), this.#signal)
   }
 }

@@ -24,7 +24,7 @@ import type {
   TimelineEntry,
   UserMemberships
 } from './contract-types.ts'
-import { Download, Source } from './download.ts'
+import { type Download, Source, UsersDownload } from './download.ts'
 import { FollowedSegment } from './followed-segment.ts'
 import { LookupCache } from './lookup-cache.ts'
 import { Lookups, queryUsers } from './lookups.ts'
@@ -206,15 +206,23 @@ export class SegmentsClient {
     return this.#list(`/segment/${readSlug(slug)}/history`, { limit }, options, ({ entries }) => entries)
   }
 
-  /** Downloads the ids of the users in a segment at one moment, as CSV. @throws {SegmentsError} SEGMENT_NOT_FOUND */
-  async downloadSegmentUsers(slug: string, options: DownloadOptions = {}): Promise<Download> {
+  /**
+   * Downloads the users in a segment at one moment, as CSV: a line for each user id, with `expires` followed by the time at which
+   * the membership expires, if it does.
+   *
+   * @throws {SegmentsError} SEGMENT_NOT_FOUND
+   */
+  async downloadSegmentUsers(
+    slug: string,
+    options: Query<'downloadSegmentUsers'> & DownloadOptions = {}
+  ): Promise<UsersDownload> {
+    const { expires, onProgress } = options
     const path = `/segment/${readSlug(slug)}/users.csv`
-    const source = await this.#transport.send(
-      { method: 'GET', path },
+    return this.#transport.send(
+      { method: 'GET', path, query: { expires } },
       options,
-      async (response, limit) => new Source(response, limit)
+      async (response, limit) => new UsersDownload(new Source(response, limit), onProgress)
     )
-    return new Download(source, options.onProgress)
   }
 
   /**
@@ -291,7 +299,7 @@ export class SegmentsClient {
 
   /** Keeps a copy of the members of a segment, which follows the service until it is closed. */
   followSegment(slug: string): FollowedSegment {
-    return new FollowedSegment(this.#transport, slug, (...list) => this.listSegmentUsers(...list))
+    return new FollowedSegment(this.#transport, slug, (...download) => this.downloadSegmentUsers(...download))
   }
 
   /**

@@ -94,11 +94,8 @@ export class Download {
   readonly body: ReadableStream<Uint8Array>
   /** Bytes, if the service says it. */
   readonly total: number | undefined
-  /** Of the users of a segment: the cursor of the change feed from which to follow them. */
-  readonly cursor: string | undefined
 
   constructor(source: Source, onProgress: ((progress: Progress) => void) | undefined, resume?: Resume) {
-    this.cursor = source.response.headers.get('x-segments-cursor') ?? undefined
     this.total = source.total
     this.body = streamSource(source, onProgress, resume)
   }
@@ -126,6 +123,22 @@ export class Download {
     const decoder = new TextDecoder()
     for await (const chunk of readStream(this.body)) yield decoder.decode(chunk, { stream: true })
     yield decoder.decode()
+  }
+}
+
+/** The users of a segment at one moment. */
+export class UsersDownload extends Download {
+  /** The cursor of the change feed for this moment: the changes after it continue the file. */
+  readonly cursor: string
+
+  /** @throws {SegmentsError} UNEXPECTED_ANSWER if a proxy has removed the cursor. */
+  constructor(source: Source, onProgress: ((progress: Progress) => void) | undefined) {
+    const cursor = source.response.headers.get('x-segments-cursor')
+    if (cursor === null) {
+      throw new SegmentsError('the answer has no x-segments-cursor', { code: 'UNEXPECTED_ANSWER' })
+    }
+    super(source, onProgress)
+    this.cursor = cursor
   }
 }
 

@@ -1,42 +1,44 @@
 import { ChangeFeed } from './changes.ts'
-import type { Change, Member } from './contract-types.ts'
+import type { Change } from './contract-types.ts'
+import type { UsersDownload } from './download.ts'
 import { isSegmentsError } from './errors.ts'
 import { Freshness, isCurrent } from './freshness.ts'
 import { readSlug, readUserId, type UserId } from './names.ts'
+import { insist } from './retry.ts'
 import type { Transport } from './transport.ts'
 
 /** Seconds that the service waits for a change: about the age that a copy reaches while nothing changes. */
 export const COPY_WAIT_SECONDS = 5
-/** The most changes in an answer, and the most members. */
+/** The most changes in an answer. */
 const PAGE_SIZE = 1_000
 
-/** Lists the members of a segment, whatever the client does with them. */
-type ListMembers = (
+/** Downloads the members of a segment with their expiries. */
+type DownloadUsers = (
   slug: string,
-  options: { limit: number; retries: number; signal: AbortSignal }
-) => AsyncIterable<Member>
+  options: { expires: true; retries: number; signal: AbortSignal }
+) => Promise<UsersDownload>
 
 /**
  * A copy of the members of a segment in memory, which follows the service. While the service is away, it answers what it last
  * knew, and its `age` grows.
  */
 export class FollowedSegment {
-  /** Resolves when the copy is complete. Rejects if it can't be made. */
+  /** Resolves when the copy has caught up with the service. Rejects if it can't be made. */
   readonly ready: Promise<void>
   /** Resolves after `close`. Rejects if the copy can't follow the service any more, as when the key is not valid any more. */
   readonly ended: Promise<void>
   readonly #slug: string
   readonly #closing = new AbortController()
   readonly #transport: Transport
-  readonly #listMembers: ListMembers
-  /** When the membership of each member expires; null if it does not. */
+  readonly #downloadUsers: DownloadUsers
+  /** When each membership expires; null if it does not. */
   #members: ReadonlyMap<string, string | null> = new Map()
   readonly #freshness = new Freshness()
 
-  constructor(transport: Transport, slug: string, listMembers: ListMembers) {
+  constructor(transport: Transport, slug: string, downloadUsers: DownloadUsers) {
     this.#slug = readSlug(slug)
     this.#transport = transport
-    this.#listMembers = listMembers
+    this.#downloadUsers = downloadUsers
     let complete = () => {}
     const completed = new Promise<void>((resolve) => {
       complete = resolve
@@ -48,7 +50,7 @@ export class FollowedSegment {
     this.ended.catch(() => {})
   }
 
-  /** Milliseconds since the copy was last known to be that of the service. Infinity before it is ready. */
+  /** Milliseconds since the copy was last known to be that of the service. Infinity until the segment has been downloaded. */
   get age(): number {
     return Date.now() - this.#freshness.knownAt
   }
@@ -80,16 +82,11 @@ export class FollowedSegment {
   /** Copies the segment, and follows its changes until the cursor expires. */
   async #copy(complete: () => void): Promise<void> {
     const { signal } = this.#closing
-    const start = new ChangeFeed(this.#transport, { signal })
-    const { value: now } = await start.pages().next()
-    const members = new Map<string, string | null>()
-    const options = { limit: PAGE_SIZE, retries: Number.POSITIVE_INFINITY, signal }
-    for await (const { user_id, expires_at } of this.#listMembers(this.#slug, options)) {
-      members.set(user_id, expires_at)
-    }
-    // Each page of the list is of a moment after the cursor, so changes from the cursor on lead to the present.
+    const { members, cursor, begunAt } = await insist(() => this.#download(), signal)
+    this.#members = members
+    this.#freshness.knownAt = begunAt
     const feed = new ChangeFeed(this.#transport, {
-      after: now?.cursor ?? 'now',
+      after: cursor,
       segment: this.#slug,
       limit: PAGE_SIZE,
       wait: COPY_WAIT_SECONDS,
@@ -98,16 +95,26 @@ export class FollowedSegment {
     try {
       for await (const { changes } of feed.pages()) {
         for (const change of changes) applyChange(members, change)
-        // Before the first answer without changes, the copy mixes moments.
-        if (changes.length > 0 && this.#members !== members) continue
-        this.#members = members
         this.#freshness.advance(changes)
-        complete()
+        // The download may have taken minutes. A full page may have more behind it.
+        if (changes.length < PAGE_SIZE) complete()
       }
     } catch (error) {
       // Too old, or the database was restored: the copy is made again, and this one answers until then.
       if (!isSegmentsError(error, 'CURSOR_EXPIRED')) throw error
     }
+  }
+
+  async #download() {
+    const begunAt = Date.now()
+    const options = { expires: true, retries: 0, signal: this.#closing.signal } as const
+    const download = await this.#downloadUsers(this.#slug, options)
+    const members = new Map<string, string | null>()
+    for await (const line of download.lines()) {
+      const [userId = '', expiresAt = ''] = line.split(',')
+      if (userId !== 'user_id') members.set(userId, expiresAt === '' ? null : expiresAt)
+    }
+    return { members, cursor: download.cursor, begunAt }
   }
 }
 

@@ -1,7 +1,7 @@
 export type { ChangeFeed, ChangesOptions } from './changes.ts'
 export { type DownloadOptions, SegmentsClient } from './client.ts'
 export type * from './contract-types.ts'
-export type { Download } from './download.ts'
+export type { Download, UsersDownload } from './download.ts'
 export {
   type ClientErrorCode,
   type ErrorCode,

@@ -15,6 +15,7 @@ import { withBrowser } from '../support/browser.ts'
 import { startProcess } from '../support/client-service.ts'
 import { exerciseClient } from '../support/exercise-client.ts'
 import { startHttpFaultProxy } from '../support/http-fault-proxy.ts'
+import { FOLLOWER, readFollower, readReadmePrograms } from '../support/readme.ts'
 import { createDatabase, createFolder, emptyTables } from '../support/service.ts'
 
 const run = promisify(execFile)
@@ -60,10 +61,9 @@ async function runScript(
   return stdout
 }
 
-/** The TypeScript of the README as one program, and what it says that the program prints. */
+/** The short examples of the README as one program, and what it says that the program prints. */
 async function readExamples(): Promise<{ program: string; printed: string }> {
-  const readme = await readFile(join(root, 'client/README.md'), 'utf8')
-  const blocks = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = '']) => code)
+  const blocks = (await readReadmePrograms()).filter((code) => !code.startsWith(FOLLOWER))
   const printed = blocks.flatMap((code) =>
     [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, text = '']) => text)
   )
@@ -107,11 +107,16 @@ t.test('the package', async (t) => {
     const typescript = shortConsole + program.replaceAll('http://127.0.0.1:8080', service)
     await writeFile(join(folder, 'readme.ts'), typescript)
     await writeFile(join(folder, 'readme.js'), stripTypeScriptTypes(typescript))
+    await writeFile(join(folder, 'follow.ts'), await readFollower())
     const options = ['--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2022']
     const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node', '--skipLibCheck']
-    await run(join(root, 'node_modules/.bin/tsc'), [...options, ...types, '--noEmit', 'readme.ts'], {
-      cwd: folder
-    }).catch(({ stdout }) => t.fail(stdout))
+    await run(
+      join(root, 'node_modules/.bin/tsc'),
+      [...options, ...types, '--noEmit', 'readme.ts', 'follow.ts'],
+      {
+        cwd: folder
+      }
+    ).catch(({ stdout }) => t.fail(stdout))
     for (const node of [process.execPath, node20]) {
       await emptyTables(database)
       t.equal((await runScript(node, folder, 'readme.js')).trim().split('\n').join(' '), printed)

@@ -76,11 +76,17 @@ export class Balancer {
     const forwarded = http.request(
       { host: url.hostname, port: url.port, agent, method, path, headers },
       (answer) => {
-        response.writeHead(answer.statusCode ?? 502)
+        const { connection: _, 'transfer-encoding': __, ...kept } = answer.headers
+        response.writeHead(answer.statusCode ?? 502, kept)
+        answer.on('error', () => response.destroy())
         answer.pipe(response)
       }
     )
-    forwarded.on('error', (error) => response.writeHead(502).end(String(error)))
+    forwarded.on('error', (error) => {
+      if (response.headersSent) response.destroy()
+      else response.writeHead(502).end(String(error))
+    })
+    response.once('close', () => forwarded.destroy())
     request.pipe(forwarded)
   }
 

@@ -62,6 +62,8 @@ const refusals = {
  */
 export class HttpFaultProxy {
   readonly seen: SeenRequest[] = []
+  /** How many answers the service has begun that are `delayed`. */
+  delayed = 0
   #target: URL
   readonly #faults: { part: string; fault: HttpFault | 'none' }[] = []
   #held = Promise.withResolvers<void>()
@@ -162,7 +164,10 @@ export class HttpFaultProxy {
     answer: ServerResponse,
     fault: HttpFault | 'none' | undefined
   ): Promise<void> {
-    if (fault === 'delayed') await this.#held.promise
+    if (fault === 'delayed') {
+      this.delayed += 1
+      await this.#held.promise
+    }
     if (fault !== 'lost' && fault !== 'cut' && fault !== 'stuck') {
       const { connection: _, ...headers } = answered.headers
       if (fault === 'closing') answer.setHeader('connection', 'close')
