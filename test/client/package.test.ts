@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -30,6 +30,9 @@ const expected = {
   list: ['1', '5', '6', '7', '8'],
   download: ['user_id', '1', '5', '6', '7', '8'],
   cut: { code: 'CONNECTION_FAILED', status: null },
+  report: [true, 7],
+  changes: ['segment_created', 'membership_added', 'membership_added'],
+  copy: [true, false, 5],
   away: ['OVERLOADED', 60],
   silent: { code: 'TIMEOUT', status: null },
   aborted: true,
@@ -108,6 +111,8 @@ t.test('the package', async (t) => {
     await writeFile(join(folder, 'readme.ts'), typescript)
     await writeFile(join(folder, 'readme.js'), stripTypeScriptTypes(typescript))
     await writeFile(join(folder, 'follow.ts'), await readFollower())
+    const openfeature = 'node_modules/@openfeature'
+    await symlink(join(root, openfeature), join(folder, openfeature))
     const options = ['--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2022']
     const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node', '--skipLibCheck']
     await run(

@@ -49,6 +49,26 @@ export async function exerciseClient(
   const cut = await client.downloadSegmentUsers('A')
   results['cut'] = await cut.text().catch(describe)
 
+  const month = new Date().toISOString().slice(0, 7)
+  const ordered = await client.orderReport({ month, segment: 'A' })
+  const report = await (await client.downloadReport(ordered)).text()
+  await plan('cut', 'cut')
+  const resumed = await (await client.downloadReport(ordered)).text()
+  results['report'] = [resumed === report, report.split('\n').length]
+
+  await plan('none', 'cut', 'reset')
+  const types: string[] = []
+  for await (const { type } of client.changes({ after: 'start', segment: 'A', limit: 1 })) {
+    types.push(type)
+    if (types.length === 3) break
+  }
+  results['changes'] = types
+  await plan('cut', 'busy')
+  const copy = client.followSegment('A')
+  await copy.ready
+  results['copy'] = [copy.has(1), copy.has(2), [...copy.userIds()].length]
+  copy.close()
+
   await plan('away')
   const away = await client.getSegment('A').catch((error: unknown) => error)
   results['away'] = isSegmentsError(away) && [away.code, away.retryAfter]
