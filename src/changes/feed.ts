@@ -68,19 +68,22 @@ export class ChangeFeed {
    */
   async read(request: ChangeRequest, wait: number, ended: AbortSignal): Promise<ChangePage> {
     const pool = this.#pool.within(request.signal)
-    const { cursor } = request
-    await retryIdempotent(() => this.requireKept(pool, cursor))
+    const readOn = async (cursor: ChangeCursor) => {
+      // Also after each wait: meanwhile, a failover may have lost what the cursor has seen.
+      await retryIdempotent(() => this.requireKept(pool, cursor))
+      return readOnward(pool, { ...request, cursor })
+    }
     const deadline = performance.now() + wait
     const stopped = AbortSignal.any([request.signal, ended])
     const news = wait > 0 ? this.#watch.listen() : undefined
     try {
-      let page = await readOnward(pool, request)
+      let page = await readOn(request.cursor)
       while (news && page.changes.length === 0 && !stopped.aborted) {
         const left = deadline - performance.now()
         if (left <= 0) break
         await news.next(left, stopped)
         if (stopped.aborted) break
-        page = await readOnward(pool, { ...request, cursor: page.cursor })
+        page = await readOn(page.cursor)
       }
       return page
     } finally {

@@ -234,6 +234,13 @@ t.test('a cursor from before a restore has expired', async (t) => {
   await service.createSegment('B')
   const { cursor } = await readChanges(service, 'now')
   const { changes } = await readAllChanges(service, 'start')
+  const waiting = service.get(`/api/v1/changes?after=${cursor}&wait=30`)
+  await waitUntil(
+    async () => service.app.load.inFlight,
+    (count) => count === 1
+  )
+  // It has been read behind the statements of the request above.
+  await readChanges(service, cursor)
   await service.sql`delete from changes where not exists (select from backup where backup.position = changes.position)`
   await service.sql`drop table backup`
   const expired = { status: 410, code: 'CURSOR_EXPIRED' }
@@ -241,6 +248,7 @@ t.test('a cursor from before a restore has expired', async (t) => {
   t.match(await service.get(`/api/v1/changes?after=${changes[1]?.cursor}`), expired)
   await service.createSegment('C')
   t.match(await service.get(`/api/v1/changes?after=${cursor}`), expired)
+  t.match(await waiting, expired, 'also for a request that was waiting')
 })
 
 t.test('`wait` answers with the first change', async (t) => {
