@@ -60,6 +60,7 @@ function createOriginCheck({
     origin === undefined ||
     method === 'GET' ||
     method === 'HEAD' ||
+    method === 'OPTIONS' ||
     allowed.has(origin) ||
     (URL.canParse(origin) && new URL(origin).host === host)
 }
