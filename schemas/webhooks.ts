@@ -50,7 +50,7 @@ export const CreateWebhookBodySchema = closedObject(
   {
     title: 'CreateWebhook',
     description: 'The webhook to create.',
-    examples: [{ url: exampleUrl, segments: ['AVITO_VOICE_MESSAGES'] }]
+    examples: [{ url: exampleUrl }]
   }
 )
 

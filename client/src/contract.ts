@@ -3690,10 +3690,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "url": "https://billing.example.com/segments",
-                 *       "segments": [
-                 *         "AVITO_VOICE_MESSAGES"
-                 *       ]
+                 *       "url": "https://billing.example.com/segments"
                  *     }
                  */
                 "application/json": components["schemas"]["CreateWebhook"];
