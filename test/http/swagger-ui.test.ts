@@ -57,7 +57,8 @@ t.test('Swagger UI, in a browser', (t) =>
       await page.locator('.opblock').first().waitFor()
 
       const answers: Record<string, ShownAnswer> = {}
-      for (const operation of await page.locator('.opblock').all()) {
+      // What the service sends to webhooks cannot be tried.
+      for (const operation of await page.locator('.opblock-tag-section .opblock').all()) {
         const id = await operation.locator('.opblock-summary-operation-id').innerText()
         let answer = await tryOut(operation)
         // The report is generated in the background.
