@@ -55,12 +55,11 @@ function createOriginCheck({
 }: HostOptions): (request: FastifyRequest) => boolean {
   const allowed = new Set(splitList(CORS_ORIGINS))
   if (PUBLIC_URL !== undefined) allowed.add(new URL(PUBLIC_URL).origin)
-  return ({ method, headers: { origin, host } }) =>
-    // Only browsers send it, with each request that may change something.
+  return ({ headers: { origin, host }, routeOptions: { config } }) =>
+    // Only browsers send it.
     origin === undefined ||
-    method === 'GET' ||
-    method === 'HEAD' ||
-    method === 'OPTIONS' ||
+    config.role === undefined ||
+    config.role === 'reader' ||
     allowed.has(origin) ||
     (URL.canParse(origin) && new URL(origin).host === host)
 }

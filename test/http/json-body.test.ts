@@ -23,7 +23,7 @@ async function findOperations(service: TestService) {
       const { properties, required = [] } =
         components.schemas[json?.schema.$ref?.split('/').at(-1) ?? ''] ?? {}
       if (!properties || Object.keys(others).length > 0) return []
-      const url = path.replace('{user_id}', '10').replace('{slug}', 'A')
+      const url = path.replace('{user_id}', '10').replace('{slug}', 'A').replace('{id}', '1')
       return [{ method: method.toUpperCase(), url, properties, required, example: json?.example ?? {} }]
     })
   )

@@ -69,7 +69,7 @@ t.test('a query that callers get wrong is explained', async (t) => {
     ['segments/user/007', `path parameter (user_id) must be ${userId}: it begins with 0`],
     [
       'segments/user/6.8e6',
-      `path parameter (user_id) must be ${userId}: it may have been rounded, as spreadsheets do`
+      `path parameter (user_id) must be ${userId}: it is in scientific notation, so a spreadsheet may have rounded it`
     ],
     ['segment/A%20', `path parameter (slug) must be ${slug}: it begins or ends with a space`],
     [
@@ -154,10 +154,10 @@ t.test('a body that callers get wrong is explained', async (t) => {
 t.test('a compressed body is refused, and the message names Content-Encoding', async (t) => {
   const service = await emptyService()
   await service.createSegment('A')
-  for (const [path, content] of [
-    ['segment', '{"slug":"X"}'],
-    ['segments/user/1', '{}'],
-    ['segment/A/users', '[1]']
+  for (const [path, encoding, content, remedy] of [
+    ['segment', 'gzip', '{"slug":"X"}', 'uncompressed, without Content-Encoding'],
+    ['segments/user/1', 'gzip', '{}', 'uncompressed, without Content-Encoding'],
+    ['segment/A/users', 'br', '[1]', 'uncompressed, or with gzip']
   ] as const)
     await refuses(
       t,
@@ -165,10 +165,10 @@ t.test('a compressed body is refused, and the message names Content-Encoding', a
       {
         method: 'POST',
         url: `/api/v1/${path}`,
-        headers: { ...JSON_TYPE, 'content-encoding': 'gzip' },
+        headers: { ...JSON_TYPE, 'content-encoding': encoding },
         body: gzipSync(content)
       },
-      'the content encoding (gzip) is not supported: send the body uncompressed, without Content-Encoding',
+      `the content encoding (${encoding}) is not supported: send the body ${remedy}`,
       'UNSUPPORTED_MEDIA_TYPE',
       415
     )
@@ -176,7 +176,7 @@ t.test('a compressed body is refused, and the message names Content-Encoding', a
   t.equal(identity.status, 200)
 })
 
-t.test('an upload that is in another encoding, or has other separators, is refused as a whole', async (t) => {
+t.test('an upload that is in another encoding is refused as a whole', async (t) => {
   const service = await emptyService()
   const send = (body: string | Buffer, type = 'text/csv'): TestRequest => ({
     method: 'POST',
@@ -186,35 +186,15 @@ t.test('an upload that is in another encoding, or has other separators, is refus
   })
   const utf16 = 'the body must be UTF-8: it seems to be UTF-16 or UTF-32'
   for (const type of ['text/csv', 'application/x-ndjson', 'application/json']) {
-    await refuses(t, service, send(Buffer.from('\ufeff1\n2\n', 'utf16le'), type), utf16, 'INVALID_UTF8')
+    const marked = Buffer.from('\ufeff1\n2\n', 'utf16le')
+    // A spreadsheet writes CSV so.
+    if (type !== 'text/csv')
+      for (const body of [marked, Buffer.from(marked).swap16()])
+        await refuses(t, service, send(body, type), utf16, 'INVALID_UTF8')
     await refuses(t, service, send(Buffer.from('1\n2\n', 'utf16le'), type), utf16, 'INVALID_UTF8')
-    await refuses(
-      t,
-      service,
-      send(Buffer.from('\ufeff1\n2\n', 'utf16le').swap16(), type),
-      utf16,
-      'INVALID_UTF8'
-    )
-    await refuses(
-      t,
-      service,
-      send(gzipSync('1\n'), type),
-      'the body must be UTF-8: it seems to be gzip',
-      'INVALID_UTF8'
-    )
+    const gzip = 'the body must be UTF-8: it seems to be gzip'
+    await refuses(t, service, send(gzipSync('1\n'), type), gzip, 'INVALID_UTF8')
   }
-  for (const [header, separator] of [
-    ['user_id;expires_at', ';'],
-    ['"user_id";"expires_at"', ';'],
-    ['User_ID\texpires_at', 'tab'],
-    ['user_id | x', '|']
-  ] as const)
-    await refuses(
-      t,
-      service,
-      send(`${header}\n1`),
-      `columns must be separated by commas, not by (${separator})`
-    )
   t.same(await service.sql`select from users`, [])
 })
 

@@ -376,9 +376,9 @@ t.test('a clock that goes back does not change history that has been reported', 
   for (const slug of ['A', 'B']) await service.createSegment(slug)
   await service.changeSegments(1, ['A', 'B'])
   await service.changeSegments(1, [], ['A'])
-  const anHourAhead = (column: string) => moved(service.sql, column, '1 hour')
+  const aMinuteAhead = (column: string) => moved(service.sql, column, '1 minute')
   await service.sql`
-    update memberships set added_at = ${anHourAhead('added_at')}, removed_at = ${anHourAhead('removed_at')}`
+    update memberships set added_at = ${aMinuteAhead('added_at')}, removed_at = ${aMinuteAhead('removed_at')}`
   const before = await service.history(1)
   t.same(before.map(([, slug, operation]) => [slug, operation]).slice(0, 3), [
     ['A', 'add'],
@@ -388,7 +388,7 @@ t.test('a clock that goes back does not change history that has been reported', 
   await service.deleteSegment('A')
   t.same(await service.history(1), before, 'if the segment is deleted')
 
-  // By the earlier clock, the user stays in B for another hour and a second.
+  // By the earlier clock, the user stays in B for another minute and a second.
   await service.sql`
     update memberships set expires_at = now() - interval '1 second'
     where removed_at is null`
@@ -403,7 +403,7 @@ t.test('a clock that goes back does not change history that has been reported', 
     t.same(await service.getSegments(1), { status: 200, body: ['B'] })
     await service.sql`
       update memberships
-      set added_at = ${anHourAhead('added_at')}, expires_at = now() - interval '1 second'
+      set added_at = ${aMinuteAhead('added_at')}, expires_at = now() - interval '1 second'
       where removed_at is null`
   }
 })
