@@ -241,7 +241,9 @@ t.test('uploads and downloads', async (t) => {
       const [first, second, refused, third, ...more] = proxy.seen.map(({ headers }) => headers.range)
       t.same([first, more], [undefined, []])
       const [from, later] = [second, third].map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1]))
-      t.ok(Number(from) > 0 && Number(later) > Number(from), `${second}, ${third}`)
+      // Of a compressed answer, the first part may not be enough to decompress anything.
+      t.ok(Number(from) >= (downloading === uncompressed ? 1 : 0), `${second}`)
+      t.ok(Number(later) > Number(from), `${second}, ${third}`)
       t.equal(refused, third)
       t.same(progress.at(-1), { bytes: whole.length, total: whole.length })
       t.same(
