@@ -165,6 +165,13 @@ export const ChangeUserSegmentsBodySchema = closedObject(
         description: 'Segments to remove the user from. One the user is not in is no error.'
       })
     ),
+    move: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether the user leaves other segments of the exclusive groups of `segments_to_add`, at the same moment. ' +
+          'Without it, such a request is refused.'
+      })
+    ),
     ...expiryFields
   },
   {

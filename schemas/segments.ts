@@ -14,7 +14,7 @@ import {
 import { IdempotencyKeyHeadersSchema } from './idempotency.ts'
 import { page, pageParameters } from './paging.ts'
 
-const DescriptionSchema = Type.String({
+export const DescriptionSchema = Type.String({
   description: 'What the segment is for, in one line for people.',
   minLength: 1,
   maxLength: 1_000,
@@ -28,6 +28,16 @@ const SelectionSchema = Type.Number({
   maximum: 1,
   'x-expected': 'a number from 0 to 1',
   examples: [0.2]
+})
+
+export const GroupSlugSchema = describe(SlugSchema, {
+  description: 'The slug of an exclusive group. A user is in at most one segment of a group at any moment.',
+  examples: ['CHECKOUT_TEST']
+})
+
+const HoldoutSchema = Type.Boolean({
+  description:
+    'Whether nobody is added to the segment by name, only by `selection` and `enroll_new_users`. Only in a group.'
 })
 
 export const CreateSegmentBodySchema = closedObject(
@@ -47,7 +57,16 @@ export const CreateSegmentBodySchema = closedObject(
           'Whether users who are first seen later are sampled too: each joins with the probability `selection`, ' +
           'drawn once.'
       })
-    )
+    ),
+    group: Type.Optional(
+      describe(GroupSlugSchema, {
+        description:
+          'The slug of an exclusive group to create the segment in. The share is sampled from users who are in no ' +
+          'segment of the group.',
+        examples: []
+      })
+    ),
+    holdout: Type.Optional(HoldoutSchema)
   },
   {
     title: 'CreateSegment',
@@ -74,7 +93,15 @@ export const ChangeSegmentBodySchema = closedObject(
     ),
     enroll_new_users: Type.Optional(
       Type.Boolean({ description: 'Whether users who are first seen later are sampled too, by `selection`.' })
-    )
+    ),
+    group: Type.Optional(
+      nullable(GroupSlugSchema, {
+        description:
+          'The exclusive group that the segment enters, if no user would be in two of its segments. Null: it leaves ' +
+          'its group.'
+      })
+    ),
+    holdout: Type.Optional(HoldoutSchema)
   },
   {
     title: 'ChangeSegment',
@@ -121,7 +148,9 @@ export const AssignmentSchema = Type.Object(
         'Sampled users who have been dealt with. Fewer than `target` if too few users could be sampled.'
     }),
     target: nullable(Type.Integer(), {
-      description: 'Sampled users: ceil(selection × number of users). Null while `queued`.'
+      description:
+        'Sampled users: ceil(selection × number of users). Null while `queued`, unless the segment is in a group: then as ' +
+        'many users are reserved.'
     })
   },
   {
@@ -142,6 +171,12 @@ export const SegmentSchema = Type.Object(
     enroll_new_users: Type.Boolean({
       description: 'Whether users who are first seen later are sampled too, by `selection`.'
     }),
+    group: nullable(GroupSlugSchema, {
+      description: 'The exclusive group of the segment. Null if it is in none.'
+    }),
+    holdout: Type.Boolean({
+      description: 'Whether users join only by `selection` and `enroll_new_users`, never by name.'
+    }),
     created_at: AnsweredTimeSchema,
     deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the segment is deleted.' }),
     members: Type.Integer({ description: 'The number of users in the segment now.' }),
@@ -158,6 +193,8 @@ export const SegmentSchema = Type.Object(
         selection: 0.2,
         description: 'Five per cent off',
         enroll_new_users: false,
+        group: null,
+        holdout: false,
         created_at: '2026-11-23T08:51:00.123456Z',
         deleted_at: null,
         members: 1500,
@@ -299,7 +336,9 @@ export const SegmentPropertiesChangeSchema = Type.Object(
   {
     selection: change(nullable(Type.Number())),
     description: change(nullable(Type.String())),
-    enroll_new_users: change(nullable(Type.Boolean()))
+    enroll_new_users: change(nullable(Type.Boolean())),
+    group: change(nullable(Type.String())),
+    holdout: change(nullable(Type.Boolean()))
   },
   {
     title: 'SegmentPropertiesChange',

@@ -43,6 +43,7 @@ import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
 import { readStorageLocation } from './reports/open-storage.ts'
 import { reportRoutes } from './reports/routes.ts'
+import { groupRoutes } from './segments/group-routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
 import { memberRoutes } from './segments/member-routes.ts'
 import { segmentRoutes } from './segments/routes.ts'
@@ -65,6 +66,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
 ) => {
   app.addHook('onRequest', forbidStoring)
   await app.register(segmentRoutes)
+  await app.register(groupRoutes)
   await app.register(memberRoutes)
   await app.register(sizeRoutes)
   await app.register(membershipRoutes)

@@ -222,6 +222,11 @@ export const MAX_SIZES = 2_000
 /** A list of segments ends early when counting members has taken this long. */
 export const COUNTING_TIMEOUT_MS = 3_000
 
+// --- Exclusive groups ---
+
+/** Segments of a group. A change of many of its members locks all of them. */
+export const MAX_GROUP_SEGMENTS = 100
+
 // --- The change feed ---
 
 /** Users of one row of the log: 16 kB. */

@@ -1,5 +1,61 @@
 /** Generated from openapi.json by `npm run openapi`. Do not edit. */
 export interface paths {
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exclusive groups
+         * @description Groups that are not deleted, ordered by slug, with their segments, one page at a time.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["listGroups"];
+        put?: never;
+        /**
+         * Create an exclusive group
+         * @description A user is in at most one segment of the group at any moment. Segments are created in it, or enter it, with `group`. No slug names both a group and a segment, and none is ever reused.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an exclusive group
+         * @description Its segments, their shares and numbers of members, and the number of users who are free, all at one moment. It may be deleted.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getGroup"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an exclusive group
+         * @description Its segments and their members stay. From then on, a user may be in several of them.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        delete: operations["deleteGroup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/segment": {
         parameters: {
             query?: never;
@@ -16,6 +72,8 @@ export interface paths {
          *     With the header `Prefer: respond-async` the service answers at once, samples among the users who are known now, and adds them in the background. Users whom another request adds or removes meanwhile stay as that request left them.
          *
          *     With `enroll_new_users`, each user who is first seen later joins with the probability `selection`.
+         *
+         *     In an exclusive `group`, the share of all known users is sampled from those who are in no segment of the group. One draw enrolls a new user into at most one of its segments. With `Prefer: respond-async`, all users are added at one moment.
          *
          *     Needs a key with the role `admin`.
          */
@@ -68,6 +126,8 @@ export interface paths {
          * @description Adds the user to segments and removes the user from others, all or nothing. The first such call makes the user known. Two calls for one user take effect one after the other.
          *
          *     With `expires_at` or `ttl_seconds` the memberships in `segments_to_add` expire at exactly that moment. An element of `segments_to_add` may be an object with an expiry of its own. For a segment the user is already in, the expiry is set again, which the history records: without an expiry, the membership becomes permanent.
+         *
+         *     A user is in at most one segment of an exclusive group. To add the user to another one of the group, delete the first one in the same request, or send `move`.
          *
          *     Needs a key with the role `editor` or `admin`.
          */
@@ -233,6 +293,8 @@ export interface paths {
          *
          *     Users who are already in the segment stay as before, except that an `expires_at` in the upload is set again. Users who are seen for the first time become known, and are sampled for the segments that enroll new users.
          *
+         *     If the segment is in an exclusive group, lines whose user is in another segment of it are rejected.
+         *
          *     Needs a key with the role `editor` or `admin`.
          */
         post: operations["addSegmentUsers"];
@@ -322,6 +384,8 @@ export interface paths {
         /**
          * Change a segment
          * @description With `selection` the share of the users changes at once, all or nothing: afterwards there are exactly ceil(selection × number of known users) sampled members. If there are too few, users who are not in the segment are sampled and join; explicitly removed users are never sampled again. If there are too many, sampled members leave at random. Explicitly added members stay and do not count. Nobody leaves when the share is raised. Other changes of the users of this segment wait meanwhile.
+         *
+         *     With `group` the segment enters an exclusive group, if no user would be in two of its segments, or leaves its group. In a group, users are sampled who are in none of its segments.
          *
          *     Needs a key with the role `admin`.
          */
@@ -801,7 +865,7 @@ export interface components {
             status: "queued" | "running" | "done" | "cancelled" | "failed";
             /** @description Sampled users who have been dealt with. Fewer than `target` if too few users could be sampled. */
             assigned: number;
-            /** @description Sampled users: ceil(selection × number of users). Null while `queued`. */
+            /** @description Sampled users: ceil(selection × number of users). Null while `queued`, unless the segment is in a group: then as many users are reserved. */
             target: number | null;
         };
         BodyTooLargeError: {
@@ -860,6 +924,13 @@ export interface components {
             description?: string | null;
             /** @description Whether users who are first seen later are sampled too, by `selection`. */
             enroll_new_users?: boolean | null;
+            /**
+             * @description The exclusive group that the segment enters, if no user would be in two of its segments. Null: it leaves its group.
+             * @example CHECKOUT_TEST
+             */
+            group?: string | null;
+            /** @description Whether nobody is added to the segment by name, only by `selection` and `enroll_new_users`. Only in a group. */
+            holdout?: boolean | null;
         };
         /**
          * @description Events with `id`, `event` and `data`, which is a Change as JSON. Heartbeats have only an `id`.
@@ -874,6 +945,8 @@ export interface components {
             segments_to_add?: components["schemas"]["SegmentToAdd"][] | null;
             /** @description Segments to remove the user from. One the user is not in is no error. */
             segments_to_delete?: components["schemas"]["Slug"][] | null;
+            /** @description Whether the user leaves other segments of the exclusive groups of `segments_to_add`, at the same moment. Without it, such a request is refused. */
+            move?: boolean | null;
             /**
              * Format: date-time
              * @description When the memberships in `segments_to_add` expire. Without it and without `ttl_seconds` they are permanent.
@@ -902,6 +975,19 @@ export interface components {
             /** @description Pass it as `after`. Its form is not part of the contract. */
             cursor: string;
         };
+        /** @description The exclusive group to create. */
+        CreateGroup: {
+            /**
+             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+             * @example CHECKOUT_TEST
+             */
+            slug: string;
+            /**
+             * @description What the segment is for, in one line for people.
+             * @example Half price on messages by voice
+             */
+            description?: string | null;
+        };
         /** @description The segment to create. */
         CreateSegment: {
             slug: components["schemas"]["Slug"];
@@ -917,6 +1003,10 @@ export interface components {
             description?: string | null;
             /** @description Whether users who are first seen later are sampled too: each joins with the probability `selection`, drawn once. */
             enroll_new_users?: boolean | null;
+            /** @description The slug of an exclusive group to create the segment in. The share is sampled from users who are in no segment of the group. */
+            group?: string | null;
+            /** @description Whether nobody is added to the segment by name, only by `selection` and `enroll_new_users`. Only in a group. */
+            holdout?: boolean | null;
         };
         /** @description The webhook to create. */
         CreateWebhook: {
@@ -1085,6 +1175,93 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "FORBIDDEN";
+        };
+        /** @description An exclusive group: a user is in at most one of its segments at any moment. */
+        Group: {
+            /**
+             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+             * @example CHECKOUT_TEST
+             */
+            slug: string;
+            /** @description What the group is for. */
+            description: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The name of the API key. Null if no key was needed. */
+            created_by: string | null;
+            /**
+             * Format: date-time
+             * @description Null unless the group is deleted.
+             */
+            deleted_at: string | null;
+            /** @description The name of the API key that deleted it. */
+            deleted_by: string | null;
+            /** @description The slugs of its segments that are not deleted, in the order they were created. */
+            segments: string[];
+        };
+        GroupAlreadyExistsError: {
+            message: string;
+            /** @enum {string} */
+            code: "GROUP_ALREADY_EXISTS" | "SEGMENT_ALREADY_EXISTS" | "IDEMPOTENCY_KEY_IN_USE";
+            /**
+             * Format: date-time
+             * @description When what has this slug was deleted. Absent if it is not deleted.
+             */
+            deleted_at?: string;
+        };
+        GroupNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "GROUP_NOT_FOUND";
+        };
+        /** @description Groups that are not deleted, ordered by slug. */
+        GroupPage: {
+            groups: components["schemas"]["Group"][];
+            /** @description Pass it as `cursor` for the next page. Null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description An exclusive group and its segments, all at one moment. */
+        GroupReport: {
+            /**
+             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+             * @example CHECKOUT_TEST
+             */
+            slug: string;
+            /** @description What the group is for. */
+            description: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The name of the API key. Null if no key was needed. */
+            created_by: string | null;
+            /**
+             * Format: date-time
+             * @description Null unless the group is deleted.
+             */
+            deleted_at: string | null;
+            /** @description The name of the API key that deleted it. */
+            deleted_by: string | null;
+            /** @description The number of known users. */
+            users: number;
+            /** @description The number of users who are in one of the segments. */
+            members: number;
+            /** @description The number of users who are in none of the segments, and not reserved for one that is to be filled in the background. */
+            free_users: number;
+            /** @description Its segments that are not deleted, in the order they were created. */
+            segments: components["schemas"]["GroupSegment"][];
+        };
+        /** @description A segment of the group. */
+        GroupSegment: {
+            slug: components["schemas"]["Slug"];
+            /** @description The share of the users that was asked for. Null if none was. */
+            selection: number | null;
+            /** @description Whether new users join with the probability `selection`. */
+            enroll_new_users: boolean;
+            /** @description Whether nobody is added by name. */
+            holdout: boolean;
+            /** @description The number of users in the segment. */
+            members: number;
+            /** @description The progress of adding the share. Null if no `selection` was ever asked for. */
+            assignment: components["schemas"]["Assignment"] | null;
         };
         HostNotAllowedError: {
             message: string;
@@ -1468,6 +1645,8 @@ export interface components {
          *       "selection": 0.2,
          *       "description": "Five per cent off",
          *       "enroll_new_users": false,
+         *       "group": null,
+         *       "holdout": false,
          *       "created_at": "2026-11-23T08:51:00.123456Z",
          *       "deleted_at": null,
          *       "members": 1500,
@@ -1486,6 +1665,13 @@ export interface components {
             description: string | null;
             /** @description Whether users who are first seen later are sampled too, by `selection`. */
             enroll_new_users: boolean;
+            /**
+             * @description The exclusive group of the segment. Null if it is in none.
+             * @example CHECKOUT_TEST
+             */
+            group: string | null;
+            /** @description Whether users join only by `selection` and `enroll_new_users`, never by name. */
+            holdout: boolean;
             /** Format: date-time */
             created_at: string;
             /**
@@ -1497,21 +1683,6 @@ export interface components {
             members: number;
             /** @description Null if no `selection` was ever asked for. */
             assignment: components["schemas"]["Assignment"] | null;
-        };
-        SegmentAlreadyExistsError: {
-            message: string;
-            /** @enum {string} */
-            code: "SEGMENT_ALREADY_EXISTS" | "IDEMPOTENCY_KEY_IN_USE";
-            /**
-             * Format: date-time
-             * @description When the segment with this slug was deleted. Absent if it is not deleted.
-             */
-            deleted_at?: string;
-        };
-        SegmentBeingFilledError: {
-            message: string;
-            /** @enum {string} */
-            code: "SEGMENT_BEING_FILLED" | "IDEMPOTENCY_KEY_IN_USE";
         };
         /** @description How the members have changed. */
         SegmentChange: {
@@ -1546,10 +1717,36 @@ export interface components {
             /** @description Pass it as `cursor` for the next page. Null on the last page. */
             next_cursor: string | null;
         };
+        SegmentNotChangedError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENT_BEING_FILLED" | "GROUP_CONFLICT" | "GROUP_EXHAUSTED" | "GROUP_FULL" | "IDEMPOTENCY_KEY_IN_USE";
+            /** @description With `GROUP_EXHAUSTED`: how many users could be sampled. Absent if the shares of new users would exceed 1. */
+            free_users?: number;
+            /** @description With `GROUP_CONFLICT`: how many users would be in two segments of the group. */
+            users?: number;
+        };
+        SegmentNotCreatedError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENT_ALREADY_EXISTS" | "GROUP_ALREADY_EXISTS" | "GROUP_EXHAUSTED" | "GROUP_FULL" | "IDEMPOTENCY_KEY_IN_USE";
+            /**
+             * Format: date-time
+             * @description When what has this slug was deleted. Absent if it is not deleted.
+             */
+            deleted_at?: string;
+            /** @description With `GROUP_EXHAUSTED`: how many users could be sampled. Absent if the shares of new users would exceed 1. */
+            free_users?: number;
+        };
         SegmentNotFoundError: {
             message: string;
             /** @enum {string} */
             code: "SEGMENT_NOT_FOUND";
+        };
+        SegmentOrGroupNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENT_NOT_FOUND" | "GROUP_NOT_FOUND";
         };
         SegmentOrUserNotFoundError: {
             message: string;
@@ -1573,6 +1770,14 @@ export interface components {
                 to: string | null;
             };
             enroll_new_users?: {
+                from: boolean | null;
+                to: boolean | null;
+            };
+            group?: {
+                from: string | null;
+                to: string | null;
+            };
+            holdout?: {
                 from: boolean | null;
                 to: boolean | null;
             };
@@ -1674,6 +1879,11 @@ export interface components {
             /** @enum {string} */
             code: "UNSUPPORTED_MEDIA_TYPE";
         };
+        UploadToHoldoutError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENT_IS_HOLDOUT" | "IDEMPOTENCY_KEY_IN_USE";
+        };
         UploadTooLargeError: {
             message: string;
             /** @enum {string} */
@@ -1719,6 +1929,17 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "USER_NOT_FOUND";
+        };
+        UserSegmentsConflictError: {
+            message: string;
+            /** @enum {string} */
+            code: "GROUP_CONFLICT" | "SEGMENT_IS_HOLDOUT" | "IDEMPOTENCY_KEY_IN_USE";
+            /** @description With `GROUP_CONFLICT`: the segment to add. */
+            segment?: string;
+            /** @description With `GROUP_CONFLICT`: the segment that has the user, or is to be added too. */
+            other_segment?: string;
+            /** @description With `GROUP_CONFLICT`: the group of both. */
+            group?: string;
         };
         /**
          * Format: binary
@@ -1879,6 +2100,16 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["ForbiddenError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such group, or it is deleted. */
+        GroupNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["GroupNotFoundError"];
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -2208,10 +2439,10 @@ export interface components {
         /** @description The signature of the link, which replaces a key. It is there if keys are configured. */
         Signature: string;
         /**
-         * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-         * @example AVITO_VOICE_MESSAGES
+         * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+         * @example CHECKOUT_TEST
          */
-        Slug: components["schemas"]["Slug"];
+        Slug: string;
         /**
          * @description A user id: an integer from 1 to 9223372036854775807.
          * @example 10
@@ -2247,6 +2478,220 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listGroups: {
+        parameters: {
+            query?: {
+                /** @description Entries in a page at most, 1 to 1000. */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `next_cursor` of the page before. Without it, the first page. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Groups that are not deleted, ordered by slug. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "groups": [
+                     *         {
+                     *           "slug": "CHECKOUT_TEST",
+                     *           "description": "Which checkout sells more",
+                     *           "created_at": "2026-11-23T08:51:00.123456Z",
+                     *           "created_by": "marketing",
+                     *           "deleted_at": null,
+                     *           "deleted_by": null,
+                     *           "segments": [
+                     *             "CHECKOUT_NEW"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": "WyJncm91cHMiLCJDSEVDS09VVF9URVNUIl0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GroupPage"];
+                };
+            };
+            400: components["responses"]["InvalidPage"];
+            401: components["responses"]["Unauthenticated"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The exclusive group to create. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "slug": "CHECKOUT_TEST",
+                 *       "description": "Which checkout sells more"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateGroup"];
+            };
+        };
+        responses: {
+            /** @description The group exists. It has no segments yet. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description The slug is taken by a group or a segment, possibly a deleted one. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupAlreadyExistsError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+                 * @example CHECKOUT_TEST
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An exclusive group and its segments, all at one moment. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "slug": "CHECKOUT_TEST",
+                     *       "description": "Which checkout sells more",
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "deleted_at": null,
+                     *       "deleted_by": null,
+                     *       "users": 100000,
+                     *       "members": 10000,
+                     *       "free_users": 90000,
+                     *       "segments": [
+                     *         {
+                     *           "slug": "CHECKOUT_NEW",
+                     *           "selection": 0.1,
+                     *           "enroll_new_users": true,
+                     *           "holdout": false,
+                     *           "members": 10000,
+                     *           "assignment": {
+                     *             "status": "done",
+                     *             "assigned": 10000,
+                     *             "target": 10000
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GroupReport"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["GroupNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+                 * @example CHECKOUT_TEST
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The group is deleted. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["GroupNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     createSegment: {
         parameters: {
             query?: never;
@@ -2300,24 +2745,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The slug is taken, possibly by a deleted segment. Or a request with the same `Idempotency-Key` is still in progress. */
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["GroupNotFound"];
+            /** @description The slug is taken by a segment or a group, possibly a deleted one. Or too few users are free in the group. Or a request with the same `Idempotency-Key` is still in progress. */
             409: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SegmentAlreadyExistsError"];
+                    "application/json": components["schemas"]["SegmentNotCreatedError"];
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2365,6 +2802,8 @@ export interface operations {
                      *           "selection": 0.2,
                      *           "description": "Five per cent off",
                      *           "enroll_new_users": false,
+                     *           "group": null,
+                     *           "holdout": false,
                      *           "created_at": "2026-11-23T08:51:00.123456Z",
                      *           "deleted_at": null,
                      *           "members": 1500,
@@ -2500,7 +2939,16 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A slug names no segment, or a deleted one. Nothing has changed. */
             404: {
                 headers: {
@@ -2511,7 +2959,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            409: components["responses"]["IdempotencyKeyInUse"];
+            /** @description The user would be in two segments of an exclusive group. Or a segment to add is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSegmentsConflictError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["HostNotAllowed"];
@@ -2743,7 +3201,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
                 /**
                  * @description A user id: an integer from 1 to 9223372036854775807.
                  * @example 10
@@ -2872,7 +3330,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["IdempotencyKeyInUse"];
             413: components["responses"]["UploadTooLarge"];
@@ -2898,7 +3365,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -2942,7 +3409,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -2998,7 +3465,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3069,10 +3536,29 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["SegmentNotFound"];
             408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["IdempotencyKeyInUse"];
+            /** @description The segment is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadToHoldoutError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             413: components["responses"]["UploadTooLarge"];
             415: components["responses"]["UnsupportedUploadType"];
             421: components["responses"]["HostNotAllowed"];
@@ -3099,7 +3585,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3168,7 +3654,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["SegmentNotFound"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["IdempotencyKeyInUse"];
@@ -3197,7 +3692,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3251,7 +3746,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3320,7 +3815,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3340,6 +3835,8 @@ export interface operations {
                      *       "selection": 0.2,
                      *       "description": "Five per cent off",
                      *       "enroll_new_users": false,
+                     *       "group": null,
+                     *       "holdout": false,
                      *       "created_at": "2026-11-23T08:51:00.123456Z",
                      *       "deleted_at": null,
                      *       "members": 1500,
@@ -3374,7 +3871,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3393,16 +3890,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             /** @description There is no such segment, or it is already deleted. */
             404: {
                 headers: {
@@ -3435,7 +3923,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["Slug"];
             };
             cookie?: never;
         };
@@ -3472,25 +3960,25 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such segment or no such group, or it is deleted. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/json": components["schemas"]["SegmentOrGroupNotFoundError"];
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            404: components["responses"]["SegmentNotFound"];
-            /** @description Users are still being added in the background. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            /** @description Users are still being added in the background. Or too few users are free in the group. Or users would be in two segments of it. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
             409: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SegmentBeingFilledError"];
+                    "application/json": components["schemas"]["SegmentNotChangedError"];
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3659,16 +4147,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
@@ -3743,16 +4222,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             /** @description Some segments do not exist, or are deleted. */
             404: {
                 headers: {
@@ -3831,16 +4301,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["WebhookNotFound"];
             421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
@@ -3878,16 +4339,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["WebhookNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             413: components["responses"]["BodyTooLarge"];
@@ -3970,16 +4422,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["WebhookNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             /** @description Changes after the cursor are no longer kept: `after` must be another one. Nothing has changed. */
@@ -4677,16 +5120,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["UserNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             413: components["responses"]["BodyTooLarge"];

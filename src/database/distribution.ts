@@ -17,10 +17,10 @@ const DISTRIBUTED: Record<string, string> = {
 }
 
 /**
- * The tables that are copied to every node, because statements join them with distributed tables. All other tables are
- * local to the coordinator.
+ * The tables that are copied to every node, because statements join them with distributed tables, or are sent to any node.
+ * All other tables are local to the coordinator.
  */
-const REFERENCE = ['segments']
+const REFERENCE = ['segments', 'exclusive_groups']
 
 /** Whether the tables have been distributed. */
 export async function isDistributed(client: pg.Client): Promise<boolean> {

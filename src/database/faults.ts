@@ -19,6 +19,14 @@ const transient = /^(08|28|3D|53|57|58|40|2200H|42501|55000|55P03|25006|25P03)/
  */
 const brief = new Set(['40001', '40P01', '57P03', '53300', '25006'])
 
+/**
+ * What a transaction read before it took its locks has changed before it held them, so it has taken the wrong ones. Like a
+ * serialization failure, it is rolled back, and a retry may succeed immediately.
+ */
+export class ConcurrentChange extends Error {
+  override name = 'ConcurrentChange'
+}
+
 /** Undefined table, column, function, type or schema: the schema lacks a migration. */
 const outdated = new Set(['42P01', '42703', '42883', '42704', '3F000'])
 
@@ -35,7 +43,7 @@ export function isLockTimeout(error: unknown): boolean {
 /** Whether the same request may succeed later, because the database is temporarily unavailable. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return transient.test(error.code)
-  return error instanceof ConnectionError
+  return error instanceof ConnectionError || error instanceof ConcurrentChange
 }
 
 /**
@@ -50,7 +58,7 @@ export function isTransient(error: unknown): boolean {
 /** Whether an immediate retry, on another connection, may succeed. */
 export function isBrief(error: unknown): boolean {
   if (error instanceof postgres.PostgresError) return brief.has(error.code)
-  return error instanceof ConnectionError
+  return error instanceof ConnectionError || error instanceof ConcurrentChange
 }
 
 /** Whether the failed statement or transaction certainly had no effect. */

@@ -14,9 +14,12 @@
  * 2. Population, (3, 0). Shared: users become known. Exclusive: a segment starts to enroll new users. Each user is
  *    therefore either known, and may be sampled for the segment's share, or enrolled when first seen; never both or
  *    neither.
- * 3. Segment, (1, id). Shared: single memberships in the segment change. Exclusive: the segment is deleted, or many of
+ * 3. Group, (7, id). Exclusive: a segment joins or leaves the exclusive group, or many memberships in its segments are
+ *    added. All segments of the group are then locked exclusively too (see exclusive-groups.ts). Changes of single users
+ *    do not take it: the lock of any segment of the group is enough.
+ * 4. Segment, (1, id). Shared: single memberships in the segment change. Exclusive: the segment is deleted, or many of
  *    its memberships change.
- * 4. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
+ * 5. User, (id). Exclusive: the user's memberships change. Changes of many users do not take it, because they hold the
  *    segment's lock exclusively.
  *
  * The lock of an idempotency key, a negative (id), is tried before all others, and nobody waits for it. It shows whether
@@ -61,32 +64,37 @@ export async function sharePopulation(sql: Sql): Promise<void> {
   await sql`select pg_advisory_xact_lock_shared(3, 0)`
 }
 
+/** Takes the lock of an exclusive group: no other segment joins or leaves it until the transaction ends. */
+export async function lockGroup(sql: Sql, groupId: number): Promise<void> {
+  await sql`select pg_advisory_xact_lock(7, ${groupId})`
+}
+
 /** Takes the segment's lock exclusively: nobody else changes its memberships until the transaction ends. */
 export async function lockSegment(sql: Sql, segmentId: number): Promise<void> {
   await sql`select pg_advisory_xact_lock(1, ${segmentId})`
 }
 
 /**
- * Takes the locks of segments shared: nobody deletes these segments or changes many of their memberships until the
- * transaction ends.
+ * Takes the locks of segments, in the order of their ids, until the transaction ends.
  *
- * @param exclusiveId a further segment, which is locked exclusively. All locks are taken in the order of the ids.
+ * @param exclusive nobody else changes the memberships of these segments.
+ * @param shared nobody deletes these segments or changes many of their memberships. May repeat ids of the others.
  */
-export async function shareSegments(
+export async function lockSegments(
   sql: Sql,
-  segmentIds: number[],
-  exclusiveId: number | null
+  exclusive: readonly number[],
+  shared: readonly number[] = []
 ): Promise<void> {
   await sql`
     select
       case
-        when id = ${exclusiveId}::bigint then pg_advisory_xact_lock(1, id::integer)
+        when is_exclusive then pg_advisory_xact_lock(1, id::integer)
         else pg_advisory_xact_lock_shared(1, id::integer)
       end
     from (
-      select id
-      from unnest(${segmentIds}::bigint[] || ${exclusiveId}::bigint) as id
-      where id is not null
+      select id, id = any (${exclusive as number[]}::bigint[]) as is_exclusive
+      from unnest(${exclusive as number[]}::bigint[] || ${shared as number[]}::bigint[]) as id
+      group by id
       order by id
     ) ordered`
 }

@@ -6,6 +6,7 @@ import {
   databaseUnavailable,
   deadlineExceeded,
   forbidden,
+  groupNotFound,
   hostNotAllowed,
   idempotencyKeyInUse,
   idempotencyKeyReused,
@@ -142,6 +143,20 @@ export const unknownSegment = errorResponse(
   'SegmentNotFoundError',
   'There is no such segment. A deleted one can be read, but not changed.',
   { SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message }
+)
+
+export const unknownGroup = errorResponse('GroupNotFoundError', 'There is no such group, or it is deleted.', {
+  GROUP_NOT_FOUND: groupNotFound('CHECKOUT_TEST').message
+})
+
+/** The error 404 of a route that names a segment and a group. */
+export const unknownSegmentOrGroup = errorResponse(
+  'SegmentOrGroupNotFoundError',
+  'There is no such segment or no such group, or it is deleted.',
+  {
+    SEGMENT_NOT_FOUND: segmentNotFound('AVITO_VOICE_MESSAGES').message,
+    GROUP_NOT_FOUND: groupNotFound('CHECKOUT_TEST').message
+  }
 )
 
 export const unknownUser = errorResponse('UserNotFoundError', 'The service has never seen this user.', {

@@ -152,6 +152,60 @@ export const segmentNotFoundForDelete = (slug: string) =>
 export const segmentAlreadyExists = (slug: string, details: { deleted_at?: string } = {}) =>
   new ApiError(409, 'SEGMENT_ALREADY_EXISTS', `segment with slug (${slug}) already exists`, { details })
 
+export const groupNotFound = (slug: string) =>
+  new ApiError(404, 'GROUP_NOT_FOUND', `group with slug (${slug}) not found`)
+
+/** @param details when the group with this slug was deleted, if it was. */
+export const groupAlreadyExists = (slug: string, details: { deleted_at?: string } = {}) =>
+  new ApiError(409, 'GROUP_ALREADY_EXISTS', `group with slug (${slug}) already exists`, { details })
+
+/** The user is in another segment of the group. */
+export const groupConflict = (userId: string, segment: string, other: string, group: string) =>
+  new ApiError(
+    409,
+    'GROUP_CONFLICT',
+    `user with id (${userId}) cannot be in segments (${segment}) and (${other}), which are both in group (${group})`,
+    { details: { segment, other_segment: other, group } }
+  )
+
+/** Users are in a segment and in another one of the group that it is to enter. */
+export const groupOverlap = (segment: string, group: string, users: number) =>
+  new ApiError(
+    409,
+    'GROUP_CONFLICT',
+    `segment with slug (${segment}) has ${users} users who are in another segment of group (${group})`,
+    { details: { users } }
+  )
+
+/** @param free how many users may be sampled. */
+export const groupExhausted = (group: string, needed: number, free: number) =>
+  new ApiError(
+    409,
+    'GROUP_EXHAUSTED',
+    `${needed} more users are needed, but only ${free} are free in group (${group})`,
+    { details: { free_users: free } }
+  )
+
+/** @param share the sum of the shares. */
+export const enrollmentExhausted = (group: string, share: string) =>
+  new ApiError(
+    409,
+    'GROUP_EXHAUSTED',
+    `the segments of group (${group}) cannot enroll new users with shares of ${share} together: at most 1`
+  )
+
+export const groupFull = (group: string, limit: number) =>
+  new ApiError(409, 'GROUP_FULL', `group with slug (${group}) has ${limit} segments already`)
+
+export const segmentIsHoldout = (slug: string) =>
+  new ApiError(
+    409,
+    'SEGMENT_IS_HOLDOUT',
+    `segment with slug (${slug}) is a holdout: users join it only by sampling and enrollment`
+  )
+
+export const holdoutWithoutGroup = () => invalidRequest('body field (holdout) needs a group')
+
 export const idempotencyKeyInUse = () =>
   new ApiError(
     409,

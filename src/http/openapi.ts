@@ -61,6 +61,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             name: 'segments',
             description: 'Segments and the users in them: create, change, look up, upload, delete'
           },
+          { name: 'groups', description: 'Exclusive groups: a user is in at most one segment of each' },
           { name: 'changes', description: 'What has changed: follow it from a cursor, or have it delivered' },
           { name: 'openfeature', description: 'Segments as flags of OpenFeature (OFREP)' },
           { name: 'reports', description: 'Histories as CSV: of a user, of a segment, of all users' },

@@ -6,7 +6,7 @@ import { shorten, tooManyLines } from '../http/errors.ts'
 import { MAX_SHOWN_LINES, MAX_UPLOAD_LINES, SHORT_IDS } from '../limits.ts'
 import { CsvReader } from './csv.ts'
 import { JsonArrayReader, NdjsonReader } from './json.ts'
-import { insertExpiringUsers, insertUsers, type LateLines } from './line-queries.ts'
+import { type ConflictingLines, insertNumberedUsers, insertUsers, type LateLines } from './line-queries.ts'
 import type { LineConsumer, UploadReader } from './lines.ts'
 import { readPieces } from './pieces.ts'
 
@@ -31,7 +31,7 @@ export const uploadForms: Record<string, UploadForm> = {
 class Gathering implements LineConsumer {
   accepted = 0
   /**
-   * Rows in the database. Lines with the same user and without an expiry share one, if they are in the same batch or the
+   * Rows in the database. Lines with the same user and without a number share one, if they are in the same batch or the
    * id is below {@link SHORT_IDS}. Short ids take the fewest bytes of an upload, so repeating them would cost most.
    */
   stored = 0
@@ -42,24 +42,28 @@ class Gathering implements LineConsumer {
   #userIds = new Set<UserId>()
   /** A bit for each short id. */
   readonly #seen = new Uint8Array(SHORT_IDS / 8)
-  #expiringUserIds: UserId[] = []
-  #expiries: string[] = []
-  #expiringLines: string[] = []
+  /** Lines that are stored with their numbers. */
+  #numberedUserIds: UserId[] = []
+  #expiries: (string | null)[] = []
+  #numbers: string[] = []
+  /** Whether all lines are. Otherwise, only those with an expiry. */
+  readonly isNumbered: boolean
 
-  constructor(importId: string) {
+  constructor(importId: string, isNumbered: boolean) {
     this.importId = importId
+    this.isNumbered = isNumbered
   }
 
   accept(line: number, userId: UserId, expiresAt: string | undefined): void {
     this.accepted += 1
-    if (expiresAt === undefined) {
+    if (expiresAt !== undefined) this.hasExpiries = true
+    else if (!this.isNumbered) {
       if (this.#isNew(userId)) this.#userIds.add(userId)
       return
     }
-    this.hasExpiries = true
-    this.#expiringUserIds.push(userId)
-    this.#expiries.push(expiresAt)
-    this.#expiringLines.push(String(line))
+    this.#numberedUserIds.push(userId)
+    this.#expiries.push(expiresAt ?? null)
+    this.#numbers.push(String(line))
   }
 
   /** Whether the id may not have been stored yet. Marks a short id as stored. */
@@ -79,29 +83,40 @@ class Gathering implements LineConsumer {
   }
 
   get waiting(): number {
-    return this.#userIds.size + this.#expiringUserIds.length
+    return this.#userIds.size + this.#numberedUserIds.length
   }
 
   async flush(sql: Sql): Promise<void> {
     this.#batches += 1
     const batch = { importId: this.importId, number: this.#batches }
     const userIds = [...this.#userIds]
-    const expiringUserIds = this.#expiringUserIds
+    const numberedUserIds = this.#numberedUserIds
     const expiries = this.#expiries
-    const lines = this.#expiringLines
+    const numbers = this.#numbers
     this.#userIds = new Set()
-    this.#expiringUserIds = []
+    this.#numberedUserIds = []
     this.#expiries = []
-    this.#expiringLines = []
-    this.stored += userIds.length + expiringUserIds.length
+    this.#numbers = []
+    this.stored += userIds.length + numberedUserIds.length
     // Inserts are not retried: after a lost connection, the number of inserted rows would be unknown.
     if (userIds.length > 0) await insertUsers(sql, batch, userIds)
-    if (expiringUserIds.length > 0) await insertExpiringUsers(sql, batch, expiringUserIds, expiries, lines)
+    if (numberedUserIds.length > 0) await insertNumberedUsers(sql, batch, numberedUserIds, expiries, numbers)
   }
 }
 
+/** How the lines of an upload are read. */
+export type LineOptions = {
+  /** Whether a line may have an expiry. */
+  allowsExpiry: boolean
+  /** Whether each line is stored with its number, so that it can be rejected later. */
+  isNumbered: boolean
+}
+
 /** An upload in the database: the counts of its lines, and the rejected ones. */
-export type Gathered = Pick<Gathering, 'importId' | 'accepted' | 'stored' | 'hasExpiries' | 'rejected'>
+export type Gathered = Pick<
+  Gathering,
+  'importId' | 'accepted' | 'stored' | 'hasExpiries' | 'isNumbered' | 'rejected'
+>
 
 /**
  * Reads an upload into the database in batches, so that its size does not matter for the memory.
@@ -115,12 +130,12 @@ export async function gatherUpload(
   importId: string,
   chunks: AsyncIterable<Buffer>,
   { Reader, allowsUtf16 }: UploadForm,
-  allowsExpiry: boolean,
+  { allowsExpiry, isNumbered }: LineOptions,
   gaveUp: AbortSignal,
   digest?: Hash,
   maxLines = MAX_UPLOAD_LINES
 ): Promise<Gathered> {
-  const gathering = new Gathering(importId)
+  const gathering = new Gathering(importId, isNumbered)
   const reader = new Reader(gathering, allowsExpiry)
   for await (const piece of readPieces(chunks, allowsUtf16, gaveUp, digest)) {
     reader.read(piece)
@@ -133,14 +148,24 @@ export async function gatherUpload(
 }
 
 /**
- * Adds the lines whose expiry has passed to the lines that were rejected while the upload was read.
+ * Adds the lines whose expiry has passed, and those whose user is in another segment of the group, to the lines that were
+ * rejected while the upload was read.
  */
-export function addLateLines({ count, first }: RejectedLines, late: LateLines): RejectedLines {
-  const rejected = late.first.map(({ line, expires_at }) => ({
+export function addRejectedLines(
+  { count, first }: RejectedLines,
+  late: LateLines,
+  conflicting: ConflictingLines
+): RejectedLines {
+  const lateLines = late.first.map(({ line, expires_at }) => ({
     line,
     value: expires_at,
     reason: 'has passed'
   }))
-  const sorted = [...first, ...rejected].sort((a, b) => a.line - b.line)
-  return { count: count + late.count, first: sorted.slice(0, MAX_SHOWN_LINES) }
+  const conflictingLines = conflicting.first.map(({ line, user_id, slug }) => ({
+    line,
+    value: user_id,
+    reason: `is in segment (${slug}) of the same group`
+  }))
+  const sorted = [...first, ...lateLines, ...conflictingLines].sort((a, b) => a.line - b.line)
+  return { count: count + late.count + conflicting.count, first: sorted.slice(0, MAX_SHOWN_LINES) }
 }

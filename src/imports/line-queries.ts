@@ -1,6 +1,7 @@
 /** Stores the lines of uploads in the table `import_lines`, checks them, and removes them afterwards. */
-import type { Time, UserId } from '../../schemas/common.ts'
+import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { isActiveIn, type Rival } from '../database/exclusive-groups.ts'
 import { toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 
@@ -15,7 +16,7 @@ export async function beginImport(sql: Sql): Promise<string> {
 /** A batch of an import's lines. */
 export type Batch = { importId: string; number: number }
 
-/** Adds lines without an expiry. */
+/** Adds lines without an expiry and without their numbers. */
 export async function insertUsers(sql: Sql, { importId, number }: Batch, userIds: UserId[]): Promise<void> {
   await sql`
     insert into import_lines (import_id, batch, user_id)
@@ -23,15 +24,16 @@ export async function insertUsers(sql: Sql, { importId, number }: Batch, userIds
 }
 
 /**
- * Adds lines with an expiry.
+ * Adds lines with their numbers.
  *
+ * @param expiries null for lines without an expiry.
  * @param lines the lines' numbers, as text.
  */
-export async function insertExpiringUsers(
+export async function insertNumberedUsers(
   sql: Sql,
   { importId, number }: Batch,
   userIds: UserId[],
-  expiries: string[],
+  expiries: (string | null)[],
   lines: string[]
 ): Promise<void> {
   await sql`
@@ -87,9 +89,14 @@ export type StoredLines = {
   stored: number
   /** Whether any of them has an expiry. */
   hasExpiries: boolean
+  /** Whether each line was stored with its number. */
+  isNumbered: boolean
 }
 
-/** Lines of an import are missing, because PostgreSQL crashed and emptied the unlogged table. Nothing has changed. */
+/**
+ * Lines of an import are missing, because PostgreSQL crashed and emptied the unlogged table. Or their numbers are, because
+ * the segment has entered an exclusive group meanwhile. Nothing has changed.
+ */
 export class LinesLost extends Error {}
 
 /** Lines whose expiry has passed by the database's clock: their number, and the first of them. */
@@ -142,4 +149,51 @@ export function importedUsers(sql: Sql, { importId, hasExpiries }: StoredLines, 
     where import_id = ${importId}
       and (expires_at is null or expires_at > ${toTimestamp(sql, at)})
     order by user_id, expires_at is null, line desc`
+}
+
+/** Lines whose user is in another segment of the group: their number, and the first of them. */
+export type ConflictingLines = { count: number; first: { line: number; user_id: UserId; slug: Slug }[] }
+
+/**
+ * Removes the lines whose user is in another segment of the group. Lines whose expiry has passed stay.
+ *
+ * @param shown the maximum number of such lines to return.
+ * @throws {LinesLost} if there are such lines, and their numbers were not stored.
+ */
+export async function removeConflictingLines(
+  sql: Sql,
+  { importId, isNumbered }: StoredLines,
+  rivals: readonly Rival[],
+  at: Time,
+  shown: number
+): Promise<ConflictingLines> {
+  if (rivals.length === 0) return { count: 0, first: [] }
+  const ids = rivals.map(({ id }) => id)
+  const first = await sql<{ line: number; user_id: UserId; segment_id: number }[]>`
+    select line::double precision, import_lines.user_id::text, segment_id
+    from import_lines
+    join memberships on memberships.user_id = import_lines.user_id
+    where import_id = ${importId}
+      and (import_lines.expires_at is null or import_lines.expires_at > ${toTimestamp(sql, at)})
+      and ${isActiveIn(sql, ids, at)}
+    order by import_lines.line
+    limit ${shown}`
+  if (first.length === 0) return { count: 0, first: [] }
+  if (!isNumbered) throw new LinesLost()
+  const { count } = await sql`
+    delete from import_lines
+    using memberships
+    where import_id = ${importId}
+      and memberships.user_id = import_lines.user_id
+      and (import_lines.expires_at is null or import_lines.expires_at > ${toTimestamp(sql, at)})
+      and ${isActiveIn(sql, ids, at)}`
+  const slugs = new Map(rivals.map(({ id, slug }) => [id, slug]))
+  return {
+    count,
+    first: first.map(({ line, user_id, segment_id }) => ({
+      line,
+      user_id,
+      slug: String(slugs.get(segment_id))
+    }))
+  }
 }

@@ -2,11 +2,20 @@
 import type { Slug, Time } from '../../schemas/common.ts'
 import { logMemberships } from '../database/change-log.ts'
 import type { Pool, Sql, Transaction } from '../database/connect.ts'
-import { lockSegment, shareErasure, sharePopulation, shareSegments } from '../database/locks.ts'
+import { listRivals, lockGroups, nextMomentOfGroup, type Rival } from '../database/exclusive-groups.ts'
+import { lockSegment, shareErasure, sharePopulation } from '../database/locks.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
+import { segmentIsHoldout } from '../http/errors.ts'
 import { LARGE_IMPORT_LINES } from '../limits.ts'
-import { checkLines, importedUsers, type LateLines, type StoredLines } from './line-queries.ts'
+import {
+  type ConflictingLines,
+  checkLines,
+  importedUsers,
+  type LateLines,
+  removeConflictingLines,
+  type StoredLines
+} from './line-queries.ts'
 
 /**
  * Sorts and joins have as many rows as the upload, so they get more memory. An import, and often its segment, are newer than
@@ -18,18 +27,17 @@ function chooseOptions({ stored }: StoredLines) {
   return { genericPlans: true, settings: { work_mem: '64MB', jit: 'off', enable_nestloop } }
 }
 
-/** Whether the segment exists and is not deleted. */
-export async function existsSegment(sql: Sql, slug: Slug): Promise<boolean> {
-  return (await findSegment(sql, slug)) !== undefined
-}
+/** The segment of an upload. */
+type TargetSegment = { id: number; group_id: number | null; is_holdout: boolean }
 
-async function findSegment(sql: Sql, slug: Slug): Promise<number | undefined> {
-  const [segment] = await sql<{ id: number }[]>`
-    select id
+/** Reads a segment that is not deleted. */
+export async function findSegment(sql: Sql, slug: Slug): Promise<TargetSegment | undefined> {
+  const [segment] = await sql<TargetSegment[]>`
+    select id, group_id, is_holdout
     from segments
     where slug = ${slug}
       and deleted_at is null`
-  return segment?.id
+  return segment
 }
 
 /** How to apply an upload. */
@@ -42,15 +50,21 @@ export type ImportOptions = StoredLines & {
   actor: string | null
 }
 
-export type ImportedMembers = { added: number; newUsers: number; late: LateLines }
+export type ImportedMembers = {
+  added: number
+  newUsers: number
+  late: LateLines
+  conflicting: ConflictingLines
+}
 
 /**
  * Adds the users of an upload to a segment, all at one moment. It does for many users what `change_user_segments` does
- * for one.
+ * for one. Lines whose user is in another segment of the group are rejected.
  *
- * @param shown the maximum number of late lines to return.
+ * @param shown the maximum number of late and of conflicting lines to return.
  * @returns undefined if the segment does not exist or is deleted; then nothing has changed.
  * @throws {LinesLost}
+ * @throws {ApiError} SEGMENT_IS_HOLDOUT.
  */
 export function importMembers(
   db: Pool | Transaction,
@@ -62,23 +76,38 @@ export function importMembers(
   return transaction(
     db,
     async (sql) => {
-      const segmentId = await findSegment(sql, slug)
-      if (segmentId === undefined) return undefined
+      const named = await findSegment(sql, slug)
+      if (!named) return undefined
+      const { id: segmentId } = named
       const enrollingIds = countOnly ? undefined : await lockForImport(sql, importId, segmentId)
-      // Checked again: the segment may have been deleted before it was locked.
-      if ((await findSegment(sql, slug)) === undefined) return undefined
+      // Read again: the segment may have been changed or deleted before it was locked.
+      const segment = await findSegment(sql, slug)
+      if (!segment) return undefined
+      if (segment.is_holdout) throw segmentIsHoldout(slug)
 
-      const at = await nextMoment(sql, segmentId)
+      const rivals = await listRivals(sql, segment.group_id, segmentId)
+      const at = await chooseMoment(sql, segment)
       const late = await checkLines(sql, options, at, shown)
-      if (countOnly || (late.count > 0 && !skip))
-        return { ...(await countChanges(sql, options, segmentId, at)), late }
-      const newUsers = enrollingIds ? await makeUsersKnown(sql, options, enrollingIds, at) : 0
+      const conflicting = await removeConflictingLines(sql, options, rivals, at, shown)
+      if (countOnly || (late.count + conflicting.count > 0 && !skip))
+        return { ...(await countChanges(sql, options, segmentId, at)), late, conflicting }
+      const newUsers = enrollingIds ? await makeUsersKnown(sql, options, except(enrollingIds, rivals), at) : 0
       const added = await addMembers(sql, options, segmentId, at)
       await exceptUsers(sql, options, segmentId, at)
-      return { added, newUsers, late }
+      return { added, newUsers, late, conflicting }
     },
     chooseOptions(options)
   )
+}
+
+/** When an upload takes effect. */
+async function chooseMoment(sql: Sql, { id, group_id }: TargetSegment): Promise<Time> {
+  return nextMoment(sql, id, group_id === null ? null : await nextMomentOfGroup(sql, group_id, null))
+}
+
+/** Users who are added to a segment by name are not enrolled into others of its group. */
+function except(ids: readonly number[], rivals: readonly Rival[]): number[] {
+  return ids.filter((id) => !rivals.some((rival) => rival.id === id))
 }
 
 /**
@@ -97,13 +126,13 @@ export function importRemovals(
   return transaction(
     db,
     async (sql) => {
-      const segmentId = await findSegment(sql, slug)
+      const segmentId = (await findSegment(sql, slug))?.id
       if (segmentId === undefined) return undefined
       if (!countOnly) {
         await shareErasure(sql)
         await lockSegment(sql, segmentId)
       }
-      if ((await findSegment(sql, slug)) === undefined) return undefined
+      if (!(await findSegment(sql, slug))) return undefined
 
       const at = await nextMoment(sql, segmentId)
       await checkLines(sql, options, at, 0)
@@ -153,8 +182,8 @@ export function importUsers(db: Pool | Transaction, options: ImportOptions): Pro
 }
 
 /**
- * Takes the locks of an import: no user is erased, its segment exclusively and, if it has new users, every segment that
- * enrolls new users, shared.
+ * Takes the locks of an import: no user is erased, its segment and the group of that exclusively and, if it has new users,
+ * every segment that enrolls new users, shared.
  *
  * @returns the segments that enroll new users, except the import's own; undefined if the import has no new users.
  */
@@ -171,7 +200,7 @@ async function lockForImport(
       and not exists (select from users where id = user_id)
     limit 1`
   if (newUsers.length === 0) {
-    if (segmentId !== null) await lockSegment(sql, segmentId)
+    await lockGroups(sql, { segmentId })
     return undefined
   }
   await sharePopulation(sql)
@@ -182,7 +211,7 @@ async function lockForImport(
       and deleted_at is null
       and id is distinct from ${segmentId}::integer`
   const ids = enrolling.map(({ id }) => id)
-  await shareSegments(sql, ids, segmentId)
+  await lockGroups(sql, { segmentId, shared: ids })
   return ids
 }
 
@@ -249,14 +278,18 @@ async function makeUsersKnown(
       insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
       select user_id, segment_id, ${toTimestamp(sql, at)}, 'enrollment', ${options.actor}
       from (
-        select new_users.id as user_id, segments.id as segment_id, selection, random() as random_number
+        select new_users.id as user_id, draw, random() as number
         from new_users
-        cross join segments
-        where segments.id = any (${enrollingIds}::bigint[])
-          and enroll_new_users
-          and deleted_at is null
-      ) random_numbers
-      where random_number < selection::double precision
+        cross join (
+          select distinct draw
+          from enrolling_segments
+          where segment_id = any (${enrollingIds}::bigint[])
+        ) draws
+      ) numbers
+      join enrolling_segments using (draw)
+      where segment_id = any (${enrollingIds}::bigint[])
+        and number >= lower
+        and number < upper
       order by segment_id, user_id
       returning user_id, segment_id, added_at as changed_at, expires_at
     ),

@@ -15,12 +15,13 @@ import {
   RemovedMembersSchema,
   usersUpload
 } from '../../schemas/imports.ts'
-import { SegmentParamsSchema } from '../../schemas/segments.ts'
+import { type SegmentParams, SegmentParamsSchema } from '../../schemas/segments.ts'
 import { withWriteToken } from '../../schemas/write-tokens.ts'
 import type { Pool, Transaction } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import {
   commonErrors,
+  conflictResponse,
   idempotencyErrors,
   unavailableExamples,
   unknownSegment
@@ -33,6 +34,7 @@ import {
   invalidUtf8,
   linesRejected,
   requestTimeout,
+  segmentIsHoldout,
   segmentNotFound,
   shuttingDown,
   tooManyImports,
@@ -48,10 +50,10 @@ import {
   MAX_UPLOAD_LINES,
   UPLOAD_TIMEOUT_MS
 } from '../limits.ts'
-import { addLateLines, type Gathered, gatherUpload, uploadForms } from './gather.ts'
+import { addRejectedLines, type Gathered, gatherUpload, type LineOptions, uploadForms } from './gather.ts'
 import { LinesLost } from './line-queries.ts'
 import { idReason } from './lines.ts'
-import { existsSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
+import { findSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
 import { MAX_UPLOAD_SIZE } from './receive.ts'
 import { FORM, openUpload, refuseOtherCompression, type UploadBody } from './upload-body.ts'
 
@@ -130,6 +132,9 @@ const config = {
   deadline: UPLOAD_TIMEOUT_MS + BULK_STATEMENT_TIMEOUT_MS
 } as const
 
+/** How the lines of uploads of ids are read. */
+const ids: LineOptions = { allowsExpiry: false, isNumbered: false }
+
 /** Rejects a request by its headers, before the upload is read. */
 function refuseHeaders(request: FastifyRequest): void {
   refuseOtherCompression(request)
@@ -168,7 +173,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     request: FastifyRequest,
     reply: FastifyReply,
     { dry_run, on_error }: ImportQuery,
-    allowsExpiry: boolean,
+    lineOptions: LineOptions,
     takeEffect: (db: Pool | Transaction, gathered: Gathered, options: ImportOptions) => Promise<Account>
   ): Promise<Account> {
     const { raw, actor, ip } = request
@@ -183,7 +188,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const { mediaType, chunks } = body
         const form = uploadForms[mediaType]
         if (!form) throw unsupportedMediaType(mediaTypeMessage)
-        const gathered = await gatherUpload(app.bulk, importId, chunks, form, allowsExpiry, gaveUp, digest)
+        const gathered = await gatherUpload(app.bulk, importId, chunks, form, lineOptions, gaveUp, digest)
         const isRefused = gathered.rejected.count > 0 && !skip
         const countOnly = isDryRun || isRefused
         const pool = trackWrites(app.bulk, reply)
@@ -205,16 +210,23 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   }
 
   /**
-   * Returns the slug in upper case.
+   * Reads the segment before the upload is read.
    *
-   * @throws {ApiError} SEGMENT_NOT_FOUND, before the upload is read. A request with a key may be a retry, whose segment has
-   * been deleted since.
+   * @param adds whether the upload adds users.
+   * @returns the slug in upper case, and whether lines may be rejected because of the segment's exclusive group.
+   * @throws {ApiError} SEGMENT_NOT_FOUND or SEGMENT_IS_HOLDOUT, unless the request has a key: it may be a retry, and the
+   * segment has changed since.
    */
-  async function findSlug(slug: Slug, request: FastifyRequest): Promise<Slug> {
-    const upperCase = slug.toUpperCase()
-    if (hasKey(request)) return upperCase
-    if (!(await retryIdempotent(() => existsSegment(app.reads, upperCase)))) throw segmentNotFound(upperCase)
-    return upperCase
+  async function findTarget(
+    params: SegmentParams,
+    request: FastifyRequest,
+    adds: boolean
+  ): Promise<{ slug: Slug; isNumbered: boolean }> {
+    const slug = params.slug.toUpperCase()
+    const segment = await retryIdempotent(() => findSegment(app.reads, slug))
+    if (!segment && !hasKey(request)) throw segmentNotFound(slug)
+    if (adds && segment?.is_holdout && !hasKey(request)) throw segmentIsHoldout(slug)
+    return { slug, isNumbered: adds && typeof segment?.group_id === 'number' }
   }
 
   app.post(
@@ -228,27 +240,36 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           `${forms}\n\nUsers who are already in the segment stay as before, except that an \`expires_at\` in the ` +
           'upload is set again. Users who are seen for the first time become known, and are sampled for the segments ' +
-          'that enroll new users.',
+          'that enroll new users.\n\nIf the segment is in an exclusive group, lines whose user is in another segment of ' +
+          'it are rejected.',
         tags: ['segments'],
         params: SegmentParamsSchema,
         headers: IdempotencyKeyHeadersSchema,
         querystring: ImportQuerySchema,
         body: membershipsUpload,
-        response: { 200: withWriteToken(AddedMembersSchema), ...uploadErrors, 404: unknownSegment }
+        response: {
+          200: withWriteToken(AddedMembersSchema),
+          ...uploadErrors,
+          404: unknownSegment,
+          409: conflictResponse('UploadToHoldoutError', 'The segment is a holdout. Nothing has changed.', {
+            SEGMENT_IS_HOLDOUT: segmentIsHoldout('AVITO_VOICE_MESSAGES').message
+          })
+        }
       }
     },
     async (request, reply) => {
-      const slug = await findSlug(request.params.slug, request)
-      return takeUpload(request, reply, request.query, true, async (db, { accepted, rejected }, options) => {
+      const { slug, isNumbered } = await findTarget(request.params, request, true)
+      const lineOptions = { allowsExpiry: true, isNumbered }
+      return takeUpload(request, reply, request.query, lineOptions, async (db, { accepted, rejected }, options) => {
         const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
         if (!imported) throw segmentNotFound(slug)
-        const { added, newUsers, late } = imported
+        const { added, newUsers, late, conflicting } = imported
         return {
           lines: accepted + rejected.count,
           added,
-          already_members: accepted - late.count - added,
+          already_members: accepted - late.count - conflicting.count - added,
           new_users: newUsers,
-          rejected: addLateLines(rejected, late)
+          rejected: addRejectedLines(rejected, late, conflicting)
         }
       })
     }
@@ -272,8 +293,8 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) => {
-      const slug = await findSlug(request.params.slug, request)
-      return takeUpload(request, reply, request.query, false, async (db, { accepted, rejected }, options) => {
+      const { slug } = await findTarget(request.params, request, false)
+      return takeUpload(request, reply, request.query, ids, async (db, { accepted, rejected }, options) => {
         const removed = await importRemovals(db, slug, options)
         if (removed === undefined) throw segmentNotFound(slug)
         return { lines: accepted + rejected.count, removed, not_members: accepted - removed, rejected }
@@ -298,7 +319,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) =>
-      takeUpload(request, reply, request.query, false, async (db, { accepted, rejected }, options) => {
+      takeUpload(request, reply, request.query, ids, async (db, { accepted, rejected }, options) => {
         const newUsers = await importUsers(db, options)
         return {
           lines: accepted + rejected.count,

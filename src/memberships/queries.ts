@@ -145,6 +145,8 @@ export type UserSegmentsChange = {
   /** Slugs in upper case. Each appears once, either here or in `remove`. */
   add: AddedSegment[]
   remove: Slug[]
+  /** Whether the user leaves other segments of the exclusive groups of `add`. */
+  move?: boolean
   /** The name of the API key. */
   actor: string | null
 }
@@ -157,34 +159,52 @@ export type AddedSegment = {
   timeToLive?: number | undefined
 }
 
+/** Why the segments of a user were not changed. */
+export type ChangeRefusal =
+  /** A slug names no segment, or a deleted one. */
+  | { reason: 'not_found' }
+  /** An expiry is not in the future. */
+  | { reason: 'expiry_passed' }
+  /** A segment to add is a holdout. */
+  | { reason: 'holdout'; segment: Slug }
+  /** The user would be in two segments of an exclusive group. */
+  | { reason: 'conflict'; segment: Slug; other: Slug; group: Slug }
+
+/** Parses the result of `change_user_segments`. */
+function parseRefusal(text: string): ChangeRefusal {
+  const [reason, segment = '', other = '', group = ''] = text.split(' ')
+  if (reason === 'holdout') return { reason, segment }
+  if (reason === 'conflict') return { reason, segment, other, group }
+  return { reason: reason === 'not_found' ? reason : 'expiry_passed' }
+}
+
 /**
  * Adds a user to segments and removes the user from others, all or nothing. An unknown user becomes known.
  *
- * @returns the token of the write; `not_found` if a slug names no segment or a deleted one, `expiry_passed` if an expiry
- * is not in the future. In both cases nothing has changed.
+ * @returns the token of the write, or why nothing has changed.
  */
 export async function changeUserSegments(
   sql: Sql,
   userId: UserId,
-  { add, remove, actor }: UserSegmentsChange
-): Promise<{ token: WriteToken } | 'not_found' | 'expiry_passed'> {
+  { add, remove, move = false, actor }: UserSegmentsChange
+): Promise<{ token: WriteToken } | ChangeRefusal> {
   const expire = add.some(({ expiresAt, timeToLive }) => (expiresAt ?? timeToLive) !== undefined)
-  // `case` calls the function before it reads the token.
-  const [{ token }] = await sql<[{ token: WriteToken | null }]>`
+  // `coalesce` calls the function before it reads the token.
+  const [{ outcome }] = await sql<[{ outcome: string }]>`
     select
-      case change_user_segments(
-        ${userId},
-        ${add.map(({ slug }) => slug)}::text[],
-        ${remove}::text[],
-        ${expire ? add.map(({ expiresAt }) => (expiresAt && normalizeTime(expiresAt)) ?? null) : null}::text[]::timestamptz[],
-        ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
-        ${actor}
-      )
-        when true then ${writeToken(sql)}
-        when false then ''
-      end as token`
-  if (token === null) return 'expiry_passed'
-  return token === '' ? 'not_found' : { token }
+      coalesce(
+        change_user_segments(
+          ${userId},
+          ${add.map(({ slug }) => slug)}::text[],
+          ${remove}::text[],
+          ${expire ? add.map(({ expiresAt }) => (expiresAt && normalizeTime(expiresAt)) ?? null) : null}::text[]::timestamptz[],
+          ${expire ? add.map(({ timeToLive }) => timeToLive?.toString() ?? null) : null}::text[]::integer[],
+          ${actor},
+          ${move}
+        ),
+        '=' || ${writeToken(sql)}
+      ) as outcome`
+  return outcome.startsWith('=') ? { token: outcome.slice(1) } : parseRefusal(outcome)
 }
 
 /** Finds which of the slugs name no segment or a deleted one. */

@@ -18,22 +18,27 @@ import {
 } from '../../schemas/memberships.ts'
 import { withNextLink } from '../../schemas/paging.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
+import type { Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { startOf } from '../database/times.ts'
 import {
   commonBodyErrors,
   commonErrors,
+  conflictResponse,
   idempotencyErrors,
   pageErrors,
   unknownUser
 } from '../http/common-responses.ts'
 import { sendTagged, sendTaggedObject } from '../http/conditional.ts'
 import {
+  type ApiError,
   duplicateSlug,
   expiryPassed,
+  groupConflict,
   invalidJson,
   invalidRequest,
   invalidUtf8,
+  segmentIsHoldout,
   segmentsNotFound,
   userNotFound
 } from '../http/errors.ts'
@@ -42,6 +47,7 @@ import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import {
+  type ChangeRefusal,
   changeUserSegments,
   selectMissingSlugs,
   selectSegmentsAt,
@@ -200,7 +206,9 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'the user known. Two calls for one user take effect one after the other.\n\n' +
           'With `expires_at` or `ttl_seconds` the memberships in `segments_to_add` expire at exactly that moment. An ' +
           'element of `segments_to_add` may be an object with an expiry of its own. For a segment the user is already ' +
-          'in, the expiry is set again, which the history records: without an expiry, the membership becomes permanent.',
+          'in, the expiry is set again, which the history records: without an expiry, the membership becomes permanent.\n\n' +
+          'A user is in at most one segment of an exclusive group. To add the user to another one of the group, delete the ' +
+          'first one in the same request, or send `move`.',
         tags: ['segments'],
         headers: IdempotencyKeyHeadersSchema,
         params: UserParamsSchema,
@@ -231,6 +239,31 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
               },
               example: { segments: ['AVITO_VOICE_MESSAGES'] }
             }
+          ),
+          409: conflictResponse(
+            'UserSegmentsConflictError',
+            'The user would be in two segments of an exclusive group. Or a segment to add is a holdout. Nothing has changed.',
+            {
+              GROUP_CONFLICT: groupConflict('10', 'PROMO_5', 'PROMO_10', 'PROMOTIONS').message,
+              SEGMENT_IS_HOLDOUT: segmentIsHoldout('PROMO_5').message
+            },
+            {
+              properties: {
+                segment: Type.Optional(
+                  Type.String({ description: 'With `GROUP_CONFLICT`: the segment to add.' })
+                ),
+                other_segment: Type.Optional(
+                  Type.String({
+                    description:
+                      'With `GROUP_CONFLICT`: the segment that has the user, or is to be added too.'
+                  })
+                ),
+                group: Type.Optional(
+                  Type.String({ description: 'With `GROUP_CONFLICT`: the group of both.' })
+                )
+              },
+              example: { segment: 'PROMO_5', other_segment: 'PROMO_10', group: 'PROMOTIONS' }
+            }
           )
         }
       }
@@ -255,11 +288,16 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         seen.add(slug)
       }
       const { user_id: userId } = request.params
-      const change = { add, remove, actor: actor?.name ?? null }
+      const refuse = async (db: Sql, refusal: ChangeRefusal): Promise<ApiError> => {
+        if (refusal.reason === 'not_found') return segmentsNotFound(await selectMissingSlugs(db, [...seen]))
+        if (refusal.reason === 'expiry_passed') return expiryPassed()
+        if (refusal.reason === 'holdout') return segmentIsHoldout(refusal.segment)
+        return groupConflict(userId, refusal.segment, refusal.other, refusal.group)
+      }
+      const change = { add, remove, move: body.move ?? false, actor: actor?.name ?? null }
       await writeOnce(request, reply, app.writes, async (db) => {
         const outcome = await changeUserSegments(db, userId, change)
-        if (outcome === 'not_found') throw segmentsNotFound(await selectMissingSlugs(db, [...seen]))
-        if (outcome === 'expiry_passed') throw expiryPassed()
+        if ('reason' in outcome) throw await refuse(db, outcome)
         return { body: null, token: outcome.token }
       })
       return reply.send()

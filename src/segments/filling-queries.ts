@@ -2,10 +2,13 @@
 import type { Slug, Time } from '../../schemas/common.ts'
 import { logMemberships } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
+import { listRivals, lockGroups, nextMomentOfGroup, selectGroupId } from '../database/exclusive-groups.ts'
 import { isTransient } from '../database/faults.ts'
 import { lockSegment, shareErasure } from '../database/locks.ts'
+import { nextMoment } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { MAX_ASSIGNMENT_FAILURES } from '../limits.ts'
+import { addRandomMembers } from './sampled-members.ts'
 import { countShare, sampleUsers } from './sampling.ts'
 
 /** The result of one step of an assignment. */
@@ -39,7 +42,8 @@ class FailedStep extends Error {
 }
 
 /**
- * Takes one step of an unfinished assignment: samples its users, or adds the next `chunkSize` of them. A failed step is
+ * Takes one step of an unfinished assignment: samples its users, or adds the next `chunkSize` of them. In an exclusive group,
+ * it does both at once. A failed step is
  * retried after a pause; after {@link MAX_ASSIGNMENT_FAILURES} consecutive failures the assignment has failed. Any
  * number of instances may call this at any time.
  *
@@ -66,13 +70,17 @@ async function takeStep(sql: Sql, chunkSize: number): Promise<AssignmentStep | u
     limit 1
     for update skip locked`
   if (!assignment) return undefined
-  if (assignment.status === 'running') await lockSegment(sql, assignment.segment_id)
+  // A segment does not enter a group while it is being filled. It leaves one only if the group is deleted.
+  const groupId = await selectGroupId(sql, assignment.segment_id)
+  if (groupId !== null) await lockGroups(sql, { segmentId: assignment.segment_id })
+  else if (assignment.status === 'running') await lockSegment(sql, assignment.segment_id)
   const [segment] = await sql<[FilledSegment]>`
     select slug, selection::double precision as share, created_by, deleted_at is null as is_live
     from segments
     where id = ${assignment.segment_id}`
   try {
     if (!segment.is_live) await endAssignment(sql, assignment.segment_id, 'cancelled')
+    else if (groupId !== null) await addFreeUsers(sql, assignment, segment, groupId)
     else if (assignment.status === 'queued') await sampleChunks(sql, assignment, segment.share, chunkSize)
     else await addChunk(sql, assignment.segment_id, segment.created_by)
   } catch (error) {
@@ -112,6 +120,40 @@ async function sampleChunks(
     where segment_id = ${segment_id}`
 }
 
+/**
+ * Samples the share from the users who are free in the group, and adds it. This is one step, so that the share is exact at
+ * one moment, and no other change of the group has to know whom the service has sampled and not added yet.
+ *
+ * @throws {Error} if too few users are free.
+ */
+async function addFreeUsers(
+  sql: Sql,
+  { segment_id, requested_at }: Assignment,
+  { share, created_by: actor }: FilledSegment,
+  groupId: number
+): Promise<void> {
+  const { goal } = await countShare(sql, share, requested_at)
+  const rivals = (await listRivals(sql, groupId, segment_id)).map(({ id }) => id)
+  const at = await nextMoment(sql, segment_id, await nextMomentOfGroup(sql, groupId, null))
+  const added = await addRandomMembers(sql, segment_id, {
+    count: goal,
+    at,
+    actor,
+    rivals,
+    knownAt: requested_at
+  })
+  if (added < goal) throw new Error(`${goal} users are needed, but only ${added} are free in the group`)
+  await sql`
+    update assignments
+    set target = ${goal},
+      assigned = ${goal},
+      added = ${goal},
+      attempt = 0,
+      error = null
+    where segment_id = ${segment_id}`
+  await finishAssignment(sql, segment_id, actor)
+}
+
 /** Adds the next users, or ends the assignment if there are none. */
 async function addChunk(sql: Sql, segmentId: number, actor: string | null): Promise<void> {
   const [chunk] = await sql<{ user_ids: string; users: number }[]>`
@@ -119,15 +161,7 @@ async function addChunk(sql: Sql, segmentId: number, actor: string | null): Prom
     where segment_id = ${segmentId}
       and chunk = (select min(chunk) from assignment_chunks where segment_id = ${segmentId})
     returning user_ids::text, cardinality(user_ids) as users`
-  if (!chunk) {
-    await endAssignment(sql, segmentId, 'done')
-    await sql`
-      insert into segment_changes (segment_id, operation, changed_at, actor, added)
-      select ${segmentId}, 'filled', clock_timestamp(), ${actor}, added
-      from assignments
-      where segment_id = ${segmentId}`
-    return
-  }
+  if (!chunk) return finishAssignment(sql, segmentId, actor)
   // Users whom a request added or removed meanwhile stay as that request left them.
   const [{ added }] = await sql<[{ added: number }]>`
     with changed as (
@@ -153,6 +187,16 @@ async function addChunk(sql: Sql, segmentId: number, actor: string | null): Prom
       added = added + ${added},
       attempt = 0,
       error = null
+    where segment_id = ${segmentId}`
+}
+
+/** All users have been added. */
+async function finishAssignment(sql: Sql, segmentId: number, actor: string | null): Promise<void> {
+  await endAssignment(sql, segmentId, 'done')
+  await sql`
+    insert into segment_changes (segment_id, operation, changed_at, actor, added)
+    select ${segmentId}, 'filled', clock_timestamp(), ${actor}, added
+    from assignments
     where segment_id = ${segmentId}`
 }
 

@@ -10,12 +10,14 @@ type SegmentRow = Omit<Segment, 'members'> & { id: number }
 function segmentColumns(sql: Sql) {
   return sql`
     segments.id,
-    slug,
+    segments.slug,
     selection::double precision,
-    description,
+    segments.description,
     enroll_new_users,
-    ${formatTime(sql, 'created_at')} as created_at,
-    ${formatTime(sql, 'deleted_at')} as deleted_at,
+    exclusive_groups.slug as group,
+    is_holdout as holdout,
+    ${formatTime(sql, 'segments.created_at')} as created_at,
+    ${formatTime(sql, 'segments.deleted_at')} as deleted_at,
     case
       when status is not null then json_build_object('status', status, 'assigned', assigned, 'target', target)
     end as assignment`
@@ -37,7 +39,8 @@ export async function selectSegment(sql: Sql, slug: Slug): Promise<Segment | und
     select ${segmentColumns(sql)}
     from segments
     left join assignments on segment_id = segments.id
-    where slug = ${slug}`
+    left join exclusive_groups on exclusive_groups.id = group_id
+    where segments.slug = ${slug}`
   if (!row) return undefined
   const { id, ...segment } = row
   return { ...segment, members: await countMembers(sql, id) }
@@ -83,13 +86,14 @@ export async function selectSegments(
     select ${segmentColumns(sql)}
     from segments
     left join assignments on segment_id = segments.id
-    where slug collate "C" > ${after}
-      and (${includeDeleted} or deleted_at is null)
+    left join exclusive_groups on exclusive_groups.id = group_id
+    where segments.slug collate "C" > ${after}
+      and (${includeDeleted} or segments.deleted_at is null)
       and (
-        strpos(slug, ${toSlugCase(text)}) > 0
-        or strpos(lower(description collate "und-x-icu"), lower(${text} collate "und-x-icu")) > 0
+        strpos(segments.slug, ${toSlugCase(text)}) > 0
+        or strpos(lower(segments.description collate "und-x-icu"), lower(${text} collate "und-x-icu")) > 0
       )
-    order by slug collate "C"
+    order by segments.slug collate "C"
     limit ${limit + 1}`
   const deadline = performance.now() + COUNTING_TIMEOUT_MS
   const segments: Segment[] = []

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { AnsweredTimeSchema, describe, emptyResponse, errorResponse } from '../../schemas/common.ts'
+import { emptyResponse, errorResponse } from '../../schemas/common.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import { withNextLink } from '../../schemas/paging.ts'
 import {
@@ -23,10 +23,17 @@ import {
   conflictResponse,
   idempotencyErrors,
   pageErrors,
-  unknownSegment
+  unknownGroup,
+  unknownSegment,
+  unknownSegmentOrGroup
 } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import {
+  groupAlreadyExists,
+  groupExhausted,
+  groupFull,
+  groupOverlap,
+  holdoutWithoutGroup,
   invalidRequest,
   segmentAlreadyExists,
   segmentBeingFilled,
@@ -36,12 +43,28 @@ import {
 import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { trackWrites } from '../http/write-tokens.ts'
-import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
+import { BULK_DEADLINE_MS, MAX_GROUP_SEGMENTS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
+import { createSegment } from './creation-queries.ts'
 import { deleteSegment } from './deletion-queries.ts'
+import { selectGroupDeletion } from './group-queries.ts'
+import { deletedAt } from './group-routes.ts'
 import { selectDeletion, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
-import { changeSegment, createSegment } from './share-queries.ts'
+import { changeSegment } from './share-queries.ts'
 
 const SLUG = 'AVITO_VOICE_MESSAGES'
+const GROUP = 'CHECKOUT_TEST'
+
+const groupRefusals = {
+  GROUP_EXHAUSTED: groupExhausted(GROUP, 100, 40).message,
+  GROUP_FULL: groupFull(GROUP, MAX_GROUP_SEGMENTS).message
+}
+
+const freeUsers = Type.Optional(
+  Type.Integer({
+    description:
+      'With `GROUP_EXHAUSTED`: how many users could be sampled. Absent if the shares of new users would exceed 1.'
+  })
+)
 
 const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
 const isPosition = (text: string) => /^\d{1,18}$/.test(text)
@@ -74,7 +97,10 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'With the header `Prefer: respond-async` the service answers at once, samples among the users who are ' +
           'known now, and adds them in the background. Users whom another request adds or removes meanwhile stay as ' +
           'that request left them.\n\n' +
-          'With `enroll_new_users`, each user who is first seen later joins with the probability `selection`.',
+          'With `enroll_new_users`, each user who is first seen later joins with the probability `selection`.\n\n' +
+          'In an exclusive `group`, the share of all known users is sampled from those who are in no segment of the group. ' +
+          'One draw enrolls a new user into at most one of its segments. With `Prefer: respond-async`, all users are added ' +
+          'at one moment.',
         tags: ['segments'],
         headers: CreateSegmentHeadersSchema,
         body: CreateSegmentBodySchema,
@@ -98,21 +124,18 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           ...commonErrors,
           ...commonBodyErrors,
           ...idempotencyErrors,
+          404: unknownGroup,
           409: conflictResponse(
-            'SegmentAlreadyExistsError',
-            'The slug is taken, possibly by a deleted segment.',
+            'SegmentNotCreatedError',
+            'The slug is taken by a segment or a group, possibly a deleted one. Or too few users are free in the group.',
             {
-              SEGMENT_ALREADY_EXISTS: segmentAlreadyExists(SLUG).message
+              SEGMENT_ALREADY_EXISTS: segmentAlreadyExists(SLUG).message,
+              GROUP_ALREADY_EXISTS: groupAlreadyExists(SLUG).message,
+              ...groupRefusals
             },
             {
-              properties: {
-                deleted_at: Type.Optional(
-                  describe(AnsweredTimeSchema, {
-                    description: 'When the segment with this slug was deleted. Absent if it is not deleted.'
-                  })
-                )
-              },
-              example: { deleted_at: '2026-11-23T08:51:00.123456Z' }
+              properties: { ...deletedAt.properties, free_users: freeUsers },
+              example: { ...deletedAt.example, free_users: 40 }
             }
           )
         }
@@ -121,7 +144,9 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { body, actor } = request
       if (body.enroll_new_users && body.selection === undefined) throw enrollsWithoutSelection()
+      if (body.holdout && body.group === undefined) throw holdoutWithoutGroup()
       const slug = body.slug.toUpperCase()
+      const segment = { ...body, slug, ...(body.group !== undefined && { group: body.group.toUpperCase() }) }
       const later = prefersAsync(request.headers.prefer)
       const accepted = {
         status: 202,
@@ -130,8 +155,12 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       // Uses the bulk pool, because it may wait for another request that creates a segment with the same slug.
       const bulk = app.bulk.within(signalAbandonment(reply))
       await writeOnce(request, reply, bulk, async (db) => {
-        const token = await createSegment(db, { ...body, slug }, later, actor?.name ?? null)
-        if (token === undefined) throw segmentAlreadyExists(slug, await selectDeletion(db, slug))
+        const token = await createSegment(db, segment, later, actor?.name ?? null)
+        if (token === undefined) {
+          const group = await selectGroupDeletion(db, slug)
+          if (!group) throw segmentAlreadyExists(slug, await selectDeletion(db, slug))
+          throw groupAlreadyExists(slug, group.deleted_at === null ? {} : { deleted_at: group.deleted_at })
+        }
         return { ...(later ? accepted : {}), body: null, token }
       })
       if (later) app.backgroundJobs.assignments.wake()
@@ -238,7 +267,9 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'ceil(selection × number of known users) sampled members. If there are too few, users who are not in the ' +
           'segment are sampled and join; explicitly removed users are never sampled again. If there are too many, ' +
           'sampled members leave at random. Explicitly added members stay and do not count. Nobody leaves when the ' +
-          'share is raised. Other changes of the users of this segment wait meanwhile.',
+          'share is raised. Other changes of the users of this segment wait meanwhile.\n\n' +
+          'With `group` the segment enters an exclusive group, if no user would be in two of its segments, or leaves its ' +
+          'group. In a group, users are sampled who are in none of its segments.',
         tags: ['segments'],
         headers: IdempotencyKeyHeadersSchema,
         params: SegmentParamsSchema,
@@ -248,11 +279,28 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           ...commonErrors,
           ...commonBodyErrors,
           ...idempotencyErrors,
-          404: unknownSegment,
+          404: unknownSegmentOrGroup,
           409: conflictResponse(
-            'SegmentBeingFilledError',
-            'Users are still being added in the background. Nothing has changed.',
-            { SEGMENT_BEING_FILLED: segmentBeingFilled(SLUG).message }
+            'SegmentNotChangedError',
+            'Users are still being added in the background. Or too few users are free in the group. Or users would be in ' +
+              'two segments of it. Nothing has changed.',
+            {
+              SEGMENT_BEING_FILLED: segmentBeingFilled(SLUG).message,
+              GROUP_CONFLICT: groupOverlap(SLUG, GROUP, 12).message,
+              ...groupRefusals
+            },
+            {
+              properties: {
+                free_users: freeUsers,
+                users: Type.Optional(
+                  Type.Integer({
+                    description:
+                      'With `GROUP_CONFLICT`: how many users would be in two segments of the group.'
+                  })
+                )
+              },
+              example: {}
+            }
           )
         }
       }
@@ -260,13 +308,14 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const slug = request.params.slug.toUpperCase()
       const { body, actor } = request
+      const change = body.group ? { ...body, group: body.group.toUpperCase() } : body
       const bulk = trackWrites(app.bulk.within(signalAbandonment(reply)), reply)
       return writeOnce(request, reply, bulk, async (db) => {
-        const change = await changeSegment(db, slug, body, actor?.name ?? null)
-        if (change === 'not_found') throw segmentNotFound(slug)
-        if (change === 'filling') throw segmentBeingFilled(slug)
-        if (change === 'no_selection') throw enrollsWithoutSelection()
-        return { body: change }
+        const outcome = await changeSegment(db, slug, change, actor?.name ?? null)
+        if (outcome === 'not_found') throw segmentNotFound(slug)
+        if (outcome === 'filling') throw segmentBeingFilled(slug)
+        if (outcome === 'no_selection') throw enrollsWithoutSelection()
+        return { body: outcome }
       })
     }
   )

@@ -1,5 +1,6 @@
 import type { Time } from '../../schemas/common.ts'
 import type { Sql } from '../database/connect.ts'
+import { isFree } from '../database/exclusive-groups.ts'
 import { toTimestamp } from '../database/times.ts'
 
 /** How to sample a share of the users who are known, or were known at an earlier time. */
@@ -25,9 +26,15 @@ export async function countShare(sql: Sql, share: number, knownAt: Time | null =
       ceil(${String(share)}::text::numeric * count(*))::double precision as goal
     from users
     where created_at <= coalesce(${toTimestamp(sql, knownAt)}, 'infinity')`
-  // Eight standard deviations above the goal: fewer candidates than the goal occur less than once in 10^15 times.
-  const candidateShare = users === 0 ? 0 : Math.min(1, (goal + 8 * Math.sqrt(goal) + 40) / users)
-  return { goal, candidateShare, knownAt }
+  return { goal, candidateShare: chooseCandidateShare(goal, users), knownAt }
+}
+
+/**
+ * The probability with which a user has to become a candidate, so that enough do: eight standard deviations above the goal.
+ * Fewer candidates than the goal occur less than once in 10^15 times.
+ */
+export function chooseCandidateShare(goal: number, users: number): number {
+  return users === 0 ? 0 : Math.min(1, (goal + 8 * Math.sqrt(goal) + 40) / users)
 }
 
 /**
@@ -40,6 +47,26 @@ export function sampleUsers(sql: Sql, { goal, candidateShare, knownAt }: Samplin
     from users
     where created_at <= coalesce(${toTimestamp(sql, knownAt)}, 'infinity')
       and random() < ${candidateShare}
+    order by random()
+    limit ${goal}`
+}
+
+/**
+ * The same for users who are in none of the segments at a time.
+ *
+ * @param sampling its `candidateShare` refers to these users.
+ */
+export function sampleFreeUsers(
+  sql: Sql,
+  { goal, candidateShare }: Sampling,
+  segmentIds: readonly number[],
+  at: Time
+) {
+  return sql`
+    select id
+    from users
+    where random() < ${candidateShare}
+      and ${isFree(sql, segmentIds, at)}
     order by random()
     limit ${goal}`
 }

@@ -25,7 +25,8 @@ const everything = [
   'expiry_changes: distributed by user_id',
   'assignment_exceptions: distributed by user_id',
   'import_lines: distributed by user_id',
-  'segments: copied to every node'
+  'segments: copied to every node',
+  'exclusive_groups: copied to every node'
 ]
 
 t.test('a database with data is distributed once, and membership reads work on every node', async (t) => {

@@ -9,7 +9,7 @@ import { transaction } from '../../src/database/transaction.ts'
 import {
   beginImport,
   endImport,
-  insertExpiringUsers,
+  insertNumberedUsers,
   insertUsers,
   sweepImports
 } from '../../src/imports/line-queries.ts'
@@ -23,6 +23,7 @@ import {
 import { selectMembership, selectMemberships } from '../../src/memberships/record-queries.ts'
 import { selectLiveSlugs, selectSlugList } from '../../src/ofrep/queries.ts'
 import { selectHistory } from '../../src/reports/queries.ts'
+import { createSegment } from '../../src/segments/creation-queries.ts'
 import { closePeriods, deleteSegment } from '../../src/segments/deletion-queries.ts'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { STREAM_SETTINGS } from '../../src/segments/members-csv.ts'
@@ -33,7 +34,7 @@ import {
   selectSegment,
   selectSegmentId
 } from '../../src/segments/queries.ts'
-import { changeSegment, createSegment } from '../../src/segments/share-queries.ts'
+import { changeSegment } from '../../src/segments/share-queries.ts'
 import { createDatabase, type TestDatabase, waitUntil } from '../support/service.ts'
 
 type PlanNode = {
@@ -257,9 +258,10 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
   ): Promise<unknown> => {
     const importId = await beginImport(pool)
     const batch = { importId, number: 1 }
-    if (hasExpiries) await insertExpiringUsers(pool, batch, userIds, expiries, userIds)
+    if (hasExpiries) await insertNumberedUsers(pool, batch, userIds, expiries, userIds)
     else await insertUsers(pool, batch, userIds)
-    const options = { importId, stored: MANY, hasExpiries, countOnly: false, skip: false, actor: null }
+    const lines = { importId, stored: MANY, hasExpiries, isNumbered: hasExpiries }
+    const options = { ...lines, countOnly: false, skip: false, actor: null }
     const outcome = await takeEffect(pool, 'NEW', options, 20)
     await endImport(pool, importId)
     return outcome

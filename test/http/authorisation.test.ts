@@ -86,6 +86,7 @@ async function prepare(service: TestService, { url }: RouteOptions): Promise<Tes
   await removeReports(service)
   await sql`insert into users (id) values (10)`
   if (url === '/api/v1/segment') return service
+  if (url.includes('/groups/:slug')) await sql`insert into exclusive_groups (slug) values ('CHECKOUT_TEST')`
   await sql`insert into segments (slug) values ('AVITO_VOICE_MESSAGES')`
   if (url.includes('/webhooks/'))
     await sql`insert into webhooks (url, secret, cursor) values ('https://receiver.example', 'whsec_', 'x')`
@@ -229,6 +230,10 @@ t.test('each route requires the documented role', async (t) => {
     'GET /api/v1/segments/user/history/:filename': 'reader',
     'POST /ofrep/v1/evaluate/flags/:slug': 'reader',
     'POST /ofrep/v1/evaluate/flags': 'reader',
+    'POST /api/v1/groups': 'admin',
+    'GET /api/v1/groups': 'reader',
+    'GET /api/v1/groups/:slug': 'reader',
+    'DELETE /api/v1/groups/:slug': 'admin',
     'POST /api/v1/reports': 'reader',
     'GET /api/v1/reports/:filename': 'reader',
     'DELETE /api/v1/reports/:filename': 'reader',

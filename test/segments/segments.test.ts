@@ -190,6 +190,8 @@ t.test('getting a segment', async (t) => {
       selection: null,
       description: null,
       enroll_new_users: false,
+      group: null,
+      holdout: false,
       created_at,
       deleted_at: null,
       members: 1,

@@ -39,13 +39,13 @@ export const refusedForms: Form[] = [
   ),
   form(
     'a volatile function in an update',
-    `update (?:${D}|segments)\\b.* set ${CLAUSE}${VOLATILE}`,
+    `update (?:${D}|segments|exclusive_groups)\\b.* set ${CLAUSE}${VOLATILE}`,
     'update memberships set removed_at = clock_timestamp() where user_id = 1',
     'functions used in UPDATE queries on distributed tables must not be VOLATILE'
   ),
   form(
     'a sum of a time and an interval in an update',
-    `update (?:${D}|segments)\\b.* set ${CLAUSE}_at [+-] `,
+    `update (?:${D}|segments|exclusive_groups)\\b.* set ${CLAUSE}_at [+-] `,
     "update memberships set expires_at = expires_at + interval '1 hour' where user_id = 1",
     'STABLE functions used in UPDATE queries cannot be called with column references'
   ),
@@ -111,7 +111,7 @@ export const refusedForms: Form[] = [
   ),
   form(
     'a subquery in `insert … values` or in its `returning`',
-    `insert into (?:${D}|segments)\\b(?!.*\\bselect\\b.*\\b(?:values|returning)\\b).*\\b(?:values|returning)\\b.*\\( ?select\\b`,
+    `insert into (?:${D}|segments|exclusive_groups)\\b(?!.*\\bselect\\b.*\\b(?:values|returning)\\b).*\\b(?:values|returning)\\b.*\\( ?select\\b`,
     "insert into segments (slug) values ('X') returning (select count(*) from users)",
     'subqueries are not supported within INSERT queries'
   ),

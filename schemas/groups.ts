@@ -1,0 +1,115 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { AnsweredTimeSchema, closedObject, nullable, SlugSchema } from './common.ts'
+import { page, pageParameters } from './paging.ts'
+import { AssignmentSchema, DescriptionSchema, GroupSlugSchema } from './segments.ts'
+
+export const CreateGroupBodySchema = closedObject(
+  { slug: GroupSlugSchema, description: Type.Optional(DescriptionSchema) },
+  {
+    title: 'CreateGroup',
+    description: 'The exclusive group to create.',
+    examples: [{ slug: 'CHECKOUT_TEST', description: 'Which checkout sells more' }]
+  }
+)
+export type CreateGroupBody = Static<typeof CreateGroupBodySchema>
+
+export const GroupParamsSchema = closedObject({ slug: GroupSlugSchema })
+
+const groupFields = {
+  slug: GroupSlugSchema,
+  description: nullable(Type.String(), { description: 'What the group is for.' }),
+  created_at: AnsweredTimeSchema,
+  created_by: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' }),
+  deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the group is deleted.' }),
+  deleted_by: nullable(Type.String(), { description: 'The name of the API key that deleted it.' })
+}
+
+const exampleGroup = {
+  slug: 'CHECKOUT_TEST',
+  description: 'Which checkout sells more',
+  created_at: '2026-11-23T08:51:00.123456Z',
+  created_by: 'marketing',
+  deleted_at: null,
+  deleted_by: null
+}
+
+export const GroupSegmentSchema = Type.Object(
+  {
+    slug: SlugSchema,
+    selection: nullable(Type.Number(), {
+      description: 'The share of the users that was asked for. Null if none was.'
+    }),
+    enroll_new_users: Type.Boolean({
+      description: 'Whether new users join with the probability `selection`.'
+    }),
+    holdout: Type.Boolean({ description: 'Whether nobody is added by name.' }),
+    members: Type.Integer({ description: 'The number of users in the segment.' }),
+    assignment: Type.Union([AssignmentSchema, Type.Null()], {
+      description: 'The progress of adding the share. Null if no `selection` was ever asked for.'
+    })
+  },
+  { title: 'GroupSegment', description: 'A segment of the group.' }
+)
+
+export const GroupReportSchema = Type.Object(
+  {
+    ...groupFields,
+    users: Type.Integer({ description: 'The number of known users.' }),
+    members: Type.Integer({ description: 'The number of users who are in one of the segments.' }),
+    free_users: Type.Integer({
+      description:
+        'The number of users who are in none of the segments, and not reserved for one that is to be filled in the ' +
+        'background.'
+    }),
+    segments: Type.Array(GroupSegmentSchema, {
+      description: 'Its segments that are not deleted, in the order they were created.'
+    })
+  },
+  {
+    title: 'GroupReport',
+    description: 'An exclusive group and its segments, all at one moment.',
+    examples: [
+      {
+        ...exampleGroup,
+        users: 100_000,
+        members: 10_000,
+        free_users: 90_000,
+        segments: [
+          {
+            slug: 'CHECKOUT_NEW',
+            selection: 0.1,
+            enroll_new_users: true,
+            holdout: false,
+            members: 10_000,
+            assignment: { status: 'done', assigned: 10_000, target: 10_000 }
+          }
+        ]
+      }
+    ]
+  }
+)
+export type GroupReport = Static<typeof GroupReportSchema>
+
+export const GroupSchema = Type.Object(
+  {
+    ...groupFields,
+    segments: Type.Array(Type.String(), {
+      description: 'The slugs of its segments that are not deleted, in the order they were created.'
+    })
+  },
+  {
+    title: 'Group',
+    description: 'An exclusive group: a user is in at most one of its segments at any moment.'
+  }
+)
+export type Group = Static<typeof GroupSchema>
+
+const exampleCursor = 'WyJncm91cHMiLCJDSEVDS09VVF9URVNUIl0'
+
+export const ListGroupsQuerySchema = closedObject(pageParameters(exampleCursor))
+
+export const GroupPageSchema = page('groups', GroupSchema, {
+  title: 'GroupPage',
+  description: 'Groups that are not deleted, ordered by slug.',
+  examples: [{ groups: [{ ...exampleGroup, segments: ['CHECKOUT_NEW'] }], next_cursor: exampleCursor }]
+})
