@@ -6,7 +6,8 @@ import { WriteTokensHeadersSchema } from './write-tokens.ts'
 /** Any key is accepted, because clients ask for flags of other systems too. */
 export const FlagParamsSchema = closedObject({
   slug: Type.String({
-    description: 'The key of the flag: the slug of a segment. Case makes no difference.',
+    description:
+      'The key of the flag: the slug of a segment or of an exclusive group. Case makes no difference.',
     examples: SlugSchema.examples
   })
 })
@@ -56,10 +57,20 @@ export const BulkQuerySchema = closedObject({
 /** The protocol's document has no reason such as DEFAULT, for the value of a user whom no rule has matched. */
 export const EvaluationSchema = Type.Object(
   {
-    key: Type.String({ description: 'The slug of the segment.' }),
-    value: Type.Boolean({ description: 'Whether the user is in the segment. An unknown user is in none.' }),
+    key: Type.String({ description: 'The slug of the segment or of the group.' }),
+    value: Type.Unsafe<boolean | string>({
+      type: ['boolean', 'string'],
+      description:
+        'Of a segment: whether the user is in it. Of a group: the slug of its segment with the user, or an empty string. ' +
+        'An unknown user is in none.'
+    }),
     reason: stringEnum(['TARGETING_MATCH'], { description: 'The value depends on the user.' }),
-    variant: stringEnum(['on', 'off'], { description: '`on`: the user is in the segment.' }),
+    variant: Type.Optional(
+      Type.String({
+        description:
+          'Of a segment: `on` or `off`. Of a group: the slug of its segment with the user; absent if there is none.'
+      })
+    ),
     metadata: Type.Optional(
       Type.Object(
         {},
@@ -85,7 +96,7 @@ export const BulkEvaluationSchema = Type.Unsafe<BulkEvaluationText>(
     { flags: Type.Array(EvaluationSchema) },
     {
       title: 'BulkEvaluation',
-      description: 'All segments that are not deleted, in the order they were created.',
+      description: 'All segments that are not deleted, in the order they were created. Then all such groups.',
       examples: [
         {
           flags: [{ key: 'AVITO_VOICE_MESSAGES', value: true, reason: 'TARGETING_MATCH', variant: 'on' }]

@@ -509,7 +509,7 @@ export interface paths {
         put?: never;
         /**
          * Evaluate one flag
-         * @description Whether the user of `targetingKey` is in the segment now. A read sees every write that was answered before it began. For server-side providers of OpenFeature.
+         * @description Whether the user of `targetingKey` is in the segment now, or in which segment of the exclusive group. A read sees every write that was answered before it began. For server-side providers of OpenFeature.
          *
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
@@ -531,7 +531,7 @@ export interface paths {
         put?: never;
         /**
          * Evaluate all flags
-         * @description For each segment that is not deleted, whether the user of `targetingKey` is in it now. With `If-None-Match`, only if that has changed. For client-side providers of OpenFeature. At most 20000 segments.
+         * @description For each segment that is not deleted, whether the user of `targetingKey` is in it now, and for each exclusive group, in which of its segments. With `If-None-Match`, only if that has changed. For client-side providers of OpenFeature. At most 20000 segments and groups.
          *
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
@@ -873,7 +873,7 @@ export interface components {
             /** @enum {string} */
             code: "BODY_TOO_LARGE";
         };
-        /** @description All segments that are not deleted, in the order they were created. */
+        /** @description All segments that are not deleted, in the order they were created. Then all such groups. */
         BulkEvaluation: {
             flags: components["schemas"]["Evaluation"][];
         };
@@ -1079,20 +1079,17 @@ export interface components {
         };
         /** @description The value of a flag for the user. */
         Evaluation: {
-            /** @description The slug of the segment. */
+            /** @description The slug of the segment or of the group. */
             key: string;
-            /** @description Whether the user is in the segment. An unknown user is in none. */
-            value: boolean;
+            /** @description Of a segment: whether the user is in it. Of a group: the slug of its segment with the user, or an empty string. An unknown user is in none. */
+            value: boolean | string;
             /**
              * @description The value depends on the user.
              * @enum {string}
              */
             reason: "TARGETING_MATCH";
-            /**
-             * @description `on`: the user is in the segment.
-             * @enum {string}
-             */
-            variant: "on" | "off";
+            /** @description Of a segment: `on` or `off`. Of a group: the slug of its segment with the user; absent if there is none. */
+            variant?: string;
             /** @description Empty, and absent if all flags were asked for. Some clients fail without it. */
             metadata?: Record<string, never>;
         };
@@ -4453,7 +4450,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The key of the flag: the slug of a segment. Case makes no difference.
+                 * @description The key of the flag: the slug of a segment or of an exclusive group. Case makes no difference.
                  * @example AVITO_VOICE_MESSAGES
                  */
                 slug: string;
@@ -4496,7 +4493,7 @@ export interface operations {
             };
             400: components["responses"]["Evaluation"];
             401: components["responses"]["Unauthenticated"];
-            /** @description There is no such segment, or it is deleted. */
+            /** @description There is no such segment or group, or it is deleted. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4545,7 +4542,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description All segments that are not deleted, in the order they were created. */
+            /** @description All segments that are not deleted, in the order they were created. Then all such groups. */
             200: {
                 headers: {
                     /** @description Changes with the answer. */

@@ -130,7 +130,7 @@ const SLUG = 'AVITO_VOICE_MESSAGES'
 
 export const flagNotFound = failureResponse(
   'FlagNotFoundError',
-  'There is no such segment, or it is deleted.',
+  'There is no such segment or group, or it is deleted.',
   ['FLAG_NOT_FOUND'],
   flagFields,
   {

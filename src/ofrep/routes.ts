@@ -18,22 +18,25 @@ import { forbidStoring } from '../http/no-store.ts'
 import { readTokens } from '../http/write-tokens.ts'
 import { MAX_BULK_EVALUATIONS_IN_FLIGHT, MAX_BULK_FLAGS, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
 import { evaluationFailures, flagNotFound, sendFailure } from './failures.ts'
-import { evaluate, Flags } from './flags.ts'
-import { selectLiveSlugs, selectSlugList } from './queries.ts'
+import { evaluateGroup, evaluateSegment, Flags } from './flags.ts'
+import { selectFlagList, selectFlagSources } from './queries.ts'
 
 const slugPattern = new RegExp(SlugSchema.pattern ?? '')
 
 /** The key of the only value of a lookup. */
 const ALL = 'all'
 
-/** The OpenFeature Remote Evaluation Protocol (OFREP): each segment is a flag that says whether the user is a member. */
+/**
+ * The OpenFeature Remote Evaluation Protocol (OFREP): each segment is a flag that says whether the user is a member, and each
+ * exclusive group one that says of which of its segments.
+ */
 export const ofrepRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { reads, readServers, lookUpActiveSegments } = app
-  const lookUpLiveSlug = createLookup(reads, readServers, selectLiveSlugs, LOOKUP_BATCHES)
-  const lookUpSlugList = createLookup(
+  const lookUpFlagSource = createLookup(reads, readServers, selectFlagSources, LOOKUP_BATCHES)
+  const lookUpFlagList = createLookup(
     reads,
     readServers,
-    async (sql) => new Map([[ALL, await selectSlugList(sql)]]),
+    async (sql) => new Map([[ALL, await selectFlagList(sql)]]),
     LOOKUP_BATCHES
   )
   /** Made from the list that was read last. The list itself is read for every answer. */
@@ -50,7 +53,7 @@ export const ofrepRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'evaluateFlag',
         summary: 'Evaluate one flag',
         description:
-          'Whether the user of `targetingKey` is in the segment now. A read sees every write that was answered before it ' +
+          'Whether the user of `targetingKey` is in the segment now, or in which segment of the exclusive group. A read sees every write that was answered before it ' +
           'began. For server-side providers of OpenFeature.',
         tags: ['openfeature'],
         headers: WriteTokensHeadersSchema,
@@ -70,13 +73,16 @@ export const ofrepRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (!slugPattern.test(key)) throw segmentNotFound(shorten(key))
       const slug = key.toUpperCase()
       const tokens = readTokens(request.headers)
-      const [active, isLive] = await Promise.all([
+      const [active = '[]', source] = await Promise.all([
         lookUpActiveSegments(request.body.context.targetingKey, tokens),
-        lookUpLiveSlug(slug, tokens)
+        lookUpFlagSource(slug, tokens)
       ])
-      const isMember = active?.includes(`"${slug}"`) ?? false
-      if (!isMember && !isLive) throw segmentNotFound(slug)
-      return { key: slug, ...evaluate(isMember), metadata: {} }
+      const isIn = (segment: string) => active.includes(`"${segment}"`)
+      const isMember = isIn(slug)
+      if (!isMember && source === undefined) throw segmentNotFound(slug)
+      const value =
+        isMember || source === 'segment' ? evaluateSegment(isMember) : evaluateGroup(source?.find(isIn))
+      return { key: slug, ...value, metadata: {} }
     }
   )
 
@@ -89,9 +95,9 @@ export const ofrepRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'evaluateFlags',
         summary: 'Evaluate all flags',
         description:
-          'For each segment that is not deleted, whether the user of `targetingKey` is in it now. With `If-None-Match`, ' +
-          'only if that has changed. For client-side providers of OpenFeature. ' +
-          `At most ${MAX_BULK_FLAGS} segments.`,
+          'For each segment that is not deleted, whether the user of `targetingKey` is in it now, and for each exclusive ' +
+          'group, in which of its segments. With `If-None-Match`, only if that has changed. For client-side providers of ' +
+          `OpenFeature. At most ${MAX_BULK_FLAGS} segments and groups.`,
         tags: ['openfeature'],
         headers: BulkHeadersSchema,
         querystring: BulkQuerySchema,
@@ -116,11 +122,11 @@ export const ofrepRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const tokens = readTokens(request.headers)
-      const [active = '[]', slugs = ''] = await Promise.all([
+      const [active = '[]', list = ''] = await Promise.all([
         lookUpActiveSegments(request.body.context.targetingKey, tokens),
-        lookUpSlugList(ALL, tokens)
+        lookUpFlagList(ALL, tokens)
       ])
-      if (slugs !== flags.slugs) flags = new Flags(slugs)
+      if (list !== flags.list) flags = new Flags(list)
       if (flags.count > MAX_BULK_FLAGS) throw tooManyFlags(MAX_BULK_FLAGS)
       const answer = flags.evaluate(active)
       const etag = `"${hash('sha256', answer)}"`

@@ -21,7 +21,7 @@ import {
   selectTimeline
 } from '../../src/memberships/queries.ts'
 import { selectMembership, selectMemberships } from '../../src/memberships/record-queries.ts'
-import { selectLiveSlugs, selectSlugList } from '../../src/ofrep/queries.ts'
+import { selectFlagList, selectFlagSources } from '../../src/ofrep/queries.ts'
 import { selectHistory } from '../../src/reports/queries.ts'
 import { createSegment } from '../../src/segments/creation-queries.ts'
 import { closePeriods, deleteSegment } from '../../src/segments/deletion-queries.ts'
@@ -141,18 +141,29 @@ t.test('membership lookups read only indexes', async (t) => {
 t.test('slugs are looked up and listed by indexes', async (t) => {
   const database = await createDatabase(t)
   await database.sql`
-    insert into segments (slug, description, deleted_at)
-    select 'SEGMENT_' || n, repeat('x', 200), case when n % 2 = 0 then now() end
+    insert into exclusive_groups (slug, description)
+    select 'GROUP_' || n, repeat('x', 200) from generate_series(1, 1000) n`
+  await database.sql`
+    insert into segments (slug, description, group_id, deleted_at)
+    select 'SEGMENT_' || n, repeat('x', 200), case when n <= 4000 then n % 1000 + 1 end, case when n % 2 = 0 then now() end
     from generate_series(1, 10000) n`
-  await database.sql`vacuum (analyze) segments`
+  await database.sql`vacuum (analyze) segments, exclusive_groups`
   const connection = connect(t, database)
-  const slugs = ['SEGMENT_1', 'SEGMENT_2', 'SEGMENT_3', 'NOWHERE']
-  t.same([...(await selectLiveSlugs(connection.sql, slugs)).keys()].sort(), ['SEGMENT_1', 'SEGMENT_3'])
+  const slugs = ['SEGMENT_1', 'SEGMENT_2', 'SEGMENT_3', 'GROUP_2', 'NOWHERE']
+  t.same([...(await selectFlagSources(connection.sql, slugs)).keys()].sort(), [
+    'GROUP_2',
+    'SEGMENT_1',
+    'SEGMENT_3'
+  ])
   const scans = (nodes: PlanNode[]) =>
     nodes.flatMap((node) => node['Index Name'] ?? node['Relation Name'] ?? [])
-  t.same(scans(await explainLast(connection, `'{${slugs.join()}}'`)), ['segments_slug_key'])
-  t.equal((await selectSlugList(connection.sql)).split(',').length, 5_000)
-  t.same(scans(await explainLast(connection, '20001')), ['segments_live'])
+  t.same(scans(await explainLast(connection, `'{${slugs.join()}}', '{${slugs.join()}}'`)), [
+    'segments_slug_key',
+    'exclusive_groups_slug_key',
+    'segments_of_group'
+  ])
+  t.equal((await selectFlagList(connection.sql)).split('\n')[0]?.split(',').length, 5_000)
+  t.same(scans(await explainLast(connection, '20001, 20001')).includes('segments_live'), true)
 })
 
 t.test("a segment's members are counted by an index-only scan and listed in index order", async (t) => {

@@ -17,8 +17,8 @@ const evaluateAll = (service: TestService, targetingKey: unknown, headers: Heade
   service.post(ONE, { context: { targetingKey } }, headers)
 
 /** The values of a bulk answer, by key. */
-function valuesOf(answer: Answer): Record<string, boolean> {
-  const { flags } = answer.json<{ flags: { key: string; value: boolean }[] }>()
+function valuesOf(answer: Answer): Record<string, boolean | string> {
+  const { flags } = answer.json<{ flags: { key: string; value: boolean | string }[] }>()
   return Object.fromEntries(flags.map(({ key, value }) => [key, value]))
 }
 
@@ -332,4 +332,36 @@ t.test('pages of configured origins may evaluate, and read the ETag', async (t) 
   t.equal(headers['access-control-allow-origin'], origin)
   const exposed = String(headers['access-control-expose-headers']).split(', ')
   t.ok(exposed.includes('etag') && exposed.includes('retry-after'))
+})
+
+t.test('an exclusive group is a flag whose variants are its segments', async (t) => {
+  const service = await emptyService()
+  await service.post('/api/v1/groups', { slug: 'G' })
+  await service.createSegment('OTHER')
+  for (const slug of ['A', 'AB']) await service.post('/api/v1/segment', { slug, group: 'G' })
+  const group = (segment: string) => ({
+    key: 'G',
+    value: segment,
+    reason: 'TARGETING_MATCH',
+    ...(segment !== '' && { variant: segment })
+  })
+  const agree = async (userId: string, segment: string, message: string) => {
+    const { body } = await evaluateOne(service, 'g', userId)
+    t.same(body, { ...group(segment), metadata: {} }, message)
+    const { flags } = (await evaluateAll(service, userId)).json<{ flags: object[] }>()
+    t.same(flags.at(-1), group(segment), message)
+  }
+  await service.changeSegments(1, ['AB', 'OTHER'])
+  await agree('1', 'AB', 'in a segment of the group')
+  await service.changeSegments(1, ['A'], ['AB'])
+  await agree('1', 'A', 'in another one')
+  await service.deleteSegment('A')
+  await agree('1', '', 'in none')
+  await agree('2', '', 'unknown user')
+  t.same(valuesOf(await evaluateAll(service, '1')), { OTHER: true, AB: false, G: '' })
+  await service.post('/api/v1/groups', { slug: 'EMPTY' })
+  t.match((await evaluateOne(service, 'EMPTY', '1')).body, { value: '' })
+  await service.request({ method: 'DELETE', url: '/api/v1/groups/G' })
+  t.match(await evaluateOne(service, 'G', '1'), { status: 404, body: { errorCode: 'FLAG_NOT_FOUND' } })
+  t.same(valuesOf(await evaluateAll(service, '1')), { OTHER: true, AB: false, EMPTY: '' })
 })
