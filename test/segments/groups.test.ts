@@ -1,8 +1,9 @@
 import t from 'tap'
 import { readAllChanges } from '../support/feed.ts'
+import { countBlocked } from '../support/locks.ts'
 import { changed, learnUsers, members, ok, outline } from '../support/members.ts'
 import { moved } from '../support/periods.ts'
-import { shareService, type TestService } from '../support/service.ts'
+import { shareService, type TestService, waitUntil } from '../support/service.ts'
 
 const emptyService = await shareService(t)
 
@@ -290,4 +291,48 @@ t.test('the deletion of a group is in the history of its segments', async (t) =>
   t.same((await entriesOf('B'))[1], { group: { from: 'G', to: null } })
   const [member] = await members(service, 'A')
   t.same(await service.changeSegments(Number(member), ['A', 'B']), ok)
+})
+
+t.test(
+  'a user whom an import enrolls at the same moment is not added to another segment of the group',
+  async (t) => {
+    const service = await serviceWithGroup()
+    for (const slug of ['A', 'B']) await create(service, { slug, group: 'G' })
+    const pending = await service.sql.begin(async (sql) => {
+      await sql`insert into users (id) values (5)`
+      await sql`insert into memberships (user_id, segment_id, added_cause) values (5, 1, 'enrollment')`
+      const answer = service.changeSegments(5, ['B'])
+      await waitUntil(
+        () => countBlocked(service.database),
+        (blocked) => blocked === 1
+      )
+      return { answer }
+    })
+    t.same(await pending.answer, conflict(5, 'B', 'A'))
+  }
+)
+
+t.test('the clock of a server that is behind does not let periods in a group overlap', async (t) => {
+  const service = await serviceWithGroup(10)
+  for (const slug of ['A', 'B', 'C']) await create(service, { slug, group: 'G' })
+  // As after a failover: what has happened is in the future.
+  await service.changeSegments(1, ['A'])
+  await service.changeSegments(1, [], ['A'])
+  await service.changeSegments(2, ['A'])
+  await service.sql`
+    update memberships
+    set added_at = ${moved(service.sql, 'added_at', '1 hour')}, removed_at = ${moved(service.sql, 'removed_at', '1 hour')}`
+  await service.deleteSegment('C')
+  await service.sql`update segments set deleted_at = ${moved(service.sql, 'deleted_at', '2 hours')} where slug = 'C'`
+  t.same(await service.changeSegments(1, ['B']), ok)
+  await service.changeSegments(2, [], ['A'])
+  t.same(await create(service, { slug: 'D', group: 'G', selection: 0.9 }), ok)
+  const overlaps = await service.sql`
+    select user_id from periods one join periods other using (user_id)
+    where one.segment_id < other.segment_id
+      and greatest(one.added_at, other.added_at) < least(coalesce(one.ended_at, 'infinity'), coalesce(other.ended_at, 'infinity'))`
+  t.same(overlaps, [])
+  const early = await service.sql`
+    select from periods, segments c where c.slug = 'C' and periods.slug in ('B', 'D') and added_at < c.deleted_at`
+  t.same(early, [])
 })
