@@ -8,6 +8,7 @@ import { startService } from '../support/service.ts'
 import { seed, sized, summarize } from './form.ts'
 import { agreeOnActiveSegments, agreeOnEverything, agreeOnFeed } from './model/agreement.ts'
 import { sequence } from './model/commands.ts'
+import { checkExclusive } from './model/groups.ts'
 import { settleFillings } from './model/settle.ts'
 import { createWorld } from './model/world.ts'
 
@@ -25,6 +26,7 @@ t.test('after any sequence of commands, active segments, histories and reports a
       await run(world)
       await agreeOnActiveSegments(world)
       await agreeOnFeed(world)
+      await checkExclusive(world)
       steps += 1
     }
     await settleFillings(world)

@@ -6,6 +6,7 @@ import { dayFromNow } from '../../support/service.ts'
 import { assertAnswer } from './command.ts'
 import type { UserId } from './filling.ts'
 import { agreeOnFlags } from './flags-agreement.ts'
+import { agreeOnGroups } from './groups.ts'
 import { agreeOnLists, agreeOnReportsOfAll, PAGE_SIZE } from './lists-agreement.ts'
 import type { ActiveSegments, Model } from './model.ts'
 import { dayAfter, parseTime } from './moment.ts'
@@ -77,7 +78,9 @@ export async function agreeOnSegment({ service, model }: World, slug: string): P
     slug,
     selection: segment.selection,
     description: null,
-    enroll_new_users: segment.enrolls
+    enroll_new_users: segment.enrolls,
+    group: segment.group,
+    holdout: segment.holdout
   })
   segment.created.see(String(created_at), `creation of ${slug}`)
   if (segment.deleted) segment.deleted.see(String(deleted_at), `deletion of ${slug}`)
@@ -276,6 +279,7 @@ export async function agreeOnEverything(world: World): Promise<void> {
   for (const userId of userIds) await agreeOnFlags(world, userId)
   for (const slug of world.model.segments.keys()) await agreeOnSegment(world, slug)
   await agreeOnLists(world)
+  await agreeOnGroups(world)
   const histories = new Map<UserId, HistoryRow[]>()
   const agreements = userIds.map(async (userId) => {
     const all = await agreeOnHistory(world, userId)

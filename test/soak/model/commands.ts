@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
+import type { Answer } from '../../support/client.ts'
 import { agreeOnInterval, agreeOnSegment, agreeOnUsers } from './agreement.ts'
 import {
   assertAnswer,
@@ -18,8 +19,18 @@ import {
   userId
 } from './command.ts'
 import { agreeOnFlags } from './flags-agreement.ts'
+import {
+  assertRefused,
+  assertTaken,
+  createGroup,
+  deleteGroup,
+  findConflict,
+  groupSlug,
+  withRivals
+} from './groups.ts'
 import { addUsers, importMembers, removeMembers } from './imports.ts'
-import { settleFilled, settleFillings } from './settle.ts'
+import type { ModelSegment } from './model.ts'
+import { settleFilled, settleFillings, takeStep } from './settle.ts'
 import { letTimePass } from './time.ts'
 import { userIds, type World } from './world.ts'
 
@@ -41,30 +52,52 @@ const createSegment = command(
     slug,
     thousandths: fc.option(thousandths, { freq: 4 }),
     later: fc.boolean(),
-    enrolls: fc.boolean()
+    enrolls: fc.boolean(),
+    group: fc.option(groupSlug),
+    holdout: fc.option(fc.boolean(), { freq: 1 })
   }),
-  async (world, { slug, thousandths, later, enrolls }) => {
+  async (world, { slug, thousandths, later, enrolls, group, holdout }) => {
     const { service, model } = world
     const selection = thousandths === null ? null : thousandths / 1000
     const name = slug.toUpperCase()
+    const groupName = group?.toUpperCase() ?? null
+    const share = selection === null ? {} : { selection, enroll_new_users: enrolls }
     const [answer, at] = await world.during(() =>
       service.post(
         '/api/v1/segment',
-        selection === null ? { slug } : { slug, selection, enroll_new_users: enrolls },
+        { slug, group, holdout, ...share },
         later ? { prefer: 'respond-async' } : {}
       )
     )
-    if (!model.createSegment(name, selection, enrolls && selection !== null, at)) {
-      const message = `segment with slug (${name}) already exists`
-      const { deleted_at } = answer.json<{ deleted_at?: string }>()
-      assert.equal(deleted_at === undefined, model.isLive(name), `${name} is deleted`)
-      const details = deleted_at === undefined ? {} : { deleted_at }
-      assertAnswer(answer, refused(409, 'SEGMENT_ALREADY_EXISTS', message, details))
-      return
+    if (holdout && groupName === null)
+      return assertAnswer(answer, refused(400, 'INVALID_REQUEST', 'body field (holdout) needs a group'))
+    if (groupName !== null && !model.isLiveGroup(groupName))
+      return assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${groupName}) not found`))
+    if (model.segments.has(name) || model.groups.has(name)) return assertTaken(model, answer, name)
+    const isEnrolling = enrolls && selection !== null
+    const target = model.shareOfUsers(thousandths ?? 0)
+    if (groupName !== null && thousandths !== null) {
+      if (isEnrolling && model.enrollmentOf(groupName) + thousandths > 1000)
+        return assertRefused(answer, [409, 'GROUP_EXHAUSTED'])
+      const free = model.countFree(groupName)
+      if (target > free) return assertRefused(answer, [409, 'GROUP_EXHAUSTED'], { free_users: free })
     }
+    model.createSegment({
+      slug: name,
+      selection,
+      enrolls: isEnrolling,
+      group: groupName,
+      holdout: holdout ?? false,
+      created: at
+    })
     assertAnswer(answer, { status: later ? 202 : 200, body: '' })
     if (thousandths === null) return
-    const target = model.shareOfUsers(thousandths)
+    if (later && groupName !== null) {
+      const known = [...model.users.keys()]
+      model.segment(name).queued = { target, known, decided: new Set() }
+      model.segment(name).assignment = { status: 'queued', assigned: 0, target }
+      return
+    }
     if (later) {
       model.beginFilling(name, target)
       return
@@ -76,32 +109,51 @@ const createSegment = command(
   }
 )
 
-/** Raises or lowers the share, or changes whether new users are enrolled. */
+/** Raises or lowers the share, or changes whether new users are enrolled, the group or whether it is a holdout. */
 const patchSegment = command(
   'patchSegment',
-  inputs({ slug, thousandths: fc.option(thousandths, { freq: 4 }), enrolls: fc.option(fc.boolean()) }),
-  async (world, { slug, thousandths, enrolls }) => {
+  inputs({
+    slug,
+    thousandths: fc.option(thousandths, { freq: 4 }),
+    enrolls: fc.option(fc.boolean()),
+    group: fc.option(fc.option(groupSlug, { freq: 2 }), { nil: undefined, freq: 1 }),
+    holdout: fc.option(fc.boolean(), { freq: 1 })
+  }),
+  async (world, { slug, thousandths, enrolls, group, holdout }) => {
     const { service, model } = world
     const name = slug.toUpperCase()
     const [answer, at] = await world.during(() =>
       service.patchSegment(slug, {
         ...(thousandths !== null && { selection: thousandths / 1000 }),
-        ...(enrolls !== null && { enroll_new_users: enrolls })
+        ...(enrolls !== null && { enroll_new_users: enrolls }),
+        ...(group !== undefined && { group }),
+        ...(holdout !== null && { holdout })
       })
     )
     const segment = model.segments.get(name)
-    if (thousandths === null && enrolls === null) {
+    const entered = group?.toUpperCase()
+    const targetGroup = group === undefined ? (segment?.group ?? null) : (entered ?? null)
+    const hasMoved = segment !== undefined && targetGroup !== segment.group
+    if (thousandths === null && enrolls === null && group === undefined && holdout === null) {
       assert.equal(answer.status, 400)
+    } else if (segment && entered !== undefined && !model.isLiveGroup(entered)) {
+      assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${entered}) not found`))
     } else if (!segment || segment.deleted) {
       assertAnswer(answer, refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) not found`))
     } else if (enrolls && thousandths === null && segment.selection === null) {
       const message = 'body field (enroll_new_users) needs a selection'
       assertAnswer(answer, refused(400, 'INVALID_REQUEST', message))
-    } else if (thousandths !== null && segment.filling) {
+    } else if ((thousandths !== null || hasMoved) && (segment.filling || segment.queued)) {
       const message = `segment with slug (${name}) is still being filled`
       assertAnswer(answer, refused(409, 'SEGMENT_BEING_FILLED', message))
+    } else if (holdout && targetGroup === null) {
+      assertAnswer(answer, refused(400, 'INVALID_REQUEST', 'body field (holdout) needs a group'))
+    } else if (refuseInGroup(world, answer, segment, { thousandths, enrolls, target: targetGroup })) {
+      return
     } else {
       segment.enrolls = enrolls ?? segment.enrolls
+      segment.group = targetGroup
+      segment.holdout = targetGroup !== null && (holdout ?? segment.holdout)
       const before = model.samples(name)
       const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.sampled.length
       const added = Math.min(Math.max(missing, 0), before.candidates.length)
@@ -124,6 +176,49 @@ const patchSegment = command(
   }
 )
 
+/** Asserts the refusal of a change that the group does not allow. @returns false if it allows it. */
+function refuseInGroup(
+  { model }: World,
+  answer: Answer,
+  segment: ModelSegment,
+  {
+    thousandths,
+    enrolls,
+    target
+  }: { thousandths: number | null; enrolls: boolean | null; target: string | null }
+): boolean {
+  if (target === null) return false
+  const { slug, group, selection } = segment
+  const hasMoved = target !== group
+  const both = [...model.users.keys()].filter(
+    (userId) => model.stateOf(userId, slug) === true && model.segmentOf(userId, target) !== undefined
+  )
+  if (hasMoved && both.length > 0) {
+    assertRefused(answer, [409, 'GROUP_CONFLICT'], { users: both.length })
+    return true
+  }
+  // As if it were changed already.
+  const before = { ...segment }
+  Object.assign(segment, {
+    group: target,
+    enrolls: enrolls ?? segment.enrolls,
+    selection: thousandths === null ? selection : thousandths / 1000
+  })
+  const isTooMuch = model.enrollmentOf(target) > 1000
+  const { sampled, candidates } = model.samples(slug)
+  const free = model.countFree(target)
+  Object.assign(segment, before)
+  if (isTooMuch && (thousandths !== null || enrolls || hasMoved)) {
+    assertRefused(answer, [409, 'GROUP_EXHAUSTED'])
+    return true
+  }
+  const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - sampled.length
+  const available = missing > free ? free : candidates.length
+  if (missing <= available) return false
+  assertRefused(answer, [409, 'GROUP_EXHAUSTED'], { free_users: available })
+  return true
+}
+
 const deleteSegment = command('deleteSegment', slug, async (world, slug) => {
   const { service, model } = world
   const name = slug.toUpperCase()
@@ -140,16 +235,18 @@ const changeSegments = command(
     userId,
     add: fc.option(slugs, { nil: undefined }),
     remove: fc.option(slugs, { nil: undefined }),
-    hours: fc.option(fc.constantFrom(12, 30, 60), { freq: 2 })
+    hours: fc.option(fc.constantFrom(12, 30, 60), { freq: 2 }),
+    move: fc.boolean()
   }),
-  async (world, { userId, add, remove, hours }) => {
+  async (world, { userId, add, remove, hours, move }) => {
     const { service, model } = world
     const ttl = add?.length && hours !== null ? hours * 3600 : undefined
     const [answer, at] = await world.during(() =>
       service.post(`/api/v1/segments/user/${userId}`, {
         segments_to_add: add,
         segments_to_delete: remove,
-        ttl_seconds: ttl
+        ttl_seconds: ttl,
+        move
       })
     )
     const expires = ttl === undefined ? undefined : at.after(BigInt(ttl) * 1_000_000n)
@@ -161,9 +258,14 @@ const changeSegments = command(
     if (twice) {
       const message = `segment with slug (${twice}) appears more than once in the request`
       assertAnswer(answer, refused(400, 'DUPLICATE_SLUG', message))
-    } else if (model.changeSegments(userId, toAdd, toRemove, at, expires)) {
+    } else if (all.every((name) => model.isLive(name))) {
+      const conflict = findConflict(model, userId, toAdd, toRemove, move)
+      if (conflict) return assertAnswer(answer, conflict)
+      const rivals = toAdd.flatMap((name) => model.rivalsOf(name)).map(({ slug }) => slug)
+      for (const name of rivals) if (model.stateOf(userId, name) === true) model.leaveMember(userId, name, at)
+      model.changeSegments(userId, toAdd, toRemove, at, expires)
       assertAnswer(answer, done)
-      if (isNew) await findEnrollments(world, userId, all, at)
+      if (isNew) await findEnrollments(world, userId, [...withRivals(model, toAdd), ...toRemove], at)
     } else {
       const segments = all.filter((name) => !model.isLive(name))
       assertAnswer(answer, refused(404, 'SEGMENTS_NOT_FOUND', 'some segments not found', { segments }))
@@ -206,7 +308,7 @@ const timePasses = command(
 )
 
 const fill = command('fill', fc.integer({ min: 1, max: 3 }), async (world, users) => {
-  await world.fill(users)
+  await takeStep(world, users)
   await settleFilled(world)
 })
 
@@ -218,6 +320,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: changeSegments.any },
   { weight: 4, arbitrary: createSegment.any },
   { weight: 2, arbitrary: deleteSegment.any },
+  { weight: 1, arbitrary: createGroup.any },
+  { weight: 1, arbitrary: deleteGroup.any },
   { weight: 3, arbitrary: importMembers.any },
   { weight: 2, arbitrary: removeMembers.any },
   { weight: 1, arbitrary: addUsers.any },
@@ -234,8 +338,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** Some initial segments and users: if there are few, most commands are refused. */
 const beginning = fc.subarray([
-  ...['A', 'B-1'].map((slug) => createSegment.of({ slug, thousandths: null, later: false, enrolls: false })),
-  ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [], hours: null }))
+  ...['G', 'H'].map((slug) => createGroup.of(slug)),
+  ...['A', 'B-1'].map((slug) =>
+    createSegment.of({ slug, thousandths: null, later: false, enrolls: false, group: null, holdout: null })
+  ),
+  ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [], hours: null, move: false }))
 ])
 
 /** Any sequence of commands. */

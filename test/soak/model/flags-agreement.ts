@@ -9,11 +9,18 @@ export async function agreeOnFlags({ service, model }: World, userId: UserId): P
   const body = { context: { targetingKey: userId } }
   const all = await service.post('/ofrep/v1/evaluate/flags', body)
   assert.equal(all.status, 200, all.text)
-  const { flags } = all.json<{ flags: { key: string; value: boolean }[] }>()
+  const answered = all.json<{ flags: { key: string; value: boolean | string }[] }>().flags
   const live = [...model.segments.keys()].filter((slug) => model.isLive(slug))
+  const groups = [...model.groups.keys()].filter((slug) => model.isLiveGroup(slug))
   assert.deepEqual(
-    flags.map(({ key }) => key),
-    live
+    answered.map(({ key }) => key),
+    [...live, ...groups]
+  )
+  const flags = answered.slice(0, live.length)
+  assert.deepEqual(
+    answered.slice(live.length).map(({ value }) => value),
+    groups.map((group) => model.segmentOf(userId, group) ?? ''),
+    `groups of user ${userId}`
   )
   const settled = flags.filter(({ key }) => !open.includes(key))
   assert.deepEqual(
@@ -21,9 +28,9 @@ export async function agreeOnFlags({ service, model }: World, userId: UserId): P
     certain,
     `flags of user ${userId}`
   )
-  for (const slug of model.segments.keys()) {
+  for (const slug of [...model.segments.keys(), ...model.groups.keys()]) {
     const one = await service.post(`/ofrep/v1/evaluate/flags/${slug}`, body)
-    const flag = flags.find(({ key }) => key === slug)
+    const flag = answered.find(({ key }) => key === slug)
     if (flag) assert.deepEqual([one.status, one.body], [200, { ...flag, metadata: {} }])
     else assert.deepEqual([one.status, one.json<{ errorCode: string }>().errorCode], [404, 'FLAG_NOT_FOUND'])
   }

@@ -4,6 +4,7 @@ import * as fc from 'fast-check'
 import { CSV, JSON_ARRAY, NDJSON, upload } from '../../support/uploads.ts'
 import { assertAnswer, command, findEnrollments, inputs, refused, slug, userId } from './command.ts'
 import type { UserId } from './filling.ts'
+import { withRivals } from './groups.ts'
 import { MICROSECONDS_OF_AN_HOUR, type Microseconds, Moment, writeTime } from './moment.ts'
 import type { World } from './world.ts'
 
@@ -60,6 +61,7 @@ type Account = Record<string, unknown> & { rejected: { count: number; first: { l
  * Sends the lines, and checks the account of the service.
  *
  * @param accountFor the expected counts of the valid lines; a pair allows any number from the first to the second.
+ * @param isFree whether the user of a line may be added. If not, the line is rejected too.
  * @returns when they took effect, and when the upload was generated; undefined if they had no effect.
  */
 async function send(
@@ -67,14 +69,16 @@ async function send(
   path: string,
   method: 'POST' | 'DELETE',
   { lines, form, dryRun, skip }: How & { lines: Line[] },
-  accountFor: (good: Line[]) => Record<string, [least: number, most: number]>
+  accountFor: (good: Line[]) => Record<string, [least: number, most: number]>,
+  isFree: (line: Line) => boolean = () => true
 ): Promise<{ at: Moment; now: Microseconds; good: Line[] } | undefined> {
   const now = await world.now()
   const query = `?on_error=${skip ? 'skip' : 'fail'}${dryRun ? '&dry_run=true' : ''}`
   const [{ status, body }, at] = await world.during(() =>
     upload(world.service, path, write(form, lines, now), { type: form, method, query })
   )
-  const good = lines.filter(isGood)
+  const isAccepted = (line: Line) => isGood(line) && isFree(line)
+  const good = lines.filter(isAccepted)
   const rejected = lines.length - good.length
   const isRefused = rejected > 0 && !skip && !dryRun
   const what = `${method} ${path} of ${JSON.stringify(lines)}: ${JSON.stringify(body)}`
@@ -83,7 +87,7 @@ async function send(
   if (isRefused) assert.equal(account.code, 'LINES_REJECTED', what)
   assert.equal(account.lines, lines.length, what)
   const first = form === CSV ? 2 : 1
-  const bad = lines.flatMap((line, index) => (isGood(line) ? [] : [index + first]))
+  const bad = lines.flatMap((line, index) => (isAccepted(line) ? [] : [index + first]))
   assert.equal(account.rejected.count, rejected, what)
   assert.deepEqual(
     account.rejected.first.map(({ line }) => line),
@@ -144,7 +148,15 @@ export const importMembers = command(
   async (world, input) => {
     const slug = input.slug.toUpperCase()
     if (await refusedWithout(world, slug, 'POST')) return
-    const sent = await send(world, `segment/${input.slug}/users`, 'POST', input, (good) => {
+    const { model, service } = world
+    if (model.segment(slug).holdout) {
+      const message = `segment with slug (${slug}) is a holdout: users join it only by sampling and enrollment`
+      const answer = await upload(service, `segment/${slug}/users`, '1')
+      return assertAnswer(answer, refused(409, 'SEGMENT_IS_HOLDOUT', message))
+    }
+    const rivals = model.rivalsOf(slug)
+    const isFree = ({ userId }: Line) => rivals.every((rival) => model.stateOf(userId, rival.slug) !== true)
+    const accountFor = (good: Line[]): Record<string, [least: number, most: number]> => {
       const users = [...usersOf(good).keys()]
       const [least, most] = countIn(world, slug, users)
       const repeated = good.length - users.length
@@ -153,11 +165,12 @@ export const importMembers = command(
         already_members: [repeated + least, repeated + most],
         new_users: countUnknown(world, users)
       }
-    })
+    }
+    const sent = await send(world, `segment/${input.slug}/users`, 'POST', input, accountFor, isFree)
     if (!sent) return
     const { at, now, good } = sent
     const users = usersOf(good)
-    await becomeKnown(world, [...users.keys()], [slug], at)
+    await becomeKnown(world, [...users.keys()], withRivals(model, [slug]), at)
     for (const [userId, hours] of users) {
       const time = hours === null ? undefined : now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR
       world.model.importMember(userId, slug, at, time === undefined ? undefined : new Moment(time, time))

@@ -8,11 +8,19 @@ export type ModelSegment = {
   selection: number | null
   /** Whether new users join with the probability of the selection. */
   enrolls: boolean
+  /** The exclusive group. A deleted segment stays in it. */
+  group: string | null
+  holdout: boolean
   created: Moment
   deleted?: Moment
   assignment: Assignment | null
   /** Set while it is not known yet who was sampled. */
   filling?: Filling
+  /**
+   * Set while the segment waits to be filled, in a group: the number of users, who was known, and who has been changed by
+   * name since.
+   */
+  queued?: { target: number; known: UserId[]; decided: Set<UserId> }
   /** Users who were removed during the filling and were never members. */
   excluded: Set<UserId>
 }
@@ -26,14 +34,57 @@ export class Model {
   readonly segments = new Map<string, ModelSegment>()
   /** The known users' periods, in the order in which they began. */
   readonly users = new Map<UserId, Period[]>()
+  /** In the order of creation. */
+  readonly groups = new Map<string, { isDeleted: boolean }>()
   readonly #moments = new Set<Moment>()
 
-  /** @returns false if the slug is taken. */
-  createSegment(slug: string, selection: number | null, enrolls: boolean, at: Moment): boolean {
-    if (this.segments.has(slug)) return false
-    this.segments.set(slug, { slug, selection, enrolls, created: at, assignment: null, excluded: new Set() })
-    this.#moments.add(at)
-    return true
+  /** The slug must be free. */
+  createSegment({
+    slug,
+    selection,
+    enrolls,
+    group,
+    holdout,
+    created
+  }: Pick<ModelSegment, 'slug' | 'selection' | 'enrolls' | 'group' | 'holdout' | 'created'>): void {
+    const properties = { slug, selection, enrolls, group, holdout, created }
+    this.segments.set(slug, { ...properties, assignment: null, excluded: new Set() })
+    this.#moments.add(created)
+  }
+
+  isLiveGroup(slug: string): boolean {
+    return this.groups.get(slug)?.isDeleted === false
+  }
+
+  /** The segments of a group that are not deleted. */
+  segmentsOf(group: string | null): ModelSegment[] {
+    if (group === null) return []
+    return [...this.segments.values()].filter((segment) => segment.group === group && !segment.deleted)
+  }
+
+  /** The other segments of a segment's group. */
+  rivalsOf(slug: string): ModelSegment[] {
+    const { group } = this.segment(slug)
+    return this.segmentsOf(group).filter((segment) => segment.slug !== slug)
+  }
+
+  /** The segment of the group that has the user. */
+  segmentOf(userId: UserId, group: string): string | undefined {
+    return this.segmentsOf(group).find(({ slug }) => this.stateOf(userId, slug) === true)?.slug
+  }
+
+  /** The number of users who are in no segment of the group, less those who are reserved. */
+  countFree(group: string): number {
+    const taken = [...this.users.keys()].filter((userId) => this.segmentOf(userId, group) !== undefined)
+    const reserved = this.segmentsOf(group).reduce((sum, { queued }) => sum + (queued?.target ?? 0), 0)
+    return Math.max(0, this.users.size - taken.length - reserved)
+  }
+
+  /** The sum of the shares by which the group enrolls new users, in thousandths. */
+  enrollmentOf(group: string): number {
+    return this.segmentsOf(group)
+      .filter(({ enrolls }) => enrolls)
+      .reduce((sum, { selection }) => sum + Math.round((selection ?? 0) * 1000), 0)
   }
 
   /** Exactly ceil(share of the known users). The share is in thousandths, so that nothing is rounded. */
@@ -45,6 +96,21 @@ export class Model {
   beginFilling(slug: string, target: number): void {
     const segment = this.segment(slug)
     segment.filling = new Filling(segment.created, target, [...this.users.keys()])
+  }
+
+  /** Ends the filling of a segment in a group. */
+  endQueued(slug: string, assignment: Assignment, added: UserId[], at: Moment): void {
+    const segment = this.segment(slug)
+    for (const userId of added) this.addMember(userId, slug, at)
+    const wasIn = (userId: UserId) => this.users.get(userId)?.some((period) => period.slug === slug)
+    segment.excluded = new Set([...(segment.queued?.decided ?? [])].filter((userId) => !wasIn(userId)))
+    segment.assignment = assignment
+    delete segment.queued
+  }
+
+  /** The user has left a segment for another one of the group. */
+  leaveMember(userId: UserId, slug: string, at: Moment): void {
+    this.#end(this.users.get(userId) ?? [], slug, at, 'request')
   }
 
   /** Ends the filling, when it is known who was sampled. */
@@ -81,6 +147,7 @@ export class Model {
   /** The sampled members of the segment, and the known users who may still be sampled. */
   samples(slug: string): { sampled: UserId[]; candidates: UserId[] } {
     const { excluded } = this.segment(slug)
+    const rivals = this.rivalsOf(slug)
     const sampled: UserId[] = []
     const candidates: UserId[] = []
     for (const [userId, periods] of this.users) {
@@ -88,7 +155,8 @@ export class Model {
       const open = own.find(({ ended }) => !ended)
       if (open && (open.cause === 'selection' || open.cause === 'enrollment')) sampled.push(userId)
       const wasTakenOut = own.some(({ endCause }) => endCause === 'request' || endCause === 'import')
-      if (!open && !wasTakenOut && !excluded.has(userId)) candidates.push(userId)
+      const isFree = rivals.every((rival) => this.stateOf(userId, rival.slug) !== true)
+      if (!open && !wasTakenOut && !excluded.has(userId) && isFree) candidates.push(userId)
     }
     return { sampled, candidates }
   }
@@ -138,7 +206,9 @@ export class Model {
   /** A request or an upload has removed a user from a segment. */
   removeMember(userId: UserId, slug: string, at: Moment, cause: 'request' | 'import'): void {
     this.#moments.add(at)
-    this.segment(slug).filling?.decide(userId, { operation: 'delete', cause, at })
+    const { filling, queued } = this.segment(slug)
+    filling?.decide(userId, { operation: 'delete', cause, at })
+    queued?.decided.add(userId)
     this.#end(this.users.get(userId) ?? [], slug, at, cause)
   }
 
@@ -189,7 +259,8 @@ export class Model {
   }
 
   #add(userId: UserId, slug: string, at: Moment, cause: 'request' | 'import', expires?: Moment): void {
-    const { filling } = this.segment(slug)
+    const { filling, queued } = this.segment(slug)
+    queued?.decided.add(userId)
     const open = this.users.get(userId)?.find((period) => period.slug === slug && !period.ended)
     if (filling) filling.decide(userId, { operation: 'add', cause, at, expires })
     else if (open) renewPeriod(open, cause, expires, at)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { parseHistory } from '../../support/history.ts'
 import type { Period, UserId } from './filling.ts'
 import type { Assignment, ModelSegment } from './model.ts'
-import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, parseTime } from './moment.ts'
+import { dayOf, MICROSECONDS_OF_A_DAY, type Microseconds, type Moment, parseTime } from './moment.ts'
 import type { World } from './world.ts'
 
 /** Users to add in one step. */
@@ -12,8 +12,43 @@ type SlugRow = { operation: string; date: string }
 
 /** Finishes every filling, and records who was sampled. */
 export async function settleFillings(world: World): Promise<void> {
-  while (await world.fill(CHUNK_SIZE));
-  await settleFilled(world)
+  while (await takeStep(world, CHUNK_SIZE)) await world.retryFillings()
+}
+
+/** Takes a step of a filling, and records who was sampled if it was the last one. @returns whether there was a step. */
+export async function takeStep(world: World, chunkSize: number): Promise<boolean> {
+  const [isTaken, at] = await world.during(() => world.fill(chunkSize))
+  for (const segment of world.model.segments.values())
+    if (segment.queued) await settleQueued(world, segment, at)
+  if (!isTaken) await settleFilled(world)
+  return isTaken
+}
+
+/** Records who was added to a segment of a group, if that has happened at the moment. */
+async function settleQueued(world: World, segment: ModelSegment, at: Moment): Promise<void> {
+  const { service, model } = world
+  const { slug, queued, deleted } = segment
+  const { assignment } = (await service.getSegment(slug)).json<{ assignment: Assignment }>()
+  if (!queued || assignment.status === 'queued') return
+  const { target, known, decided } = queued
+  const eligible = model
+    .samples(slug)
+    .candidates.filter((userId) => known.includes(userId) && !decided.has(userId))
+  const added: UserId[] = []
+  for (const userId of model.users.keys()) {
+    if (deleted || model.stateOf(userId, slug) === true) continue
+    const { body } = await service.getSegments(userId)
+    if ((body as string[]).includes(slug)) added.push(userId)
+  }
+  const status = deleted ? 'cancelled' : eligible.length < target ? 'failed' : 'done'
+  assert.deepEqual(assignment, { status, assigned: status === 'done' ? target : 0, target }, slug)
+  assert.equal(added.length, assignment.assigned, `added to ${slug}`)
+  assert.deepEqual(
+    added.filter((userId) => !eligible.includes(userId)),
+    [],
+    `added to ${slug}`
+  )
+  model.endQueued(slug, assignment, added, at)
 }
 
 /** Records who was sampled for the segments whose filling has ended. */

@@ -47,6 +47,11 @@ export class World {
     return (await continueAssignment(this.service.app.bulk, chunkSize)) !== undefined
   }
 
+  /** Lets fillings that have failed try again at once. */
+  async retryFillings(): Promise<void> {
+    await this.service.sql`update assignments set run_at = now() where run_at > now()`
+  }
+
   /** Closes some periods of deleted segments, like the background job. */
   async close(periods: number): Promise<void> {
     this.#closing = await closePeriods(this.service.app.bulk, this.#closing, periods)
