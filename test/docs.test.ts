@@ -22,7 +22,8 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
     'docs/security.md',
     'docs/monitoring.md',
     'docs/changes.md',
-    'docs/webhooks.md'
+    'docs/webhooks.md',
+    'docs/groups.md'
   ]
 
   const service = await startService(t)

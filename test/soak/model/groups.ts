@@ -8,8 +8,11 @@ import type { Model } from './model.ts'
 import { settleFillings } from './settle.ts'
 import { userIds, type World } from './world.ts'
 
-/** Few, in upper and lower case. One is also the slug of segments. */
-export const groupSlug = fc.constantFrom<string>('G', 'h', 'H', 'C.C')
+/** Mostly the same, in upper and lower case, so that its segments meet. One is also the slug of segments. */
+export const groupSlug = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom<string>('G', 'g') },
+  { weight: 1, arbitrary: fc.constantFrom<string>('H', 'C.C') }
+)
 
 /** Asserts the status and the code, for messages that the model does not know, and the other fields. */
 export function assertRefused({ status, body }: Answer, expected: [number, string], details = {}): void {
@@ -44,21 +47,25 @@ export const createGroup = command('createGroup', groupSlug, async ({ service, m
   model.groups.set(name, { isDeleted: false })
 })
 
-export const deleteGroup = command('deleteGroup', groupSlug, async (world, slug) => {
-  const { service, model } = world
-  const name = slug.toUpperCase()
-  // A segment that leaves a group before it is filled is filled otherwise.
-  await settleFillings(world)
-  const answer = await service.request({ method: 'DELETE', url: `/api/v1/groups/${slug}` })
-  if (!model.isLiveGroup(name))
-    return assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${name}) not found`))
-  assertAnswer(answer, done)
-  for (const segment of model.segmentsOf(name)) {
-    segment.group = null
-    segment.holdout = false
+export const deleteGroup = command(
+  'deleteGroup',
+  fc.constantFrom<string>('G', 'h', 'H', 'C.C'),
+  async (world, slug) => {
+    const { service, model } = world
+    const name = slug.toUpperCase()
+    // A segment that leaves a group before it is filled is filled otherwise.
+    await settleFillings(world)
+    const answer = await service.request({ method: 'DELETE', url: `/api/v1/groups/${slug}` })
+    if (!model.isLiveGroup(name))
+      return assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${name}) not found`))
+    assertAnswer(answer, done)
+    for (const segment of model.segmentsOf(name)) {
+      segment.group = null
+      segment.holdout = false
+    }
+    model.groups.set(name, { isDeleted: true })
   }
-  model.groups.set(name, { isDeleted: true })
-})
+)
 
 /**
  * Why a user can't be added to segments by name, if that is so.
