@@ -3,7 +3,11 @@ import type {
   AddedMembers,
   ChangeSegment,
   ChangeUserSegments,
+  CreateGroup,
   CreateSegment,
+  Group,
+  GroupPage,
+  GroupReport,
   KnownUsers,
   ListQuery,
   Member,
@@ -130,7 +134,8 @@ export class SegmentsClient {
   /**
    * Adds a user to segments and removes the user from others, at one moment. An unknown user becomes known.
    *
-   * @throws {SegmentsError} SEGMENTS_NOT_FOUND, whose `details.segments` names them; then nothing has changed.
+   * @throws {SegmentsError} SEGMENTS_NOT_FOUND, whose `details.segments` names them; GROUP_CONFLICT, whose
+   * `details.other_segment` has the user. Then nothing has changed.
    */
   async changeUserSegments(
     userId: UserId,
@@ -151,7 +156,7 @@ export class SegmentsClient {
    * Creates a segment.
    *
    * @param options with `respondAsync`, the users of the share are added in the background.
-   * @throws {SegmentsError} SEGMENT_ALREADY_EXISTS
+   * @throws {SegmentsError} SEGMENT_ALREADY_EXISTS, GROUP_EXHAUSTED
    */
   async createSegment(
     segment: CreateSegment,
@@ -167,7 +172,11 @@ export class SegmentsClient {
     return this.#transport.json({ method: 'GET', path: `/segment/${readSlug(slug)}` }, options)
   }
 
-  /** Changes a segment's share and properties. @throws {SegmentsError} SEGMENT_NOT_FOUND, SEGMENT_BEING_FILLED */
+  /**
+   * Changes a segment's share and properties.
+   *
+   * @throws {SegmentsError} SEGMENT_NOT_FOUND, SEGMENT_BEING_FILLED, GROUP_CONFLICT, GROUP_EXHAUSTED
+   */
   async changeSegment(
     slug: string,
     change: ChangeSegment,
@@ -186,6 +195,28 @@ export class SegmentsClient {
   listSegments(options: ListQuery<'listSegments'> & CallOptions = {}): Pages<SegmentPage, Segment> {
     const { q, include_deleted, limit } = options
     return this.#list('/segments', { q, include_deleted, limit }, options, ({ segments }) => segments)
+  }
+
+  /** Creates an exclusive group: a user is in at most one of its segments. @throws {SegmentsError} GROUP_ALREADY_EXISTS */
+  async createGroup(group: CreateGroup, options: WriteOptions = {}): Promise<void> {
+    await this.#transport.run({ method: 'POST', path: '/groups', json: group }, options)
+  }
+
+  /** A group, its segments, and the number of users who are free. @throws {SegmentsError} GROUP_NOT_FOUND */
+  async getGroup(slug: string, options: CallOptions = {}): Promise<GroupReport> {
+    return this.#transport.json({ method: 'GET', path: `/groups/${readSlug(slug)}` }, options)
+  }
+
+  /** Deletes a group. Its segments stay. @throws {SegmentsError} GROUP_NOT_FOUND */
+  async deleteGroup(slug: string, options: WriteOptions = {}): Promise<void> {
+    const path = `/groups/${readSlug(slug)}`
+    await this.#transport.run({ method: 'DELETE', path, isBulk: true }, options)
+  }
+
+  /** The groups, by slug. */
+  listGroups(options: ListQuery<'listGroups'> & CallOptions = {}): Pages<GroupPage, Group> {
+    const { limit } = options
+    return this.#list('/groups', { limit }, options, ({ groups }) => groups)
   }
 
   /** The users in a segment, by id. Each page shows its own moment; a download shows one moment. */

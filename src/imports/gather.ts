@@ -44,7 +44,7 @@ class Gathering implements LineConsumer {
   readonly #seen = new Uint8Array(SHORT_IDS / 8)
   /** Lines that are stored with their numbers. */
   #numberedUserIds: UserId[] = []
-  #expiries: (string | null)[] = []
+  #expiries: string[] = []
   #numbers: string[] = []
   /** Whether all lines are. Otherwise, only those with an expiry. */
   readonly isNumbered: boolean
@@ -62,7 +62,7 @@ class Gathering implements LineConsumer {
       return
     }
     this.#numberedUserIds.push(userId)
-    this.#expiries.push(expiresAt ?? null)
+    this.#expiries.push(expiresAt ?? '')
     this.#numbers.push(String(line))
   }
 

@@ -26,19 +26,19 @@ export async function insertUsers(sql: Sql, { importId, number }: Batch, userIds
 /**
  * Adds lines with their numbers.
  *
- * @param expiries null for lines without an expiry.
+ * @param expiries an empty text for lines without an expiry: with `array_nulls = off`, PostgreSQL reads no null in an array.
  * @param lines the lines' numbers, as text.
  */
 export async function insertNumberedUsers(
   sql: Sql,
   { importId, number }: Batch,
   userIds: UserId[],
-  expiries: (string | null)[],
+  expiries: string[],
   lines: string[]
 ): Promise<void> {
   await sql`
     insert into import_lines (import_id, batch, user_id, expires_at, line)
-    select ${importId}, ${number}, user_id, expires_at::timestamptz, line
+    select ${importId}, ${number}, user_id, nullif(expires_at, '')::timestamptz, line
     from unnest(${userIds}::bigint[], ${expiries}::text[], ${lines}::bigint[]) as l (user_id, expires_at, line)`
 }
 

@@ -34,13 +34,18 @@ export function createGroup(
   return transaction(db, async (sql) => {
     // Waits for segments that are being created, and keeps others from being created: one might have the same slug.
     await sql`lock table segments in share mode`
+    // Citus evaluates what an insert returns on other nodes, which do not know the token.
     const [created] = await sql<{ token: WriteToken }[]>`
-      insert into exclusive_groups (slug, description, created_at, created_by)
-      select ${slug}, ${description ?? null}, clock_timestamp(), ${actor}
-      where not exists (select from segments where slug = ${slug})
-        and not exists (select from exclusive_groups where slug = ${slug})
-      on conflict (slug) do nothing
-      returning ${writeToken(sql)} as token`
+      with created as (
+        insert into exclusive_groups (slug, description, created_at, created_by)
+        select ${slug}, ${description ?? null}, clock_timestamp(), ${actor}
+        where not exists (select from segments where slug = ${slug})
+          and not exists (select from exclusive_groups where slug = ${slug})
+        on conflict (slug) do nothing
+        returning id
+      )
+      select ${writeToken(sql)} as token
+      from created`
     return created?.token
   })
 }

@@ -33,7 +33,8 @@ process.argv.splice(
         'test/changes/concurrency.test.ts',
         'test/changes/retention.test.ts',
         'test/soak/model.test.ts',
-        'test/soak/concurrency.test.ts'
+        'test/soak/concurrency.test.ts',
+        'test/soak/groups.test.ts'
       ])
 )
 await import('../run.ts')

@@ -194,6 +194,11 @@ t.test('a write whose answer is lost takes effect once, and is answered', async 
   t.match(await lose(() => client.changeSegment('E', { selection: 0.5 })), { added: 3, removed: 0 })
   t.match(await lose(() => client.removeSegmentUsers('E', '1\n2\n')), { removed: 2 })
   await lose(() => client.eraseUser(6))
+  await lose(() => client.createGroup({ slug: 'G' }))
+  t.match(await lose(() => client.changeSegment('A', { group: 'G' })), { added: 0 })
+  t.match(await client.getGroup('g'), { segments: [{ slug: 'A', members: 2 }] })
+  t.match(await Array.fromAsync(client.listGroups()), [{ slug: 'G', segments: ['A'] }])
+  await lose(() => client.deleteGroup('G'))
   await lose(() => client.deleteSegment('E'))
   const order = { from: dayFromNow(0), to: dayFromNow(1) }
   const report = await lose(() => client.orderReport(order))

@@ -79,6 +79,37 @@ export async function checkService(t: Test, service: TestService): Promise<void>
   t.equal((await service.request({ method: 'DELETE', url: '/api/v1/users/1001' })).status, 204)
   t.match((await readAllChanges(service, 'start')).changes.at(-1), { type: 'user_erased', user_id: '1001' })
   t.equal((await service.get('/metrics')).status, 200)
+  await checkGroups(t, service)
+}
+
+/** The statements for exclusive groups. */
+async function checkGroups(t: Test, service: TestService): Promise<void> {
+  const ok = { status: 200, body: '' }
+  t.same(await service.post('/api/v1/groups', { slug: 'GROUP' }), ok)
+  const share = { group: 'GROUP', selection: 0.5, enroll_new_users: true }
+  t.same(await service.post('/api/v1/segment', { slug: 'ONE', ...share }), ok)
+  t.same(await service.post('/api/v1/segment', { slug: 'OTHER', ...share, selection: 0.2 }), ok)
+  t.match(await service.patchSegment('OTHER', { selection: 0.4 }), { status: 200 })
+  t.match((await service.patchSegment('OTHER', { selection: 0.9 })).body, { code: 'GROUP_EXHAUSTED' })
+  t.match((await service.patchSegment('ISTANBUL_1', { group: 'GROUP' })).body, { code: 'GROUP_CONFLICT' })
+  const later = { slug: 'LATER', group: 'GROUP', selection: 0.05 }
+  t.equal((await service.post('/api/v1/segment', later, { prefer: 'respond-async' })).status, 202)
+  await waitUntil(
+    () => service.getSegment('LATER'),
+    ({ body }) => (body as { members: number }).members === 6
+  )
+  await upload(service, 'users', '3000\n3001\n')
+  await service.changeSegments(3002)
+  await service.changeSegments(3003, ['ONE'])
+  t.equal((await service.changeSegments(3003, ['OTHER'])).code, 'GROUP_CONFLICT')
+  t.same(await service.post('/api/v1/segments/user/3003', { segments_to_add: ['OTHER'], move: true }), ok)
+  const rejected = await upload(service, 'segment/ONE/users', '3003\n3004\n', { query: '?on_error=skip' })
+  t.match(rejected.body, { added: 1, rejected: { count: 1 } }, rejected.text)
+  const flag = { context: { targetingKey: '3003' } }
+  t.match((await service.post('/ofrep/v1/evaluate/flags/GROUP', flag)).body, { value: 'OTHER' })
+  t.match((await service.get('/api/v1/groups/GROUP')).body, { users: 106, segments: { length: 3 } })
+  t.match((await service.get('/api/v1/groups')).body, { groups: [{ slug: 'GROUP' }] })
+  t.same(await service.request({ method: 'DELETE', url: '/api/v1/groups/GROUP' }), ok)
 }
 
 async function countEntries(service: TestService, order: ReturnType<TestService['orderReport']>) {
