@@ -1,61 +1,5 @@
 /** Generated from openapi.json by `npm run openapi`. Do not edit. */
 export interface paths {
-    "/api/v1/groups": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List exclusive groups
-         * @description Groups that are not deleted, ordered by slug, with their segments, one page at a time.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["listGroups"];
-        put?: never;
-        /**
-         * Create an exclusive group
-         * @description A user is in at most one segment of the group at any moment. Segments are created in it, or enter it, with `group`. No slug names both a group and a segment, and none is ever reused.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        post: operations["createGroup"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/groups/{slug}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get an exclusive group
-         * @description Its segments, their shares and numbers of members, and the number of users who are free, all at one moment. It may be deleted.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["getGroup"];
-        put?: never;
-        post?: never;
-        /**
-         * Delete an exclusive group
-         * @description Its segments and their members stay. From then on, a user may be in several of them.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        delete: operations["deleteGroup"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/segment": {
         parameters: {
             query?: never;
@@ -245,6 +189,62 @@ export interface paths {
          */
         post: operations["addUsers"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exclusive groups
+         * @description Groups that are not deleted, ordered by slug, with their segments, one page at a time.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["listGroups"];
+        put?: never;
+        /**
+         * Create an exclusive group
+         * @description A user is in at most one segment of the group at any moment. Segments are created in it, or enter it, with `group`. No slug names both a group and a segment, and none is ever reused.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an exclusive group
+         * @description Its segments, their shares and numbers of members, and the number of users who are free, all at one moment. It may be deleted.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getGroup"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an exclusive group
+         * @description Its segments and their members stay. From then on, a user may be in several of them.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        delete: operations["deleteGroup"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2475,220 +2475,6 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    listGroups: {
-        parameters: {
-            query?: {
-                /** @description Entries in a page at most, 1 to 1000. */
-                limit?: components["parameters"]["Limit"];
-                /** @description The `next_cursor` of the page before. Without it, the first page. */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Groups that are not deleted, ordered by slug. */
-            200: {
-                headers: {
-                    Link: components["headers"]["Link"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "groups": [
-                     *         {
-                     *           "slug": "CHECKOUT_TEST",
-                     *           "description": "Which checkout sells more",
-                     *           "created_at": "2026-11-23T08:51:00.123456Z",
-                     *           "created_by": "marketing",
-                     *           "deleted_at": null,
-                     *           "deleted_by": null,
-                     *           "segments": [
-                     *             "CHECKOUT_NEW"
-                     *           ]
-                     *         }
-                     *       ],
-                     *       "next_cursor": "WyJncm91cHMiLCJDSEVDS09VVF9URVNUIl0"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["GroupPage"];
-                };
-            };
-            400: components["responses"]["InvalidPage"];
-            401: components["responses"]["Unauthenticated"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createGroup: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        /** @description The exclusive group to create. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "slug": "CHECKOUT_TEST",
-                 *       "description": "Which checkout sells more"
-                 *     }
-                 */
-                "application/json": components["schemas"]["CreateGroup"];
-            };
-        };
-        responses: {
-            /** @description The group exists. It has no segments yet. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["InvalidBody"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
-            /** @description The slug is taken by a group or a segment, possibly a deleted one. Or a request with the same `Idempotency-Key` is still in progress. */
-            409: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["GroupAlreadyExistsError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getGroup: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-                 * @example CHECKOUT_TEST
-                 */
-                slug: components["parameters"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description An exclusive group and its segments, all at one moment. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "slug": "CHECKOUT_TEST",
-                     *       "description": "Which checkout sells more",
-                     *       "created_at": "2026-11-23T08:51:00.123456Z",
-                     *       "created_by": "marketing",
-                     *       "deleted_at": null,
-                     *       "deleted_by": null,
-                     *       "users": 100000,
-                     *       "members": 10000,
-                     *       "free_users": 90000,
-                     *       "segments": [
-                     *         {
-                     *           "slug": "CHECKOUT_NEW",
-                     *           "selection": 0.1,
-                     *           "enroll_new_users": true,
-                     *           "holdout": false,
-                     *           "members": 10000,
-                     *           "assignment": {
-                     *             "status": "done",
-                     *             "assigned": 10000,
-                     *             "target": 10000
-                     *           }
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["GroupReport"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["GroupNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    deleteGroup: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-                 * @example CHECKOUT_TEST
-                 */
-                slug: components["parameters"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The group is deleted. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["InvalidBody"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["GroupNotFound"];
-            409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
     createSegment: {
         parameters: {
             query?: never;
@@ -2742,7 +2528,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["GroupNotFound"];
             /** @description The slug is taken by a segment or a group, possibly a deleted one. Or too few users are free in the group. Or a request with the same `Idempotency-Key` is still in progress. */
             409: {
@@ -2936,16 +2731,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             /** @description A slug names no segment, or a deleted one. Nothing has changed. */
             404: {
                 headers: {
@@ -3327,6 +3113,106 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["UploadTooLarge"];
+            415: components["responses"]["UnsupportedUploadType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["UploadUnavailable"];
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: {
+                /** @description Entries in a page at most, 1 to 1000. */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `next_cursor` of the page before. Without it, the first page. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Groups that are not deleted, ordered by slug. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "groups": [
+                     *         {
+                     *           "slug": "CHECKOUT_TEST",
+                     *           "description": "Which checkout sells more",
+                     *           "created_at": "2026-11-23T08:51:00.123456Z",
+                     *           "created_by": "marketing",
+                     *           "deleted_at": null,
+                     *           "deleted_by": null,
+                     *           "segments": [
+                     *             "CHECKOUT_NEW"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next_cursor": "WyJncm91cHMiLCJDSEVDS09VVF9URVNUIl0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GroupPage"];
+                };
+            };
+            400: components["responses"]["InvalidPage"];
+            401: components["responses"]["Unauthenticated"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The exclusive group to create. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "slug": "CHECKOUT_TEST",
+                 *       "description": "Which checkout sells more"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateGroup"];
+            };
+        };
+        responses: {
+            /** @description The group exists. It has no segments yet. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
             /** @description The role of the key is not sufficient. Nothing has changed. */
             403: {
                 headers: {
@@ -3337,15 +3223,138 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["UploadTooLarge"];
-            415: components["responses"]["UnsupportedUploadType"];
+            /** @description The slug is taken by a group or a segment, possibly a deleted one. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupAlreadyExistsError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["HostNotAllowed"];
             422: components["responses"]["IdempotencyKeyReused"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
-            503: components["responses"]["UploadUnavailable"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+                 * @example CHECKOUT_TEST
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An exclusive group and its segments, all at one moment. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "slug": "CHECKOUT_TEST",
+                     *       "description": "Which checkout sells more",
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "created_by": "marketing",
+                     *       "deleted_at": null,
+                     *       "deleted_by": null,
+                     *       "users": 100000,
+                     *       "members": 10000,
+                     *       "free_users": 90000,
+                     *       "segments": [
+                     *         {
+                     *           "slug": "CHECKOUT_NEW",
+                     *           "selection": 0.1,
+                     *           "enroll_new_users": true,
+                     *           "holdout": false,
+                     *           "members": 10000,
+                     *           "assignment": {
+                     *             "status": "done",
+                     *             "assigned": 10000,
+                     *             "target": 10000
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GroupReport"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["GroupNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+                 * @example CHECKOUT_TEST
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The group is deleted. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["GroupNotFound"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     downloadSegmentUsers: {
@@ -3533,16 +3542,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["SegmentNotFound"];
             408: components["responses"]["RequestTimeout"];
             /** @description The segment is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
@@ -3651,16 +3651,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidUpload"];
             401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["SegmentNotFound"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["IdempotencyKeyInUse"];
@@ -3887,7 +3878,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such segment, or it is already deleted. */
             404: {
                 headers: {
@@ -3957,7 +3957,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such segment or no such group, or it is deleted. */
             404: {
                 headers: {
@@ -4144,7 +4153,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
@@ -4219,7 +4237,16 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Some segments do not exist, or are deleted. */
             404: {
                 headers: {
@@ -4298,7 +4325,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["WebhookNotFound"];
             421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
@@ -4336,7 +4372,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["WebhookNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             413: components["responses"]["BodyTooLarge"];
@@ -4419,7 +4464,16 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["WebhookNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             /** @description Changes after the cursor are no longer kept: `after` must be another one. Nothing has changed. */
@@ -5117,7 +5171,16 @@ export interface operations {
             };
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             404: components["responses"]["UserNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
             413: components["responses"]["BodyTooLarge"];

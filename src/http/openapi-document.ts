@@ -13,6 +13,8 @@ const pathOrder = [
   '/api/v1/segments/user/{user_id}/memberships',
   '/api/v1/segment/{slug}/users/{user_id}',
   '/api/v1/users',
+  '/api/v1/groups',
+  '/api/v1/groups/{slug}',
   '/api/v1/segment/{slug}/users.csv',
   '/api/v1/segment/{slug}/users',
   '/api/v1/segment/{slug}/sizes',
