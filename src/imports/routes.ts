@@ -260,18 +260,24 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { slug, isNumbered } = await findTarget(request.params, request, true)
       const lineOptions = { allowsExpiry: true, isNumbered }
-      return takeUpload(request, reply, request.query, lineOptions, async (db, { accepted, rejected }, options) => {
-        const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
-        if (!imported) throw segmentNotFound(slug)
-        const { added, newUsers, late, conflicting } = imported
-        return {
-          lines: accepted + rejected.count,
-          added,
-          already_members: accepted - late.count - conflicting.count - added,
-          new_users: newUsers,
-          rejected: addRejectedLines(rejected, late, conflicting)
+      return takeUpload(
+        request,
+        reply,
+        request.query,
+        lineOptions,
+        async (db, { accepted, rejected }, options) => {
+          const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
+          if (!imported) throw segmentNotFound(slug)
+          const { added, newUsers, late, conflicting } = imported
+          return {
+            lines: accepted + rejected.count,
+            added,
+            already_members: accepted - late.count - conflicting.count - added,
+            new_users: newUsers,
+            rejected: addRejectedLines(rejected, late, conflicting)
+          }
         }
-      })
+      )
     }
   )
 

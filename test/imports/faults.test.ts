@@ -317,10 +317,22 @@ t.test('an upload with too many lines is refused', async (t) => {
   const { service } = await startListening(t)
   const body = Readable.from([Buffer.from('1\n2\n3\n')])
   const csv = { Reader: CsvReader, allowsUtf16: true }
-  await t.rejects(gatherUpload(service.app.bulk, '1', body, csv, { allowsExpiry: false, isNumbered: false }, never, undefined, 2), {
-    statusCode: 413,
-    code: 'TOO_MANY_LINES'
-  })
+  await t.rejects(
+    gatherUpload(
+      service.app.bulk,
+      '1',
+      body,
+      csv,
+      { allowsExpiry: false, isNumbered: false },
+      never,
+      undefined,
+      2
+    ),
+    {
+      statusCode: 413,
+      code: 'TOO_MANY_LINES'
+    }
+  )
 })
 
 t.test('an upload that is too large after decompression is refused', async (t) => {
