@@ -8,6 +8,7 @@ import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 import { describeChanges, recordChange } from './properties.ts'
 import { countMembers } from './queries.ts'
+import { countUsers } from './size-queries.ts'
 
 function groupColumns(sql: Sql) {
   return sql`
@@ -128,9 +129,7 @@ export function selectGroupReport(pool: Pool, slug: Slug): Promise<GroupReport |
       const segments: GroupReport['segments'] = []
       for (const { id, ...segment } of rows)
         segments.push({ ...segment, members: await countMembers(sql, id) })
-      const [{ users }] = await sql<
-        [{ users: number }]
-      >`select count(*)::double precision as users from users`
+      const users = await countUsers(sql)
       const members = segments.reduce((sum, segment) => sum + segment.members, 0)
       const queued = segments.filter(({ assignment }) => assignment?.status === 'queued')
       const reserved = queued.reduce((sum, { assignment }) => sum + (assignment?.target ?? 0), 0)
