@@ -83,6 +83,8 @@ t.test('no user was ever in two segments of a group', async (t) => {
   for (const operation of ['change', 'upload', 'create', 'share', 'group', 'users'])
     t.ok(done(operation) > 0, `${operation} took effect ${done(operation)} times`)
   t.ok(state.answers.has('change GROUP_CONFLICT'), 'there were conflicts')
+  const repeated = state.answers.get('upload DATABASE_UNAVAILABLE') ?? 0
+  t.ok(repeated <= done('upload'), `${repeated} uploads were to be repeated`)
   await waitUntil(
     () => sql`select from assignments where status = 'running' or (status = 'queued' and attempt = 0)`,
     (unfinished) => unfinished.length === 0

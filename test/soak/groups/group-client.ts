@@ -34,9 +34,12 @@ export class GroupState {
     this.answers.set(outcome, (this.answers.get(outcome) ?? 0) + 1)
     // Some segments have no share or no group.
     const isIncomplete = ['enroll', 'holdout'].includes(operation) && code === 'INVALID_REQUEST'
+    // The segment has entered a group while the upload arrived.
+    const isToRepeat = operation === 'upload' && code === 'DATABASE_UNAVAILABLE'
     const isExpected =
       [200, 202, 404, 409].includes(status) ||
       isIncomplete ||
+      isToRepeat ||
       code === 'LINES_REJECTED' ||
       code === 'LOCK_TIMEOUT' ||
       code === 'TOO_MANY_IMPORTS'
