@@ -19,18 +19,14 @@ const groupFields = {
   slug: GroupSlugSchema,
   description: nullable(Type.String(), { description: 'What the group is for.' }),
   created_at: AnsweredTimeSchema,
-  created_by: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' }),
-  deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the group is deleted.' }),
-  deleted_by: nullable(Type.String(), { description: 'The name of the API key that deleted it.' })
+  created_by: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' })
 }
 
 const exampleGroup = {
   slug: 'CHECKOUT_TEST',
   description: 'Which checkout sells more',
   created_at: '2026-11-23T08:51:00.123456Z',
-  created_by: 'marketing',
-  deleted_at: null,
-  deleted_by: null
+  created_by: 'marketing'
 }
 
 export const GroupSegmentSchema = Type.Object(
@@ -54,6 +50,8 @@ export const GroupSegmentSchema = Type.Object(
 export const GroupReportSchema = Type.Object(
   {
     ...groupFields,
+    deleted_at: nullable(AnsweredTimeSchema, { description: 'Null unless the group is deleted.' }),
+    deleted_by: nullable(Type.String(), { description: 'The name of the API key that deleted it.' }),
     users: Type.Integer({ description: 'The number of known users.' }),
     members: Type.Integer({ description: 'The number of users who are in one of the segments.' }),
     free_users: Type.Integer({
@@ -71,6 +69,8 @@ export const GroupReportSchema = Type.Object(
     examples: [
       {
         ...exampleGroup,
+        deleted_at: null,
+        deleted_by: null,
         users: 100_000,
         members: 10_000,
         free_users: 90_000,

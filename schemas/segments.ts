@@ -31,6 +31,7 @@ const SelectionSchema = Type.Number({
 })
 
 export const GroupSlugSchema = describe(SlugSchema, {
+  title: 'GroupSlug',
   description: 'The slug of an exclusive group. A user is in at most one segment of a group at any moment.',
   examples: ['CHECKOUT_TEST']
 })

@@ -977,11 +977,7 @@ export interface components {
         };
         /** @description The exclusive group to create. */
         CreateGroup: {
-            /**
-             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-             * @example CHECKOUT_TEST
-             */
-            slug: string;
+            slug: components["schemas"]["GroupSlug"];
             /**
              * @description What the segment is for, in one line for people.
              * @example Half price on messages by voice
@@ -1175,24 +1171,13 @@ export interface components {
         };
         /** @description An exclusive group: a user is in at most one of its segments at any moment. */
         Group: {
-            /**
-             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-             * @example CHECKOUT_TEST
-             */
-            slug: string;
+            slug: components["schemas"]["GroupSlug"];
             /** @description What the group is for. */
             description: string | null;
             /** Format: date-time */
             created_at: string;
             /** @description The name of the API key. Null if no key was needed. */
             created_by: string | null;
-            /**
-             * Format: date-time
-             * @description Null unless the group is deleted.
-             */
-            deleted_at: string | null;
-            /** @description The name of the API key that deleted it. */
-            deleted_by: string | null;
             /** @description The slugs of its segments that are not deleted, in the order they were created. */
             segments: string[];
         };
@@ -1219,11 +1204,7 @@ export interface components {
         };
         /** @description An exclusive group and its segments, all at one moment. */
         GroupReport: {
-            /**
-             * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-             * @example CHECKOUT_TEST
-             */
-            slug: string;
+            slug: components["schemas"]["GroupSlug"];
             /** @description What the group is for. */
             description: string | null;
             /** Format: date-time */
@@ -1260,6 +1241,11 @@ export interface components {
             /** @description The progress of adding the share. Null if no `selection` was ever asked for. */
             assignment: components["schemas"]["Assignment"] | null;
         };
+        /**
+         * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+         * @example CHECKOUT_TEST
+         */
+        GroupSlug: string;
         HostNotAllowedError: {
             message: string;
             /** @enum {string} */
@@ -2439,7 +2425,7 @@ export interface components {
          * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
          * @example CHECKOUT_TEST
          */
-        Slug: string;
+        Slug: components["schemas"]["GroupSlug"];
         /**
          * @description A user id: an integer from 1 to 9223372036854775807.
          * @example 10
@@ -3156,8 +3142,6 @@ export interface operations {
                      *           "description": "Which checkout sells more",
                      *           "created_at": "2026-11-23T08:51:00.123456Z",
                      *           "created_by": "marketing",
-                     *           "deleted_at": null,
-                     *           "deleted_by": null,
                      *           "segments": [
                      *             "CHECKOUT_NEW"
                      *           ]

@@ -15,9 +15,7 @@ function groupColumns(sql: Sql) {
     slug,
     description,
     ${formatTime(sql, 'created_at')} as created_at,
-    created_by,
-    ${formatTime(sql, 'deleted_at')} as deleted_at,
-    deleted_by`
+    created_by`
 }
 
 /**
@@ -100,13 +98,15 @@ export function deleteGroup(db: Pool | Transaction, slug: Slug, actor: string | 
   })
 }
 
+type GroupRow = Omit<Group, 'segments'> & Pick<GroupReport, 'deleted_at' | 'deleted_by'> & { id: number }
+
 /** Reads a group with the numbers of its members, all at one moment. It may be deleted. */
 export function selectGroupReport(pool: Pool, slug: Slug): Promise<GroupReport | undefined> {
   return transaction(
     pool,
     async (sql) => {
-      const [group] = await sql<(Omit<Group, 'segments'> & { id: number })[]>`
-        select id, ${groupColumns(sql)}
+      const [group] = await sql<GroupRow[]>`
+        select id, ${groupColumns(sql)}, ${formatTime(sql, 'deleted_at')} as deleted_at, deleted_by
         from exclusive_groups
         where slug = ${slug}`
       if (!group) return undefined

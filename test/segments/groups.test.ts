@@ -53,12 +53,18 @@ t.test('a group is created, read and listed, and its slug is never reused', asyn
   const group = {
     slug: 'CHECKOUT',
     description: 'Which checkout sells more',
-    created_by: null,
-    deleted_at: null,
-    deleted_by: null
+    created_by: null
   }
   const { created_at, ...report } = await getGroup(service, 'checkout')
-  t.same(report, { ...group, users: 0, members: 0, free_users: 0, segments: [] })
+  t.same(report, {
+    ...group,
+    deleted_at: null,
+    deleted_by: null,
+    users: 0,
+    members: 0,
+    free_users: 0,
+    segments: []
+  })
   await create(service, { slug: 'B', group: 'checkout' })
   t.same((await service.get('/api/v1/groups')).body, {
     groups: [{ ...group, created_at, segments: ['B'] }],
