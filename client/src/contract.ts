@@ -194,62 +194,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/groups": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List exclusive groups
-         * @description Groups that are not deleted, ordered by slug, with their segments, one page at a time.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["listGroups"];
-        put?: never;
-        /**
-         * Create an exclusive group
-         * @description A user is in at most one segment of the group at any moment. Segments are created in it, or enter it, with `group`. No slug names both a group and a segment, and none is ever reused.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        post: operations["createGroup"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/groups/{slug}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get an exclusive group
-         * @description Its segments, their shares and numbers of members, and the number of users who are free, all at one moment. It may be deleted.
-         *
-         *     Needs a key with the role `reader` or `editor` or `admin`.
-         */
-        get: operations["getGroup"];
-        put?: never;
-        post?: never;
-        /**
-         * Delete an exclusive group
-         * @description Its segments and their members stay. From then on, a user may be in several of them.
-         *
-         *     Needs a key with the role `admin`.
-         */
-        delete: operations["deleteGroup"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/segment/{slug}/users.csv": {
         parameters: {
             query?: never;
@@ -390,6 +334,62 @@ export interface paths {
          *     Needs a key with the role `admin`.
          */
         patch: operations["changeSegment"];
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exclusive groups
+         * @description Groups that are not deleted, ordered by slug, with their segments, one page at a time.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["listGroups"];
+        put?: never;
+        /**
+         * Create an exclusive group
+         * @description A user is in at most one segment of the group at any moment. Segments are created in it, or enter it, with `group`. No slug names both a group and a segment, and none is ever reused.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an exclusive group
+         * @description Its segments, their shares and numbers of members, and the number of users who are free, all at one moment. It may be deleted.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getGroup"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an exclusive group
+         * @description Its segments and their members stay. From then on, a user may be in several of them.
+         *
+         *     Needs a key with the role `admin`.
+         */
+        delete: operations["deleteGroup"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/changes": {
@@ -2422,10 +2422,10 @@ export interface components {
         /** @description The signature of the link, which replaces a key. It is there if keys are configured. */
         Signature: string;
         /**
-         * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
-         * @example CHECKOUT_TEST
+         * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+         * @example AVITO_VOICE_MESSAGES
          */
-        Slug: components["schemas"]["GroupSlug"];
+        Slug: components["schemas"]["Slug"];
         /**
          * @description A user id: an integer from 1 to 9223372036854775807.
          * @example 10
@@ -2970,7 +2970,7 @@ export interface operations {
                  * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
                  * @example AVITO_VOICE_MESSAGES
                  */
-                slug: components["schemas"]["Slug"];
+                slug: components["parameters"]["Slug"];
                 /**
                  * @description A user id: an integer from 1 to 9223372036854775807.
                  * @example 10
@@ -3111,6 +3111,646 @@ export interface operations {
             503: components["responses"]["UploadUnavailable"];
         };
     };
+    downloadSegmentUsers: {
+        parameters: {
+            query?: {
+                /** @description Return the state at this moment instead of now. It must not be in the future. */
+                at?: components["parameters"]["At"];
+                /** @description Whether there is a second column, `expires_at`: empty if the membership does not expire. */
+                expires?: boolean;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users of the segment. A deleted one has none. */
+            200: {
+                headers: {
+                    /** @description The cursor of the change feed for this moment: follow the segment from it. Not with `at`. */
+                    "x-segments-cursor"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": components["schemas"]["MembersCsv"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSegmentUsers: {
+        parameters: {
+            query?: {
+                /** @description Entries in a page at most, 1 to 1000. */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `next_cursor` of the page before. Without it, the first page. */
+                cursor?: string;
+                /** @description Return the state at this moment instead of now. It must not be in the future. */
+                at?: components["parameters"]["At"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users in the segment, ordered by id. None if the segment is deleted. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": [
+                     *         {
+                     *           "user_id": "10",
+                     *           "added_at": "2026-11-23T08:51:00.123456Z",
+                     *           "expires_at": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": "WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUy8yMDIzLTA4LTAxVDAwOjAwOjAwWiIsIjEwIl0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            400: components["responses"]["InvalidPage"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    addSegmentUsers: {
+        parameters: {
+            query?: {
+                /** @description With `true`, nothing is changed: the answer is what would have been. */
+                dry_run?: components["parameters"]["DryRun"];
+                /** @description What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect. */
+                on_error?: components["parameters"]["OnError"];
+            };
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example user_id,expires_at
+                 *     10,
+                 *     11,2100-01-01T00:00:00Z
+                 */
+                "text/csv": components["schemas"]["MembershipsUploadCsv"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
+                 */
+                "application/x-ndjson": components["schemas"]["MembershipsUploadNdjson"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
+                 */
+                "application/ndjson": components["schemas"]["MembershipsUploadNdjson"];
+                /**
+                 * @example [
+                 *       10,
+                 *       "11",
+                 *       {
+                 *         "user_id": 12,
+                 *         "expires_at": "2100-01-01T00:00:00Z"
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["MembershipsUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["MembershipsUploadForm"];
+            };
+        };
+        responses: {
+            /** @description The outcome of each line: lines = added + already_members + rejected.count. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "lines": 3,
+                     *       "added": 2,
+                     *       "already_members": 1,
+                     *       "new_users": 1,
+                     *       "rejected": {
+                     *         "count": 0,
+                     *         "first": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AddedMembers"];
+                };
+            };
+            400: components["responses"]["InvalidUpload"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["SegmentNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description The segment is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadToHoldoutError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["UploadTooLarge"];
+            415: components["responses"]["UnsupportedUploadType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["UploadUnavailable"];
+        };
+    };
+    removeSegmentUsers: {
+        parameters: {
+            query?: {
+                /** @description With `true`, nothing is changed: the answer is what would have been. */
+                dry_run?: components["parameters"]["DryRun"];
+                /** @description What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect. */
+                on_error?: components["parameters"]["OnError"];
+            };
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example user_id
+                 *     10
+                 *     11
+                 */
+                "text/csv": components["schemas"]["UsersUploadCsv"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12}
+                 */
+                "application/x-ndjson": components["schemas"]["UsersUploadNdjson"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12}
+                 */
+                "application/ndjson": components["schemas"]["UsersUploadNdjson"];
+                /**
+                 * @example [
+                 *       10,
+                 *       "11",
+                 *       {
+                 *         "user_id": 12
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["UsersUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["UsersUploadForm"];
+            };
+        };
+        responses: {
+            /** @description The outcome of each line: lines = removed + not_members + rejected.count. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "lines": 3,
+                     *       "removed": 2,
+                     *       "not_members": 1,
+                     *       "rejected": {
+                     *         "count": 0,
+                     *         "first": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RemovedMembers"];
+                };
+            };
+            400: components["responses"]["InvalidUpload"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["SegmentNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["UploadTooLarge"];
+            415: components["responses"]["UnsupportedUploadType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["UploadUnavailable"];
+        };
+    };
+    getSegmentSizes: {
+        parameters: {
+            query?: {
+                /** @description The first moment. By default 90 steps before `to`, at midnight or the full hour in UTC. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
+                from?: string;
+                /** @description The last moment, inclusive. By default, and at most, now. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
+                to?: string;
+                /** @description The time from one moment to the next. A day is 24 hours. */
+                step?: components["schemas"]["Step"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sizes of the segment, oldest first. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "sizes": [
+                     *         {
+                     *           "time": "2026-11-22T00:00:00.000000Z",
+                     *           "members": 19998
+                     *         },
+                     *         {
+                     *           "time": "2026-11-23T00:00:00.000000Z",
+                     *           "members": 20000
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sizes"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSegmentHistory: {
+        parameters: {
+            query?: {
+                /** @description Entries in a page at most, 1 to 1000. */
+                limit?: components["parameters"]["Limit"];
+                /** @description The `next_cursor` of the page before. Without it, the first page. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What happened to the segment, oldest first. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "operation": "created",
+                     *           "time": "2026-11-17T08:51:00.123456Z",
+                     *           "actor": "marketing",
+                     *           "changes": {
+                     *             "selection": {
+                     *               "from": null,
+                     *               "to": 0.2
+                     *             }
+                     *           },
+                     *           "added": 20000,
+                     *           "removed": 0
+                     *         },
+                     *         {
+                     *           "operation": "changed",
+                     *           "time": "2026-11-18T10:00:00.000000Z",
+                     *           "actor": "marketing",
+                     *           "changes": {
+                     *             "selection": {
+                     *               "from": 0.2,
+                     *               "to": 0.1
+                     *             }
+                     *           },
+                     *           "added": 0,
+                     *           "removed": 10000
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SegmentHistory"];
+                };
+            };
+            400: components["responses"]["InvalidPage"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSegment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A segment, its number of members, and the progress of adding its users. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "slug": "PROMO_5",
+                     *       "selection": 0.2,
+                     *       "description": "Five per cent off",
+                     *       "enroll_new_users": false,
+                     *       "group": null,
+                     *       "holdout": false,
+                     *       "created_at": "2026-11-23T08:51:00.123456Z",
+                     *       "deleted_at": null,
+                     *       "members": 1500,
+                     *       "assignment": {
+                     *         "status": "running",
+                     *         "assigned": 1500,
+                     *         "target": 20000
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Segment"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentNotFound"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteSegment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The segment is deleted. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such segment, or it is already deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            409: components["responses"]["IdempotencyKeyInUse"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    changeSegment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        /** @description What to change. What is absent stays. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "selection": 0.3
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangeSegment"];
+            };
+        };
+        responses: {
+            /** @description How the members have changed. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "added": 100,
+                     *       "removed": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SegmentChange"];
+                };
+            };
+            400: components["responses"]["InvalidBody"];
+            401: components["responses"]["Unauthenticated"];
+            /** @description The role of the key is not sufficient. Nothing has changed. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForbiddenError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such segment or no such group, or it is deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentOrGroupNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Users are still being added in the background. Or too few users are free in the group. Or users would be in two segments of it. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentNotChangedError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listGroups: {
         parameters: {
             query?: {
@@ -3236,7 +3876,7 @@ export interface operations {
                  * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
                  * @example CHECKOUT_TEST
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["GroupSlug"];
             };
             cookie?: never;
         };
@@ -3301,7 +3941,7 @@ export interface operations {
                  * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
                  * @example CHECKOUT_TEST
                  */
-                slug: components["parameters"]["Slug"];
+                slug: components["schemas"]["GroupSlug"];
             };
             cookie?: never;
         };
@@ -3332,646 +3972,6 @@ export interface operations {
             };
             404: components["responses"]["GroupNotFound"];
             409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    downloadSegmentUsers: {
-        parameters: {
-            query?: {
-                /** @description Return the state at this moment instead of now. It must not be in the future. */
-                at?: components["parameters"]["At"];
-                /** @description Whether there is a second column, `expires_at`: empty if the membership does not expire. */
-                expires?: boolean;
-            };
-            header?: never;
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The users of the segment. A deleted one has none. */
-            200: {
-                headers: {
-                    /** @description The cursor of the change feed for this moment: follow the segment from it. Not with `at`. */
-                    "x-segments-cursor"?: string;
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/csv": components["schemas"]["MembersCsv"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    listSegmentUsers: {
-        parameters: {
-            query?: {
-                /** @description Entries in a page at most, 1 to 1000. */
-                limit?: components["parameters"]["Limit"];
-                /** @description The `next_cursor` of the page before. Without it, the first page. */
-                cursor?: string;
-                /** @description Return the state at this moment instead of now. It must not be in the future. */
-                at?: components["parameters"]["At"];
-            };
-            header?: never;
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The users in the segment, ordered by id. None if the segment is deleted. */
-            200: {
-                headers: {
-                    Link: components["headers"]["Link"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "users": [
-                     *         {
-                     *           "user_id": "10",
-                     *           "added_at": "2026-11-23T08:51:00.123456Z",
-                     *           "expires_at": null
-                     *         }
-                     *       ],
-                     *       "next_cursor": "WyJ1c2Vycy9BVklUT19WT0lDRV9NRVNTQUdFUy8yMDIzLTA4LTAxVDAwOjAwOjAwWiIsIjEwIl0"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["MemberPage"];
-                };
-            };
-            400: components["responses"]["InvalidPage"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    addSegmentUsers: {
-        parameters: {
-            query?: {
-                /** @description With `true`, nothing is changed: the answer is what would have been. */
-                dry_run?: components["parameters"]["DryRun"];
-                /** @description What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect. */
-                on_error?: components["parameters"]["OnError"];
-            };
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example user_id,expires_at
-                 *     10,
-                 *     11,2100-01-01T00:00:00Z
-                 */
-                "text/csv": components["schemas"]["MembershipsUploadCsv"];
-                /**
-                 * @example 10
-                 *     "11"
-                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
-                 */
-                "application/x-ndjson": components["schemas"]["MembershipsUploadNdjson"];
-                /**
-                 * @example 10
-                 *     "11"
-                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
-                 */
-                "application/ndjson": components["schemas"]["MembershipsUploadNdjson"];
-                /**
-                 * @example [
-                 *       10,
-                 *       "11",
-                 *       {
-                 *         "user_id": 12,
-                 *         "expires_at": "2100-01-01T00:00:00Z"
-                 *       }
-                 *     ]
-                 */
-                "application/json": components["schemas"]["MembershipsUploadJson"];
-                /**
-                 * @example {
-                 *       "file": "user_id\n10\n11\n"
-                 *     }
-                 */
-                "multipart/form-data": components["schemas"]["MembershipsUploadForm"];
-            };
-        };
-        responses: {
-            /** @description The outcome of each line: lines = added + already_members + rejected.count. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "lines": 3,
-                     *       "added": 2,
-                     *       "already_members": 1,
-                     *       "new_users": 1,
-                     *       "rejected": {
-                     *         "count": 0,
-                     *         "first": []
-                     *       }
-                     *     }
-                     */
-                    "application/json": components["schemas"]["AddedMembers"];
-                };
-            };
-            400: components["responses"]["InvalidUpload"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["SegmentNotFound"];
-            408: components["responses"]["RequestTimeout"];
-            /** @description The segment is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
-            409: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UploadToHoldoutError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            413: components["responses"]["UploadTooLarge"];
-            415: components["responses"]["UnsupportedUploadType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["UploadUnavailable"];
-        };
-    };
-    removeSegmentUsers: {
-        parameters: {
-            query?: {
-                /** @description With `true`, nothing is changed: the answer is what would have been. */
-                dry_run?: components["parameters"]["DryRun"];
-                /** @description What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect. */
-                on_error?: components["parameters"]["OnError"];
-            };
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example user_id
-                 *     10
-                 *     11
-                 */
-                "text/csv": components["schemas"]["UsersUploadCsv"];
-                /**
-                 * @example 10
-                 *     "11"
-                 *     {"user_id":12}
-                 */
-                "application/x-ndjson": components["schemas"]["UsersUploadNdjson"];
-                /**
-                 * @example 10
-                 *     "11"
-                 *     {"user_id":12}
-                 */
-                "application/ndjson": components["schemas"]["UsersUploadNdjson"];
-                /**
-                 * @example [
-                 *       10,
-                 *       "11",
-                 *       {
-                 *         "user_id": 12
-                 *       }
-                 *     ]
-                 */
-                "application/json": components["schemas"]["UsersUploadJson"];
-                /**
-                 * @example {
-                 *       "file": "user_id\n10\n11\n"
-                 *     }
-                 */
-                "multipart/form-data": components["schemas"]["UsersUploadForm"];
-            };
-        };
-        responses: {
-            /** @description The outcome of each line: lines = removed + not_members + rejected.count. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "lines": 3,
-                     *       "removed": 2,
-                     *       "not_members": 1,
-                     *       "rejected": {
-                     *         "count": 0,
-                     *         "first": []
-                     *       }
-                     *     }
-                     */
-                    "application/json": components["schemas"]["RemovedMembers"];
-                };
-            };
-            400: components["responses"]["InvalidUpload"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["SegmentNotFound"];
-            408: components["responses"]["RequestTimeout"];
-            409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["UploadTooLarge"];
-            415: components["responses"]["UnsupportedUploadType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["UploadUnavailable"];
-        };
-    };
-    getSegmentSizes: {
-        parameters: {
-            query?: {
-                /** @description The first moment. By default 90 steps before `to`, at midnight or the full hour in UTC. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
-                from?: string;
-                /** @description The last moment, inclusive. By default, and at most, now. A day as `YYYY-MM-DD`, which begins at midnight in UTC, or a time as in RFC 3339. */
-                to?: string;
-                /** @description The time from one moment to the next. A day is 24 hours. */
-                step?: components["schemas"]["Step"];
-            };
-            header?: never;
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The sizes of the segment, oldest first. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "sizes": [
-                     *         {
-                     *           "time": "2026-11-22T00:00:00.000000Z",
-                     *           "members": 19998
-                     *         },
-                     *         {
-                     *           "time": "2026-11-23T00:00:00.000000Z",
-                     *           "members": 20000
-                     *         }
-                     *       ]
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Sizes"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getSegmentHistory: {
-        parameters: {
-            query?: {
-                /** @description Entries in a page at most, 1 to 1000. */
-                limit?: components["parameters"]["Limit"];
-                /** @description The `next_cursor` of the page before. Without it, the first page. */
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What happened to the segment, oldest first. */
-            200: {
-                headers: {
-                    Link: components["headers"]["Link"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "entries": [
-                     *         {
-                     *           "operation": "created",
-                     *           "time": "2026-11-17T08:51:00.123456Z",
-                     *           "actor": "marketing",
-                     *           "changes": {
-                     *             "selection": {
-                     *               "from": null,
-                     *               "to": 0.2
-                     *             }
-                     *           },
-                     *           "added": 20000,
-                     *           "removed": 0
-                     *         },
-                     *         {
-                     *           "operation": "changed",
-                     *           "time": "2026-11-18T10:00:00.000000Z",
-                     *           "actor": "marketing",
-                     *           "changes": {
-                     *             "selection": {
-                     *               "from": 0.2,
-                     *               "to": 0.1
-                     *             }
-                     *           },
-                     *           "added": 0,
-                     *           "removed": 10000
-                     *         }
-                     *       ],
-                     *       "next_cursor": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["SegmentHistory"];
-                };
-            };
-            400: components["responses"]["InvalidPage"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getSegment: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A segment, its number of members, and the progress of adding its users. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "slug": "PROMO_5",
-                     *       "selection": 0.2,
-                     *       "description": "Five per cent off",
-                     *       "enroll_new_users": false,
-                     *       "group": null,
-                     *       "holdout": false,
-                     *       "created_at": "2026-11-23T08:51:00.123456Z",
-                     *       "deleted_at": null,
-                     *       "members": 1500,
-                     *       "assignment": {
-                     *         "status": "running",
-                     *         "assigned": 1500,
-                     *         "target": 20000
-                     *       }
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Segment"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthenticated"];
-            404: components["responses"]["SegmentNotFound"];
-            421: components["responses"]["HostNotAllowed"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    deleteSegment: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The segment is deleted. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["InvalidBody"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such segment, or it is already deleted. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SegmentNotFoundError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            409: components["responses"]["IdempotencyKeyInUse"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            421: components["responses"]["HostNotAllowed"];
-            422: components["responses"]["IdempotencyKeyReused"];
-            429: components["responses"]["RateLimited"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    changeSegment: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
-                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                /**
-                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
-                 * @example AVITO_VOICE_MESSAGES
-                 */
-                slug: components["schemas"]["Slug"];
-            };
-            cookie?: never;
-        };
-        /** @description What to change. What is absent stays. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "selection": 0.3
-                 *     }
-                 */
-                "application/json": components["schemas"]["ChangeSegment"];
-            };
-        };
-        responses: {
-            /** @description How the members have changed. */
-            200: {
-                headers: {
-                    "x-segments-token": components["headers"]["XSegmentsToken"];
-                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "added": 100,
-                     *       "removed": 0
-                     *     }
-                     */
-                    "application/json": components["schemas"]["SegmentChange"];
-                };
-            };
-            400: components["responses"]["InvalidBody"];
-            401: components["responses"]["Unauthenticated"];
-            /** @description The role of the key is not sufficient. Nothing has changed. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ForbiddenError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no such segment or no such group, or it is deleted. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SegmentOrGroupNotFoundError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Users are still being added in the background. Or too few users are free in the group. Or users would be in two segments of it. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
-            409: {
-                headers: {
-                    "Retry-After": components["headers"]["RetryAfter"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SegmentNotChangedError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["HostNotAllowed"];
