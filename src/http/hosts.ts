@@ -58,8 +58,7 @@ function createOriginCheck({
   return ({ headers: { origin, host }, routeOptions: { config } }) =>
     // Only browsers send it.
     origin === undefined ||
-    config.role === undefined ||
-    config.role === 'reader' ||
+    (config.role !== 'editor' && config.role !== 'admin') ||
     allowed.has(origin) ||
     (URL.canParse(origin) && new URL(origin).host === host)
 }
