@@ -57,8 +57,7 @@ t.test('Swagger UI, in a browser', (t) =>
       await page.locator('.opblock').first().waitFor()
 
       const answers: Record<string, ShownAnswer> = {}
-      // What the service sends to webhooks cannot be tried.
-      for (const operation of await page.locator('.opblock-tag-section .opblock').all()) {
+      const tryOperation = async (operation: Locator) => {
         const id = await operation.locator('.opblock-summary-operation-id').innerText()
         let answer = await tryOut(operation)
         // The report is generated in the background.
@@ -67,9 +66,18 @@ t.test('Swagger UI, in a browser', (t) =>
         // The last operation on segments, which comes before, has deleted the segment.
         const expected = id === 'evaluateFlag' ? /^404/ : /^20[0124]/
         t.match(answer.status, expected, `${id}: ${answer.text.slice(0, 200)}`)
-        // Each open operation makes the page slower.
         await operation.locator('.opblock-summary-control').click()
         answers[id] = answer
+      }
+      // What is shown makes the page slower. What the service sends to webhooks is in none of the sections.
+      const sections = await page.locator('.opblock-tag-section').all()
+      const fold = (section: Locator) => section.locator('.opblock-tag').click()
+      for (const section of sections) await fold(section)
+      for (const section of sections) {
+        await fold(section)
+        await section.locator('.opblock').first().waitFor()
+        for (const operation of await section.locator('.opblock').all()) await tryOperation(operation)
+        await fold(section)
       }
       const documented = Object.values(service.app.swagger().paths ?? {}).flatMap((path: object) =>
         Object.values(path).map(({ operationId }: { operationId: string }) => operationId)

@@ -16,8 +16,8 @@ import { FollowerProcess } from './follow-segment/follower-process.ts'
 import { InstancePair } from './follow-segment/instance-pair.ts'
 import { sized, summarize } from './form.ts'
 
-const CHANGES = sized(1_000, 100_000)
-const ROUNDS = sized(2, 4)
+const CHANGES = sized(600, 100_000)
+const ROUNDS = sized(1, 4)
 /** Milliseconds for which the follower and the database are down. */
 const DOWN_MS = sized(200, 1_000)
 
