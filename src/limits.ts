@@ -234,7 +234,7 @@ export const CHANGE_ROW_USERS = 2_000
 /** Rows of the log that one statement of a filtered read looks at. */
 export const MAX_SCANNED_CHANGES = 5_000
 /** How often an instance looks for changes while requests wait for one. */
-export const CHANGE_POLL_MS = 40
+export const CHANGE_POLL_MS = 25
 /** The longest time, in seconds, that a request may wait for a change. */
 export const MAX_CHANGE_WAIT_SECONDS = 30
 /** The time to answer such a request. */
