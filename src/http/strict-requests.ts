@@ -19,10 +19,14 @@ function refuseBody(request: FastifyRequest, _reply: FastifyReply, done: HookHan
   done(isEmpty ? undefined : invalidRequest(`${request.method} takes no body here`))
 }
 
-/** @throws {ApiError} UNSUPPORTED_MEDIA_TYPE if the body of the request is compressed. */
-export function refuseCompressed({ headers }: FastifyRequest): void {
+/**
+ * @param supported the encodings, in lower case, that the route decodes; the first one is recommended.
+ * @throws {ApiError} UNSUPPORTED_MEDIA_TYPE if the body of the request is compressed in another way.
+ */
+export function refuseCompressed({ headers }: FastifyRequest, supported: readonly string[] = []): void {
   const encoding = headers['content-encoding'] ?? 'identity'
-  if (encoding.toLowerCase() !== 'identity') throw compressedBody(encoding)
+  if (!['identity', ...supported].includes(encoding.toLowerCase()))
+    throw compressedBody(encoding, supported[0])
 }
 
 function isDecodable(text: string): boolean {

@@ -42,6 +42,7 @@ import {
   unsupportedMediaType
 } from '../http/errors.ts'
 import { hasKey, writeOnce } from '../http/idempotency.ts'
+import { refuseCompressed } from '../http/strict-requests.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import {
   BULK_STATEMENT_TIMEOUT_MS,
@@ -55,7 +56,7 @@ import { LinesLost } from './line-queries.ts'
 import { idReason } from './lines.ts'
 import { findSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
 import { MAX_UPLOAD_SIZE } from './receive.ts'
-import { FORM, openUpload, refuseOtherCompression, type UploadBody } from './upload-body.ts'
+import { FORM, GZIP, openUpload, type UploadBody } from './upload-body.ts'
 
 const mediaTypes = [...Object.keys(uploadForms), FORM]
 const mediaTypeMessage = `the content type must be ${mediaTypes.slice(0, -1).join(', ')} or ${mediaTypes.at(-1)}`
@@ -137,7 +138,7 @@ const ids: LineOptions = { allowsExpiry: false, isNumbered: false }
 
 /** Rejects a request by its headers, before the upload is read. */
 function refuseHeaders(request: FastifyRequest): void {
-  refuseOtherCompression(request)
+  refuseCompressed(request, GZIP)
   if (Number(request.headers['content-length'] ?? 0) > MAX_UPLOAD_BYTES) throw bodyTooLarge(MAX_UPLOAD_SIZE)
 }
 

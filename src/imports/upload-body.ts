@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import type { FastifyRequest } from 'fastify'
-import { ApiError, compressedBody, invalidRequest } from '../http/errors.ts'
+import { ApiError, invalidRequest } from '../http/errors.ts'
 import { receiveChunks } from './receive.ts'
 
 export const FORM = 'multipart/form-data'
@@ -32,15 +32,8 @@ export type UploadBody = {
   close(): void
 }
 
-function isCompressed({ 'content-encoding': encoding = 'identity' }: IncomingHttpHeaders): boolean {
-  return ['gzip', 'x-gzip'].includes(encoding.toLowerCase())
-}
-
-/** @throws {ApiError} UNSUPPORTED_MEDIA_TYPE if the body is compressed otherwise than with gzip. */
-export function refuseOtherCompression({ headers }: FastifyRequest): void {
-  const encoding = headers['content-encoding'] ?? 'identity'
-  if (encoding.toLowerCase() !== 'identity' && !isCompressed(headers)) throw compressedBody(encoding, 'gzip')
-}
+/** The content encodings of gzip. */
+export const GZIP = ['gzip', 'x-gzip']
 
 /**
  * Opens the body of an upload.
@@ -54,7 +47,9 @@ export async function openUpload(request: FastifyRequest, gaveUp: AbortSignal): 
   const closed = new AbortController()
   const close = () => closed.abort()
   const received = receiveChunks(raw, AbortSignal.any([gaveUp, closed.signal]))
-  const chunks = isCompressed(headers) ? decompress(received) : received
+  const chunks = GZIP.includes(headers['content-encoding']?.toLowerCase() ?? '')
+    ? decompress(received)
+    : received
   if (mediaType !== FORM) return { mediaType, chunks, close }
   try {
     return { ...(await openForm(headers, chunks)), close }
