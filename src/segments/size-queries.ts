@@ -27,15 +27,7 @@ export async function selectSizes(
   { from, to, step }: SizesFilter
 ): Promise<Sizes['sizes']> {
   const stride = sql`${`1 ${step}`}::text::interval`
-  const [{ first }] = await sql<[{ first: Time }]>`
-    select ${formatTime(sql, 'moment')} as first
-    from (
-      select coalesce(
-        ${toTimestamp(sql, from)},
-        date_trunc(${step}::text, least(${toTimestamp(sql, to)}, now()), 'UTC') - ${DEFAULT_STEPS}::integer * ${stride}
-      ) as moment
-    ) first`
-  const start = toTimestamp(sql, first)
+  const start = toTimestamp(sql, from ?? (await chooseStart(sql, to, step)))
   const origin = sql`(${start} + interval '1 microsecond')`
   return sql<Sizes['sizes']>`
     with counted as materialized (
@@ -61,6 +53,17 @@ export async function selectSizes(
     from generate_series(${start}, least(${toTimestamp(sql, to)}, now()), ${stride}) as moment
     left join changed using (moment)
     order by moment`
+}
+
+/** Chooses the first moment if none is given: at midnight or the full hour, in UTC. */
+async function chooseStart(sql: Sql, to: Time | null, step: SizesQuery['step']): Promise<Time> {
+  const [{ start }] = await sql<[{ start: Time }]>`
+    select ${formatTime(sql, 'moment')} as start
+    from (
+      select date_trunc(${step}::text, least(${toTimestamp(sql, to)}, now()), 'UTC')
+        - ${DEFAULT_STEPS}::integer * ${`1 ${step}`}::text::interval as moment
+    ) start`
+  return start
 }
 
 /** Counts the users that are known. This is an index-only scan: ten million users take about a second. */
