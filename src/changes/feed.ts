@@ -1,4 +1,4 @@
-import { type ChangeCursor, START, selectChangeState } from '../database/change-states.ts'
+import { type ChangeCursor, START } from '../database/change-states.ts'
 import type { Pool, Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
 import { cursorExpired } from '../http/errors.ts'
@@ -26,11 +26,6 @@ export class ChangeFeed {
     this.#pool = pool
     this.#watch = new ChangeWatch(pool)
     this.#retention = retention
-  }
-
-  /** Returns the cursor that has seen all changes that were committed before this call. */
-  async readNow(): Promise<ChangeCursor> {
-    return { from: await retryIdempotent(() => selectChangeState(this.#pool)) }
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Reads the log of changes between two states. All statements need the primary: the snapshots of a standby differ. */
 
 import type { Change } from '../../schemas/changes.ts'
-import type { Slug, UserId } from '../../schemas/common.ts'
+import type { UserId } from '../../schemas/common.ts'
 import {
   type ChangeCursor,
   type ChangeState,
@@ -13,12 +13,6 @@ import { MAX_SCANNED_CHANGES } from '../limits.ts'
 
 /** Which changes to read. Null: all. */
 export type ChangeFilter = { segmentIds: readonly number[] | null; userId: UserId | null }
-
-/** Reads the id of a segment, even of a deleted one. */
-export async function selectFollowedSegment(sql: Sql, slug: Slug): Promise<number | undefined> {
-  const [segment] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
-  return segment?.id
-}
 
 /** Ids of transactions as a parameter. */
 const toIds = (sql: Sql, ids: readonly number[]) => sql`${ids.map(String)}::text[]::xid8[]`

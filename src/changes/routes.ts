@@ -7,13 +7,10 @@ import {
   ChangesSchema
 } from '../../schemas/changes.ts'
 import { contentResponse, errorResponse } from '../../schemas/common.ts'
-import {
-  type ChangeCursor,
-  decodeChangeCursor,
-  encodeChangeCursor,
-  START
-} from '../database/change-states.ts'
+import { encodeChangeCursor } from '../database/change-states.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import { selectSegmentId } from '../database/segment-slugs.ts'
+import { readCursor } from '../http/change-cursors.ts'
 import { commonErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import { cursorExpired, invalidChangeCursor, segmentNotFound } from '../http/errors.ts'
@@ -24,7 +21,7 @@ import {
   MAX_CHANGE_READERS,
   MAX_CHANGE_STREAMS
 } from '../limits.ts'
-import { type ChangeFilter, selectFollowedSegment } from './queries.ts'
+import type { ChangeFilter } from './queries.ts'
 import { streamChanges } from './stream.ts'
 
 const changeErrors = {
@@ -42,14 +39,8 @@ const changeErrors = {
 }
 
 export const changeRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  /** @param name of the parameter, for the error. */
-  async function parseCursor(text: string, name: string): Promise<ChangeCursor> {
-    if (text === 'start') return START
-    if (text === 'now') return app.changeFeed.readNow()
-    const cursor = decodeChangeCursor(text)
-    if (!cursor) throw invalidChangeCursor(name)
-    return cursor
-  }
+  const parseCursor = (text: string, name: string) =>
+    retryIdempotent(() => readCursor(app.changes, text, name))
 
   /** @throws {ApiError} SEGMENT_NOT_FOUND if the segment never existed. */
   async function readFilter(query: {
@@ -59,7 +50,7 @@ export const changeRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const slug = query.segment?.toUpperCase()
     const userId = query.user_id ?? null
     if (slug === undefined) return { segmentIds: null, userId }
-    const segmentId = await retryIdempotent(() => selectFollowedSegment(app.changes, slug))
+    const segmentId = await retryIdempotent(() => selectSegmentId(app.changes, slug))
     if (segmentId === undefined) throw segmentNotFound(slug)
     return { segmentIds: [segmentId], userId }
   }

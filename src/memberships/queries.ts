@@ -206,14 +206,3 @@ export async function changeUserSegments(
       ) as outcome`
   return outcome.startsWith('=') ? { token: outcome.slice(1) } : parseRefusal(outcome)
 }
-
-/** Finds which of the slugs name no segment or a deleted one. */
-export async function selectMissingSlugs(sql: Sql, slugs: Slug[]): Promise<Slug[]> {
-  const rows = await sql<{ slug: Slug }[]>`
-    select slug
-    from segments
-    where slug = any (${slugs}::text[])
-      and deleted_at is null`
-  const live = new Set(rows.map(({ slug }) => slug))
-  return slugs.filter((slug) => !live.has(slug))
-}

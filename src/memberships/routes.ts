@@ -20,6 +20,7 @@ import { withNextLink } from '../../schemas/paging.ts'
 import { WriteTokensHeadersSchema, withWriteToken } from '../../schemas/write-tokens.ts'
 import type { Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import { selectMissingSlugs } from '../database/segment-slugs.ts'
 import { startOf } from '../database/times.ts'
 import {
   commonBodyErrors,
@@ -44,12 +45,12 @@ import {
 } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
+import { refuseDuplicates } from '../http/slugs.ts'
 import { readTokens } from '../http/write-tokens.ts'
 import { MAX_CHANGES_IN_FLIGHT } from '../limits.ts'
 import {
   type ChangeRefusal,
   changeUserSegments,
-  selectMissingSlugs,
   selectSegmentsAt,
   selectSegmentsOfUsers,
   selectTimeline,
@@ -282,14 +283,11 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
         return { slug: named.slug.toUpperCase(), expiresAt: expires_at, timeToLive: ttl_seconds }
       })
       const remove = segments_to_delete.map((slug) => slug.toUpperCase())
-      const seen = new Set<string>()
-      for (const slug of [...add.map(({ slug }) => slug), ...remove]) {
-        if (seen.has(slug)) throw duplicateSlug(slug)
-        seen.add(slug)
-      }
+      const slugs = [...add.map(({ slug }) => slug), ...remove]
+      refuseDuplicates(slugs)
       const { user_id: userId } = request.params
       const refuse = async (db: Sql, refusal: ChangeRefusal): Promise<ApiError> => {
-        if (refusal.reason === 'not_found') return segmentsNotFound(await selectMissingSlugs(db, [...seen]))
+        if (refusal.reason === 'not_found') return segmentsNotFound(await selectMissingSlugs(db, slugs))
         if (refusal.reason === 'expiry_passed') return expiryPassed()
         if (refusal.reason === 'holdout') return segmentIsHoldout(refusal.segment)
         return groupConflict(userId, refusal.segment, refusal.other, refusal.group)

@@ -24,6 +24,7 @@ import { signalAbandonment } from '../http/deadline.ts'
 import { groupAlreadyExists, groupNotFound, segmentAlreadyExists } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
+import { isSlug } from '../http/slugs.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import {
@@ -36,8 +37,6 @@ import {
 import { selectDeletion } from './queries.ts'
 
 const SLUG = 'CHECKOUT_TEST'
-
-const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
 
 export const deletedAt = {
   properties: {

@@ -12,6 +12,7 @@ import {
 } from '../../schemas/segments.ts'
 import type { Sql } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import { selectSegmentId } from '../database/segment-slugs.ts'
 import { commonErrors, pageErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import { invalidRequest, segmentNotFound } from '../http/errors.ts'
@@ -19,7 +20,7 @@ import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { sendStream } from '../http/send-stream.ts'
 import { MAX_DOWNLOADS } from '../limits.ts'
 import { openMembersCsv } from './members-csv.ts'
-import { isPast, selectMembers, selectSegmentId } from './queries.ts'
+import { isPast, selectMembers } from './queries.ts'
 
 const isUserId = (text: string) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= MAX_USER_ID
 

@@ -1,6 +1,7 @@
 import type { Slug, Time, UserId } from '../../schemas/common.ts'
 import type { Member, Segment, SegmentEntry } from '../../schemas/segments.ts'
 import { formatTime, type Sql } from '../database/connect.ts'
+import { selectSegmentId } from '../database/segment-slugs.ts'
 import { toTimestamp, wasActive } from '../database/times.ts'
 import { COUNTING_TIMEOUT_MS } from '../limits.ts'
 
@@ -102,12 +103,6 @@ export async function selectSegments(
     segments.push({ ...segment, members: await countMembers(sql, id) })
   }
   return { segments, hasMore: rows.length > segments.length }
-}
-
-/** Reads the id of a segment, even of a deleted one. */
-export async function selectSegmentId(sql: Sql, slug: Slug): Promise<number | undefined> {
-  const [segment] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
-  return segment?.id
 }
 
 /** Whether the time is not in the future. */

@@ -42,6 +42,7 @@ import {
 } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
+import { isSlug } from '../http/slugs.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_GROUP_SEGMENTS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
 import { createSegment } from './creation-queries.ts'
@@ -66,7 +67,6 @@ const freeUsers = Type.Optional(
   })
 )
 
-const isSlug = (text: string) => /^[A-Z0-9][A-Z0-9_.-]{0,127}$/.test(text)
 const isPosition = (text: string) => /^\d{1,18}$/.test(text)
 
 const enrollsWithoutSelection = () => invalidRequest('body field (enroll_new_users) needs a selection')

@@ -4,6 +4,7 @@ import type { ChangeSegmentBody, SegmentChange } from '../../schemas/segments.ts
 import type { Pool, Sql, Transaction } from '../database/connect.ts'
 import { countFreeUsers, listRivals, lockGroups, nextMomentOfGroup } from '../database/exclusive-groups.ts'
 import { lockPopulation, lockSegment, shareErasure } from '../database/locks.ts'
+import { selectSegmentId } from '../database/segment-slugs.ts'
 import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { groupExhausted, holdoutWithoutGroup } from '../http/errors.ts'
@@ -47,9 +48,8 @@ export function changeSegment(
     async (sql) => {
       if (selection !== undefined) await shareErasure(sql)
       if (enroll_new_users) await lockPopulation(sql)
-      const [named] = await sql<{ id: number }[]>`select id from segments where slug = ${slug}`
-      if (!named) return 'not_found'
-      const { id } = named
+      const id = await selectSegmentId(sql, slug)
+      if (id === undefined) return 'not_found'
       const enteredId = await lockForChange(sql, id, change)
       const current = await selectProperties(sql, id, share)
       if (!current) return 'not_found'

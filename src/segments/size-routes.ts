@@ -6,12 +6,12 @@ import {
   UserCountSchema
 } from '../../schemas/segments.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import { selectSegmentId } from '../database/segment-slugs.ts'
 import { startOf } from '../database/times.ts'
 import { commonErrors, unknownSegment } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import { invalidRequest, segmentNotFound } from '../http/errors.ts'
 import { MAX_LISTS_IN_FLIGHT, MAX_SIZES } from '../limits.ts'
-import { selectSegmentId } from './queries.ts'
 import { countUsers, selectSizes } from './size-queries.ts'
 
 const STEP_MS = { hour: 3_600_000, day: 86_400_000 }
@@ -49,9 +49,9 @@ export const sizeRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const lists = app.lists.within(signalAbandonment(reply))
       const sizes = await retryIdempotent(async () => {
         const segmentId = await selectSegmentId(lists, slug)
-        return segmentId === undefined ? undefined : selectSizes(lists, segmentId, { from, to, step })
+        if (segmentId === undefined) throw segmentNotFound(slug)
+        return selectSizes(lists, segmentId, { from, to, step })
       })
-      if (!sizes) throw segmentNotFound(slug)
       return { sizes }
     }
   )

@@ -43,12 +43,6 @@ export async function claimWebhook(sql: Sql): Promise<ClaimedWebhook | undefined
   return webhook
 }
 
-/** Reads the ids of segments, even of deleted ones. */
-export async function selectSegmentIds(sql: Sql, slugs: string[]): Promise<number[]> {
-  const rows = await sql<{ id: number }[]>`select id from segments where slug = any (${slugs}::text[])`
-  return rows.map(({ id }) => id)
-}
-
 /**
  * Extends the lease, and records that there is nothing to deliver before the cursor.
  *

@@ -5,6 +5,7 @@ import { encodeChangeCursor } from '../database/change-states.ts'
 import type { Pool } from '../database/connect.ts'
 import { isDatabaseUnavailable, isSchemaOutdated } from '../database/faults.ts'
 import { retryIdempotent, retryUntilDone } from '../database/retry.ts'
+import { selectSegmentIds } from '../database/segment-slugs.ts'
 import { ApiError } from '../http/errors.ts'
 import {
   MAX_WEBHOOK_READS,
@@ -26,8 +27,7 @@ import {
   pauseExpired,
   recordFailure,
   recordSuccess,
-  releaseWebhook,
-  selectSegmentIds
+  releaseWebhook
 } from './push-queries.ts'
 import { batchId, signDelivery } from './signatures.ts'
 import { Slots } from './slots.ts'

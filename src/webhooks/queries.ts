@@ -3,6 +3,7 @@ import type { PauseReason, Webhook } from '../../schemas/webhooks.ts'
 import { selectChangeCursor } from '../database/change-states.ts'
 import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
 import { lockWebhooks } from '../database/locks.ts'
+import { selectMissingSlugs } from '../database/segment-slugs.ts'
 import { transaction } from '../database/transaction.ts'
 import { MAX_WEBHOOKS } from '../limits.ts'
 
@@ -65,7 +66,7 @@ export function createWebhook(
     await lockWebhooks(sql)
     const [{ count }] = await sql<[{ count: number }]>`select count(*)::integer from webhooks`
     if (count >= MAX_WEBHOOKS) return 'too many'
-    const missing = segments ? await selectMissingSegments(sql, segments) : []
+    const missing = segments ? await selectMissingSlugs(sql, segments) : []
     if (missing.length > 0) return { missing }
     const cursor = await selectChangeCursor(sql)
     const [row] = await sql<[{ id: string }]>`
@@ -76,13 +77,6 @@ export function createWebhook(
     if (!webhook) throw new Error('the webhook is missing after its creation')
     return webhook
   })
-}
-
-async function selectMissingSegments(sql: Sql, slugs: string[]): Promise<string[]> {
-  const rows = await sql<{ slug: string }[]>`
-    select slug from segments where slug = any (${slugs}::text[]) and deleted_at is null`
-  const found = new Set(rows.map(({ slug }) => slug))
-  return slugs.filter((slug) => !found.has(slug))
 }
 
 /** Reads the secret of a webhook; undefined if it has been deleted. */

@@ -9,14 +9,9 @@ import {
   WebhookSchema,
   WebhooksSchema
 } from '../../schemas/webhooks.ts'
-import {
-  decodeChangeCursor,
-  encodeChangeCursor,
-  START,
-  selectChangeState
-} from '../database/change-states.ts'
-import type { Sql } from '../database/connect.ts'
+import { encodeChangeCursor } from '../database/change-states.ts'
 import { retryIdempotent } from '../database/retry.ts'
+import { readCursor } from '../http/change-cursors.ts'
 import {
   commonBodyErrors,
   commonErrors,
@@ -33,6 +28,7 @@ import {
   webhookNotFound
 } from '../http/errors.ts'
 import { writeOnce } from '../http/idempotency.ts'
+import { refuseDuplicates } from '../http/slugs.ts'
 import { MAX_WEBHOOKS } from '../limits.ts'
 import { addressOf, isPublicAddress } from './addresses.ts'
 import { parseCursor } from './batches.ts'
@@ -63,15 +59,6 @@ function checkUrl(text: string, allowsPrivate: boolean): void {
   const address = addressOf(url)
   if (!allowsPrivate && address !== undefined && !isPublicAddress(address))
     throw invalidRequest('body field (url) must not have an address of a private network')
-}
-
-/** @throws {ApiError} DUPLICATE_SLUG */
-function readSlugs(given: string[] | undefined): string[] | null {
-  if (!given) return null
-  const slugs = given.map((slug) => slug.toUpperCase())
-  const repeated = slugs.find((slug, index) => slugs.indexOf(slug) < index)
-  if (repeated !== undefined) throw duplicateSlug(repeated)
-  return slugs
 }
 
 /** @param allowsPrivate whether receivers may be in private networks. */
@@ -121,7 +108,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ allowsPrivate: boolean }
     async (request, reply) => {
       const { url, secret: given } = request.body
       checkUrl(url, allowsPrivate)
-      const segments = readSlugs(request.body.segments)
+      const segments = request.body.segments?.map((slug) => slug.toUpperCase()) ?? null
+      refuseDuplicates(segments ?? [])
       if (given !== undefined && !isSecret(given))
         throw invalidRequest('body field (secret) must be whsec_ and 24 to 64 bytes in base64')
       const createdBy = request.actor?.name ?? null
@@ -181,19 +169,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ allowsPrivate: boolean }
     }
   )
 
-  /** @returns a cursor whose changes are kept. @throws {ApiError} INVALID_CURSOR or CURSOR_EXPIRED. */
-  async function readCursor(sql: Sql, text: string): Promise<string> {
-    const cursor =
-      text === 'start'
-        ? START
-        : text === 'now'
-          ? { from: await selectChangeState(sql) }
-          : decodeChangeCursor(text)
-    if (!cursor) throw invalidChangeCursor('body field (after)')
-    await app.changeFeed.requireKept(sql, cursor)
-    return encodeChangeCursor(cursor)
-  }
-
   app.patch(
     '/webhooks/:id',
     {
@@ -242,10 +217,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ allowsPrivate: boolean }
           const webhook = await selectWebhook(db, id)
           if (!webhook) throw webhookNotFound(id)
           if (state === 'paused') await pauseWebhook(db, id)
-          else if (after !== undefined) await activateWebhook(db, id, await readCursor(db, after))
           else {
-            await app.changeFeed.requireKept(db, parseCursor(webhook.cursor))
-            await activateWebhook(db, id, undefined)
+            const cursor =
+              after === undefined
+                ? parseCursor(webhook.cursor)
+                : await readCursor(db, after, 'body field (after)')
+            await app.changeFeed.requireKept(db, cursor)
+            await activateWebhook(db, id, after === undefined ? undefined : encodeChangeCursor(cursor))
           }
           const body = await selectWebhook(db, id)
           if (!body) throw webhookNotFound(id)

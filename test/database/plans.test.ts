@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import type { Time } from '../../schemas/common.ts'
 import { connectDatabase, type Pool } from '../../src/database/connect.ts'
 import { SHORT_STATEMENT_SETTINGS } from '../../src/database/pools.ts'
+import { selectSegmentId } from '../../src/database/segment-slugs.ts'
 import { readClock } from '../../src/database/times.ts'
 import { transaction } from '../../src/database/transaction.ts'
 import {
@@ -27,13 +28,7 @@ import { createSegment } from '../../src/segments/creation-queries.ts'
 import { closePeriods, deleteSegment } from '../../src/segments/deletion-queries.ts'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { STREAM_SETTINGS } from '../../src/segments/members-csv.ts'
-import {
-  countMembers,
-  selectMemberLines,
-  selectMembers,
-  selectSegment,
-  selectSegmentId
-} from '../../src/segments/queries.ts'
+import { countMembers, selectMemberLines, selectMembers, selectSegment } from '../../src/segments/queries.ts'
 import { changeSegment } from '../../src/segments/share-queries.ts'
 import { createDatabase, type TestDatabase, waitUntil } from '../support/service.ts'
 
