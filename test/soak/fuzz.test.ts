@@ -14,7 +14,7 @@ import { requestOf } from './fuzz/inputs.ts'
 import { findFault } from './fuzz/judge.ts'
 import { exchange, findRawFault, rawRequest } from './fuzz/raw-http.ts'
 
-const REQUESTS = sized(100, 10_000)
+const REQUESTS = sized(200, 10_000)
 
 /** The segment, the user, the reports and the webhook that the document's examples name. */
 async function makeExamples(http: TestClient): Promise<void> {
