@@ -45,8 +45,19 @@ export class ChangeFeed {
    */
   async readPage({ cursor, filter, limit, signal }: ChangeRequest): Promise<ChangePage> {
     const pool = this.#pool.within(signal)
-    await retryIdempotent(() => this.requireKept(pool, cursor))
-    return retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
+    return this.#readKept(pool, cursor, () =>
+      retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
+    )
+  }
+
+  /**
+   * Reads, and checks afterwards that the changes were still kept: a check beforehand would miss those that are dropped, or
+   * lost by a failover, between the two.
+   */
+  async #readKept(sql: Sql, cursor: ChangeCursor, read: () => Promise<ChangePage>): Promise<ChangePage> {
+    const page = await read()
+    await retryIdempotent(() => this.requireKept(sql, cursor))
+    return page
   }
 
   /** Begins to wait for changes: see {@link ChangeWatch.listen}. Call `end` afterwards. */
@@ -63,11 +74,8 @@ export class ChangeFeed {
    */
   async read(request: ChangeRequest, wait: number, ended: AbortSignal): Promise<ChangePage> {
     const pool = this.#pool.within(request.signal)
-    const readOn = async (cursor: ChangeCursor) => {
-      // Also after each wait: meanwhile, a failover may have lost what the cursor has seen.
-      await retryIdempotent(() => this.requireKept(pool, cursor))
-      return readOnward(pool, { ...request, cursor })
-    }
+    const readOn = (cursor: ChangeCursor) =>
+      this.#readKept(pool, cursor, () => readOnward(pool, { ...request, cursor }))
     const deadline = performance.now() + wait
     const stopped = AbortSignal.any([request.signal, ended])
     const news = wait > 0 ? this.#watch.listen() : undefined
