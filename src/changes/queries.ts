@@ -25,6 +25,21 @@ function isUnseen(sql: Sql, { xid, running }: ChangeState) {
   return sql`(xid > ${String(xid)}::text::xid8 or xid = any (${toIds(sql, running)}))`
 }
 
+/**
+ * A subquery for a position before which a state has seen all rows. A row has its position before it is visible: so a
+ * transaction that was in progress may have left rows below the last position that the state has seen, whether or not the
+ * state lists it. `filter` keeps PostgreSQL from looking for the minimum by going over the rows in the order of `position`.
+ */
+function selectFirstPosition(sql: Sql, from: ChangeState) {
+  const last = sql`${String(from.last)}::text::bigint`
+  return sql`(
+    select coalesce(min(position) filter (where position <= ${last}), ${last} + 1)
+    from changes
+    where ${isRecent(sql, from)}
+      and ${isUnseen(sql, from)}
+  )`
+}
+
 /** Whether there are rows that a state has not seen. */
 export async function hasUnseenChanges(sql: Sql, state: ChangeState): Promise<boolean> {
   const [row] = await sql<[{ found: boolean }]>`
@@ -92,6 +107,7 @@ export async function selectChanges(
   const { from } = cursor
   const to = cursor.place?.to ?? (await selectChangeState(sql))
   const place = cursor.place ?? { position: 0, user: null }
+  const begin = cursor.place ? sql`${String(place.position)}::text::bigint` : selectFirstPosition(sql, from)
   const isFiltered = filter.segmentIds !== null || filter.userId !== null
   const segmentIds = filter.segmentIds?.map(String) ?? null
   const maxScanned = isFiltered ? MAX_SCANNED_CHANGES : limit
@@ -103,18 +119,7 @@ export async function selectChanges(
         and ${isUnseen(sql, from)}
         and xid <= ${String(to.xid)}::text::xid8
         and xid <> all (${toIds(sql, to.running)})
-        and position >= greatest(
-          ${String(place.position)}::text::bigint,
-          least(
-            ${String(from.last + 1)}::text::bigint,
-            (
-              select min(position)
-              from changes
-              where ${isRecent(sql, from)}
-                and xid = any (${toIds(sql, from.running)})
-            )
-          )
-        )
+        and position >= ${begin}
         and (position > ${String(place.position)}::text::bigint or ${place.user !== null})
       order by changes.position
       limit ${maxScanned}

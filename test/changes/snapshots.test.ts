@@ -77,6 +77,25 @@ t.test('what is committed during a read is not in the answer, and comes after it
   }
 })
 
+t.test(
+  'a change that was written before the last one that the reader has seen, and committed after it',
+  async (t) => {
+    const service = await emptyService()
+    await service.createSegment('A')
+    const [seen, open] = [1, 2].map(() => postgres(service.database.url, { max: 1, onnotice: () => {} }))
+    if (!seen || !open) throw new Error('two connections are needed')
+    t.teardown(() => Promise.all([seen.end({ timeout: 1 }), open.end({ timeout: 1 })]))
+    // The transaction that stays open has the higher id, so the snapshot of the reader does not list it.
+    await seen.unsafe('begin; select pg_current_xact_id()')
+    await open.unsafe(`begin; select change_user_segments(1, '{A}', '{}')`)
+    await seen.unsafe(`select change_user_segments(2, '{A}', '{}'); commit`)
+    const { changes, cursor } = await readAllChanges(service, 'start')
+    t.match(changes.at(-1), { user_id: '2' })
+    await open.unsafe('commit')
+    t.match((await readAllChanges(service, cursor)).changes, [{ user_id: '1' }])
+  }
+)
+
 t.test('members that are read while others write, and then followed', async (t) => {
   const service = await emptyService()
   for (const slug of ['A', 'B']) await service.createSegment(slug)
