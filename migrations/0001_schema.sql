@@ -324,6 +324,11 @@ create table changes (
   changes jsonb
 ) partition by range (logged_on);
 
+-- To compress the users of an upload takes a tenth of its time.
+alter table changes
+  alter column user_ids set storage external,
+  alter column expiries set storage external;
+
 alter sequence change_positions owned by changes.position;
 
 comment on table changes is
