@@ -78,9 +78,9 @@ export async function emptyTables({ sql }: TestDatabase): Promise<void> {
       const names = tables.map(({ name }) => name)
       await sql.unsafe(`lock table ${names.join()} in access exclusive mode`)
       // Truncating all of them would take a tenth of a second: each gets new files, and so does each of its indexes.
-      const exists = names.map((name) => `select '${name}' as name where exists (select from ${name})`)
-      const used = await sql.unsafe<{ name: string }[]>(exists.join(' union all '))
-      if (used.length > 0) await sql.unsafe(`truncate ${used.map(({ name }) => name).join()}`)
+      const found = await Promise.all(names.map((name) => sql.unsafe(`select from ${name} limit 1`)))
+      const used = names.filter((_, index) => found[index]?.length)
+      if (used.length > 0) await sql.unsafe(`truncate ${used.join()}`)
       await sql`
         select setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
         from pg_sequences
