@@ -333,12 +333,15 @@ t.test('the clock of a server that is behind does not let periods in a group ove
   t.same(await service.changeSegments(1, ['B']), ok)
   await service.changeSegments(2, [], ['A'])
   t.same(await create(service, { slug: 'D', group: 'G', selection: 0.9 }), ok)
+  // Materialized, because Citus does not join the view with itself or with a table.
   const overlaps = await service.sql`
-    select user_id from periods one join periods other using (user_id)
+    with copied as materialized (select * from periods)
+    select user_id from copied one join copied other using (user_id)
     where one.segment_id < other.segment_id
       and greatest(one.added_at, other.added_at) < least(coalesce(one.ended_at, 'infinity'), coalesce(other.ended_at, 'infinity'))`
   t.same(overlaps, [])
   const early = await service.sql`
-    select from periods, segments c where c.slug = 'C' and periods.slug in ('B', 'D') and added_at < c.deleted_at`
+    with copied as materialized (select * from periods)
+    select from copied, segments c where c.slug = 'C' and copied.slug in ('B', 'D') and added_at < c.deleted_at`
   t.same(early, [])
 })

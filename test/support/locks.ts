@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import { type TestDatabase, waitUntil } from './service.ts'
+import { isDistributed, type TestDatabase, waitUntil } from './service.ts'
 
 /**
  * Locks a table, so that statements that need it stay in progress until the test releases it.
@@ -29,7 +29,14 @@ export async function countBlocked({ sql }: TestDatabase, name = 'user-segments%
     where datname = current_database() and wait_event_type = 'Lock'
       -- That of a report also has its order's id.
       and regexp_replace(application_name, '^(user-segments report) .*', '\\1') like ${name}`
-  return row.count
+  if (!isDistributed) return row.count
+  // The coordinator's own sessions do not show that they wait for a lock on another node.
+  const [{ waiting }] = await sql<[{ waiting: number }]>`
+    select count(distinct waiting_gpid)::integer as waiting
+    from citus_lock_waits
+    join citus_stat_activity on global_pid = waiting_gpid
+    where datname = current_database()`
+  return Math.max(row.count, waiting)
 }
 
 /**

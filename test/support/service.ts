@@ -17,6 +17,7 @@ export type TestDatabase = { url: string; sql: postgres.Sql }
 const serverUrl = process.env.TEST_DATABASE_URL
 /** Set by `npm run test:citus`: the databases are distributed over this cluster. */
 const citusUrl = process.env.TEST_CITUS_URL
+export const isDistributed = citusUrl !== undefined
 
 /** The URL of a database on the tests' server. */
 function databaseUrl(database: string): string {

@@ -70,5 +70,7 @@ export function findRawFault(answer: string): string | undefined {
   if (status < 400) return undefined
   if (!/\r\ncontent-type: application\/json; charset=utf-8(\r\n|$)/i.test(head))
     return 'an error that is no JSON'
-  return /^\{"message":".+","code":"(?:[A-Z_]+|INVALID_UTF8)"\}/.test(body) ? undefined : 'an error of another form'
+  return /^\{"message":".+","code":"(?:[A-Z_]+|INVALID_UTF8)"\}/.test(body)
+    ? undefined
+    : 'an error of another form'
 }
