@@ -39,24 +39,23 @@ export class ChangeFeed {
   }
 
   /**
-   * Reads the next page of changes by one statement. A page with a filter may be empty without being the last one.
+   * Reads the next page of changes. A page with a filter may be empty without being the last one.
    *
    * @throws {ApiError} CURSOR_EXPIRED
    */
   async readPage({ cursor, filter, limit, signal }: ChangeRequest): Promise<ChangePage> {
     const pool = this.#pool.within(signal)
-    return this.#readKept(pool, cursor, () =>
-      retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
-    )
+    const page = await retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
+    // A check beforehand would miss changes that are dropped, or lost by a failover, between the two.
+    await retryIdempotent(() => this.requireKept(pool, cursor))
+    return page
   }
 
-  /**
-   * Reads, and checks afterwards that the changes were still kept: a check beforehand would miss those that are dropped, or
-   * lost by a failover, between the two.
-   */
-  async #readKept(sql: Sql, cursor: ChangeCursor, read: () => Promise<ChangePage>): Promise<ChangePage> {
-    const page = await read()
-    await retryIdempotent(() => this.requireKept(sql, cursor))
+  /** Reads until there is a change, or there are no more. @throws {ApiError} CURSOR_EXPIRED */
+  async #readOnward(request: ChangeRequest): Promise<ChangePage> {
+    let page = await this.readPage(request)
+    while (page.changes.length === 0 && !page.isLast)
+      page = await this.readPage({ ...request, cursor: page.cursor })
     return page
   }
 
@@ -73,34 +72,21 @@ export class ChangeFeed {
    * @throws {ApiError} CURSOR_EXPIRED
    */
   async read(request: ChangeRequest, wait: number, ended: AbortSignal): Promise<ChangePage> {
-    const pool = this.#pool.within(request.signal)
-    const readOn = (cursor: ChangeCursor) =>
-      this.#readKept(pool, cursor, () => readOnward(pool, { ...request, cursor }))
     const deadline = performance.now() + wait
     const stopped = AbortSignal.any([request.signal, ended])
     const news = wait > 0 ? this.#watch.listen() : undefined
     try {
-      let page = await readOn(request.cursor)
+      let page = await this.#readOnward(request)
       while (news && page.changes.length === 0 && !stopped.aborted) {
         const left = deadline - performance.now()
         if (left <= 0) break
         await news.next(left, stopped)
         if (stopped.aborted) break
-        page = await readOn(page.cursor)
+        page = await this.#readOnward({ ...request, cursor: page.cursor })
       }
       return page
     } finally {
       news?.end()
     }
   }
-}
-
-/** Reads until there is a change, or there are no more. */
-async function readOnward(pool: Pool, { cursor, filter, limit }: ChangeRequest): Promise<ChangePage> {
-  let page = await retryIdempotent(() => selectChanges(pool, cursor, filter, limit))
-  while (page.changes.length === 0 && !page.isLast) {
-    const { cursor: next } = page
-    page = await retryIdempotent(() => selectChanges(pool, next, filter, limit))
-  }
-  return page
 }
