@@ -324,7 +324,7 @@ create table changes (
   changes jsonb
 ) partition by range (logged_on);
 
--- To compress the users of an upload takes a tenth of its time.
+-- Compression would take most of the time that writing the users of an upload to the log takes.
 alter table changes
   alter column user_ids set storage external,
   alter column expiries set storage external;

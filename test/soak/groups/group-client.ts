@@ -35,12 +35,9 @@ export class GroupState {
     this.answers.set(outcome, (this.answers.get(outcome) ?? 0) + 1)
     // Some segments have no share or no group.
     const isIncomplete = ['enroll', 'holdout'].includes(operation) && code === 'INVALID_REQUEST'
-    // The segment has entered a group while the upload arrived.
-    const isToRepeat = operation === 'upload' && code === 'DATABASE_UNAVAILABLE'
-    // Citus takes some of the waits for locks for deadlocks. The service retries, but not for ever.
-    const isEndedByCitus = isDistributed && code === 'DATABASE_UNAVAILABLE'
+    // The segment has entered a group while the upload arrived. Citus also takes some of the waits for locks for deadlocks.
+    const isToRepeat = code === 'DATABASE_UNAVAILABLE' && (operation === 'upload' || isDistributed)
     const isExpected =
-      isEndedByCitus ||
       [200, 202, 404, 409].includes(status) ||
       isIncomplete ||
       isToRepeat ||
