@@ -30,7 +30,11 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
   const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
   // The page on security describes a service that was started with this key.
   const key = makeKey('billing', 'reader')
-  const protectedService = await startServiceOn(t, service.database, { API_KEYS: key.setting })
+  const protectedService = await startServiceOn(t, service.database, {
+    API_KEYS: key.setting,
+    // Either instance may make a report that the other one is asked for.
+    REPORTS_DIR: service.reportsDirectory
+  })
   const protectedAddress = await protectedService.app.listen({ host: '127.0.0.1', port: 0 })
   const shell = await createShell(t, { SECRET: key.secret })
 
