@@ -15,7 +15,7 @@ const CLIENTS = 24
  * Citus does not join them.
  */
 async function findOverlaps(sql: Sql): Promise<object[]> {
-  await sql`create table copied_periods as select user_id, segment_id, slug, added_at, ended_at from periods`
+  await sql`create table copied_periods as select user_id, segment_id, slug, added_at, added_cause, ended_at from periods`
   await sql`
     create table stays as
     select
@@ -32,13 +32,16 @@ async function findOverlaps(sql: Sql): Promise<object[]> {
         segment_id,
         slug,
         in_group,
+        added_at,
+        added_cause,
+        since as entered_at,
         greatest(added_at, since) as since,
         least(coalesce(ended_at, 'infinity'), until) as until
       from copied_periods
       join stays using (segment_id)
       where in_group is not null
     )
-    select user_id, in_group, one.slug as one, other.slug as other, array[one.since, one.until, other.since, other.until]::text as times
+    select to_json(one) as one, to_json(other) as other
     from memberships_in_group one
     join memberships_in_group other using (user_id, in_group)
     where one.segment_id < other.segment_id
