@@ -192,14 +192,16 @@ begin
   insert into users (id, created_at) values (p_user_id, changed_at) on conflict do nothing;
 
   if found then
-    select array_agg(segment_id)
-    into enrolled_ids
-    from (
+    -- A subquery would get other numbers each time that a nested loop reads it.
+    with numbers as materialized (
       select draw, random() as number
       from enrolling_segments
       where segment_id = any(enrolling_ids)
       group by draw
-    ) numbers
+    )
+    select array_agg(segment_id)
+    into enrolled_ids
+    from numbers
     join enrolling_segments using (draw)
     where segment_id = any(enrolling_ids)
       and segment_id <> all(coalesce(named_ids, '{}'))

@@ -274,18 +274,20 @@ async function makeUsersKnown(
       on conflict do nothing
       returning id
     ),
+    -- A subquery would get other numbers each time that a nested loop reads it.
+    numbers as materialized (
+      select new_users.id as user_id, draw, random() as number
+      from new_users
+      cross join (
+        select distinct draw
+        from enrolling_segments
+        where segment_id = any (${enrollingIds}::bigint[])
+      ) draws
+    ),
     changed as (
       insert into memberships (user_id, segment_id, added_at, added_cause, added_by)
       select user_id, segment_id, ${toTimestamp(sql, at)}, 'enrollment', ${options.actor}
-      from (
-        select new_users.id as user_id, draw, random() as number
-        from new_users
-        cross join (
-          select distinct draw
-          from enrolling_segments
-          where segment_id = any (${enrollingIds}::bigint[])
-        ) draws
-      ) numbers
+      from numbers
       join enrolling_segments using (draw)
       where segment_id = any (${enrollingIds}::bigint[])
         and number >= lower

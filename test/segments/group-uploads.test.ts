@@ -2,7 +2,7 @@
 import t from 'tap'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { changed, learnUsers, members, ok, outline } from '../support/members.ts'
-import { shareService, type TestService } from '../support/service.ts'
+import { createDatabase, shareService, startServiceOn, type TestService } from '../support/service.ts'
 import { JSON_ARRAY, upload } from '../support/uploads.ts'
 
 const emptyService = await shareService(t)
@@ -137,6 +137,29 @@ t.test('a user who becomes known by name is enrolled into at most one segment of
   await upload(service, 'segment/C/users', lines(101, 140))
   t.equal((await members(service, 'C')).size, 41)
   t.same((await service.get('/api/v1/groups/G')).json<{ free_users: number }>().free_users, 0)
+})
+
+t.test('one draw enrolls a new user into a group, in whatever order the tables are joined', async (t) => {
+  const database = await createDatabase(t)
+  // Nested loops read one side of the join again for each row of the other.
+  const name = new URL(database.url).pathname.slice(1)
+  for (const setting of ['enable_hashjoin', 'enable_mergejoin', 'enable_material', 'enable_memoize'])
+    await database.sql.unsafe(`alter database ${name} set ${setting} = off`)
+  const service = await startServiceOn(t, database)
+  await service.post('/api/v1/groups', { slug: 'G' })
+  for (const slug of ['A', 'B'])
+    await create(service, { slug, group: 'G', selection: 0.5, enroll_new_users: true })
+  // The planner chooses the order of the join by the statistics.
+  for (const first of [0, 1_000]) {
+    await upload(service, 'users', lines(first + 1, first + 100))
+    for (let user = first + 101; user <= first + 140; user += 1) await service.changeSegments(user)
+    t.same(
+      await service.sql`
+        select user_id from users left join memberships on user_id = id group by id, user_id having count(user_id) <> 1`,
+      []
+    )
+    await service.sql`analyze`
+  }
 })
 
 t.test('the shares of new users in a group are at most 1 together', async (t) => {
