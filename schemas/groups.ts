@@ -113,3 +113,60 @@ export const GroupPageSchema = page('groups', GroupSchema, {
   description: 'Groups that are not deleted, ordered by slug.',
   examples: [{ groups: [{ ...exampleGroup, segments: ['CHECKOUT_NEW'] }], next_cursor: exampleCursor }]
 })
+
+/** How many segments a request may name, to compare them. */
+const MAX_COMPARED_SEGMENTS = 50
+
+/** A slug within a list. The pattern bounds the list as well, so that it needs no check of its own. */
+const LISTED_SLUG = '[A-Za-z0-9][A-Za-z0-9_.-]{0,127}'
+
+export const OverlapsQuerySchema = closedObject({
+  segments: Type.Optional(
+    Type.String({
+      description:
+        `Slugs of up to ${MAX_COMPARED_SEGMENTS} segments, separated by commas, of this group or not. By default the ` +
+        'segments of the group.',
+      pattern: `^${LISTED_SLUG}(,${LISTED_SLUG}){0,${MAX_COMPARED_SEGMENTS - 1}}$`,
+      'x-expected': `up to ${MAX_COMPARED_SEGMENTS} slugs, separated by commas`,
+      examples: ['AVITO_VOICE_MESSAGES,CHECKOUT_NEW']
+    })
+  )
+})
+
+export const OverlapsSchema = Type.Object(
+  {
+    segments: Type.Array(
+      Type.Object(
+        { slug: SlugSchema, members: Type.Integer({ description: 'The number of users in the segment.' }) },
+        { title: 'OverlapSegment', description: 'A compared segment.' }
+      ),
+      { description: 'In the order they were named, or created.' }
+    ),
+    overlaps: Type.Array(
+      Type.Object(
+        {
+          segments: Type.Array(Type.String(), { description: 'The slugs of the two segments.' }),
+          users: Type.Integer({ description: 'The number of users who are in both.' })
+        },
+        { title: 'Overlap', description: 'A pair of segments.' }
+      ),
+      { description: 'Every pair, in the order of `segments`.' }
+    ),
+    as_of: AnsweredTimeSchema
+  },
+  {
+    title: 'Overlaps',
+    description: 'How many users each two segments share, all at one moment.',
+    examples: [
+      {
+        segments: [
+          { slug: 'AVITO_VOICE_MESSAGES', members: 20_000 },
+          { slug: 'CHECKOUT_NEW', members: 10_000 }
+        ],
+        overlaps: [{ segments: ['AVITO_VOICE_MESSAGES', 'CHECKOUT_NEW'], users: 2_013 }],
+        as_of: '2026-11-23T08:51:00.123456Z'
+      }
+    ]
+  }
+)
+export type Overlaps = Static<typeof OverlapsSchema>

@@ -47,6 +47,7 @@ import { groupRoutes } from './segments/group-routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
 import { memberRoutes } from './segments/member-routes.ts'
 import { segmentRoutes } from './segments/routes.ts'
+import { overlapRoutes } from './segments/overlap-routes.ts'
 import { sizeRoutes } from './segments/size-routes.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { FaultLog, RequestLog, takeRequestId } from './telemetry/request-log.ts'
@@ -68,6 +69,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
   await app.register(segmentRoutes)
   await app.register(groupRoutes)
   await app.register(memberRoutes)
+  await app.register(overlapRoutes)
   await app.register(sizeRoutes)
   await app.register(membershipRoutes)
   await app.register(recordRoutes)

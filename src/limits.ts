@@ -186,10 +186,12 @@ export const READ_SERVER_RETRY_MS = 1_000
 export const READ_SERVER_LONGEST_RETRY_MS = 10_000
 /** The readiness probe waits for no other request. */
 export const PROBE_CONNECTIONS = 1
+/** Counts of the users that segments share. Each may take all memberships of many segments, so few run at once. */
+export const MAX_OVERLAPS = 2
 /** Background jobs that use the pool for bulk work. */
 export const BULK_JOBS = 4
-/** Uploads, downloads and jobs may take minutes; four more are for requests that create and change segments. */
-export const BULK_CONNECTIONS = MAX_IMPORTS + MAX_DOWNLOADS + BULK_JOBS + 4
+/** Uploads, downloads, counts and jobs may take minutes; four more are for requests that create and change segments. */
+export const BULK_CONNECTIONS = MAX_IMPORTS + MAX_DOWNLOADS + MAX_OVERLAPS + BULK_JOBS + 4
 /** TCP keep-alive: the system probes a silent connection after this many seconds. */
 export const KEEP_ALIVE_SECONDS = 5
 /** A connection for bulk work is closed after being idle for this long. */

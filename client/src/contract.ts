@@ -364,6 +364,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/groups/{slug}/overlap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the users that segments share
+         * @description For each two segments the users who are in both, exactly and all at one moment. For the segments of a group it is 0 each time. With `segments` any segments are compared, such as those of two experiments.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getOverlaps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/groups/{slug}": {
         parameters: {
             query?: never;
@@ -1196,6 +1218,13 @@ export interface components {
             /** @enum {string} */
             code: "GROUP_NOT_FOUND";
         };
+        GroupOrSegmentsNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "GROUP_NOT_FOUND" | "SEGMENTS_NOT_FOUND";
+            /** @description The slugs that name no segment, or a deleted one. Absent if the group is missing. */
+            segments?: string[];
+        };
         /** @description Groups that are not deleted, ordered by slug. */
         GroupPage: {
             groups: components["schemas"]["Group"][];
@@ -1280,6 +1309,11 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "INVALID_REQUEST" | "INVALID_CURSOR";
+        };
+        InvalidComparisonError: {
+            message: string;
+            /** @enum {string} */
+            code: "INVALID_REQUEST" | "DUPLICATE_SLUG";
         };
         InvalidPageError: {
             message: string;
@@ -1479,6 +1513,28 @@ export interface components {
              * @description The URL of the report, where it can be fetched once it is ready. Use it as it is: `as_of` keeps it from serving data older than the order, and `signature` opens it without a key, as in a browser.
              */
             link: string;
+        };
+        /** @description A pair of segments. */
+        Overlap: {
+            /** @description The slugs of the two segments. */
+            segments: string[];
+            /** @description The number of users who are in both. */
+            users: number;
+        };
+        /** @description A compared segment. */
+        OverlapSegment: {
+            slug: components["schemas"]["Slug"];
+            /** @description The number of users in the segment. */
+            members: number;
+        };
+        /** @description How many users each two segments share, all at one moment. */
+        Overlaps: {
+            /** @description In the order they were named, or created. */
+            segments: components["schemas"]["OverlapSegment"][];
+            /** @description Every pair, in the order of `segments`. */
+            overlaps: components["schemas"]["Overlap"][];
+            /** Format: date-time */
+            as_of: string;
         };
         OverloadedError: {
             message: string;
@@ -3862,6 +3918,86 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["HostNotAllowed"];
             422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getOverlaps: {
+        parameters: {
+            query?: {
+                /** @description Slugs of up to 50 segments, separated by commas, of this group or not. By default the segments of the group. */
+                segments?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The slug of an exclusive group. A user is in at most one segment of a group at any moment.
+                 * @example CHECKOUT_TEST
+                 */
+                slug: components["schemas"]["GroupSlug"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many users each two segments share, all at one moment. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "segments": [
+                     *         {
+                     *           "slug": "AVITO_VOICE_MESSAGES",
+                     *           "members": 20000
+                     *         },
+                     *         {
+                     *           "slug": "CHECKOUT_NEW",
+                     *           "members": 10000
+                     *         }
+                     *       ],
+                     *       "overlaps": [
+                     *         {
+                     *           "segments": [
+                     *             "AVITO_VOICE_MESSAGES",
+                     *             "CHECKOUT_NEW"
+                     *           ],
+                     *           "users": 2013
+                     *         }
+                     *       ],
+                     *       "as_of": "2026-11-23T08:51:00.123456Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Overlaps"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidComparisonError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /** @description There is no such group, or a slug names no segment, or they are deleted. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupOrSegmentsNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -19,6 +19,7 @@ const pathOrder = [
   '/api/v1/segment/{slug}/history',
   '/api/v1/segment/{slug}',
   '/api/v1/groups',
+  '/api/v1/groups/{slug}/overlap',
   '/api/v1/groups/{slug}',
   '/api/v1/changes',
   '/api/v1/changes/stream',

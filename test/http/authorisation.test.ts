@@ -233,6 +233,7 @@ t.test('each route requires the documented role', async (t) => {
     'POST /api/v1/groups': 'admin',
     'GET /api/v1/groups': 'reader',
     'GET /api/v1/groups/:slug': 'reader',
+    'GET /api/v1/groups/:slug/overlap': 'reader',
     'DELETE /api/v1/groups/:slug': 'admin',
     'POST /api/v1/reports': 'reader',
     'GET /api/v1/reports/:filename': 'reader',

@@ -73,6 +73,7 @@ t.test('the OpenAPI document', async (t) => {
         'delete /api/v1/segment/{slug}',
         'post /api/v1/groups',
         'get /api/v1/groups',
+        'get /api/v1/groups/{slug}/overlap',
         'get /api/v1/groups/{slug}',
         'delete /api/v1/groups/{slug}',
         'get /api/v1/changes',
