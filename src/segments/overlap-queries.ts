@@ -27,7 +27,8 @@ export function selectOverlaps(pool: Pool, group: Slug, slugs: readonly Slug[] |
       const compared =
         slugs === null ? await listGroupSegments(sql, [groupId]) : await findSegments(sql, slugs)
       const counts = await countShared(sql, compared, at)
-      const count = (one: ComparedSegment, other: ComparedSegment) => counts.get(pairOf(one.id, other.id)) ?? 0
+      const count = (one: ComparedSegment, other: ComparedSegment) =>
+        counts.get(pairOf(one.id, other.id)) ?? 0
       const segments = compared.map((segment) => ({ slug: segment.slug, members: count(segment, segment) }))
       const overlaps = compared.flatMap((one, index) =>
         compared

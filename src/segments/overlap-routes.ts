@@ -43,7 +43,8 @@ export const overlapRoutes: FastifyPluginAsyncTypebox = async (app) => {
               properties: {
                 segments: Type.Optional(
                   Type.Array(Type.String(), {
-                    description: 'The slugs that name no segment, or a deleted one. Absent if the group is missing.'
+                    description:
+                      'The slugs that name no segment, or a deleted one. Absent if the group is missing.'
                   })
                 )
               },

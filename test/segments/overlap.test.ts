@@ -1,7 +1,7 @@
 import t from 'tap'
+import { randomFrom } from '../soak/form.ts'
 import { members, ok } from '../support/members.ts'
 import { shareService, type TestService, waitUntil } from '../support/service.ts'
-import { randomFrom } from '../soak/form.ts'
 
 const emptyService = await shareService(t)
 
