@@ -15,6 +15,7 @@ import type {
   MembershipState,
   OrderedReport,
   OrderReport,
+  Overlaps,
   Query,
   RemovedMembers,
   ReportStatus,
@@ -205,6 +206,20 @@ export class SegmentsClient {
   /** A group, its segments, and the number of users who are free. @throws {SegmentsError} GROUP_NOT_FOUND */
   async getGroup(slug: string, options: CallOptions = {}): Promise<GroupReport> {
     return this.#transport.json({ method: 'GET', path: `/groups/${readSlug(slug)}` }, options)
+  }
+
+  /**
+   * Counts the users that each two segments share: those of the group, or others that are named.
+   *
+   * @throws {SegmentsError} GROUP_NOT_FOUND, SEGMENTS_NOT_FOUND, DUPLICATE_SLUG
+   */
+  async getOverlaps(
+    group: string,
+    { segments, ...options }: { segments?: readonly string[] } & CallOptions = {}
+  ): Promise<Overlaps> {
+    const path = `/groups/${readSlug(group)}/overlap`
+    const query = { segments: segments?.map(readSlug).join() }
+    return this.#transport.json({ method: 'GET', path, query, isBulk: true }, options)
   }
 
   /** Deletes a group. Its segments stay. @throws {SegmentsError} GROUP_NOT_FOUND */

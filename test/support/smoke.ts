@@ -108,6 +108,7 @@ async function checkGroups(t: Test, service: TestService): Promise<void> {
   const flag = { context: { targetingKey: '3003' } }
   t.match((await service.post('/ofrep/v1/evaluate/flags/GROUP', flag)).body, { value: 'OTHER' })
   t.match((await service.get('/api/v1/groups/GROUP')).body, { users: 106, segments: { length: 3 } })
+  t.match((await service.get('/api/v1/groups/GROUP/overlap')).body, { overlaps: { length: 3 } })
   t.match((await service.get('/api/v1/groups')).body, { groups: [{ slug: 'GROUP' }] })
   t.same(await service.request({ method: 'DELETE', url: '/api/v1/groups/GROUP' }), ok)
 }

@@ -109,6 +109,7 @@ export async function agreeOnGroups({ service, model }: World): Promise<void> {
   )
   for (const group of live) {
     const segments = model.segmentsOf(group)
+    await agreeOnOverlaps({ service, model }, group)
     const report = (await service.get(`/api/v1/groups/${group}`)).json<Record<string, unknown>>()
     const members = segments.map(({ slug }) => model.countMembers(slug) ?? 0)
     assert.deepEqual(
@@ -127,6 +128,28 @@ export async function agreeOnGroups({ service, model }: World): Promise<void> {
       }))
     )
   }
+}
+
+/** Compares the overlaps of the newest segments, of the group or not, as far as their members are known. */
+async function agreeOnOverlaps(
+  { service, model }: Pick<World, 'service' | 'model'>,
+  group: string
+): Promise<void> {
+  const known = [...model.segments.values()].filter(({ deleted, filling }) => !deleted && !filling).slice(-50)
+  const slugs = known.map(({ slug }) => slug)
+  const query = slugs.length > 0 ? `?segments=${slugs.join()}` : ''
+  const { overlaps } = (await service.get(`/api/v1/groups/${group}/overlap${query}`)).json<{
+    overlaps: { segments: [string, string]; users: number }[]
+  }>()
+  const usersOf = (slug: string) =>
+    new Set([...model.users.keys()].filter((userId) => model.stateOf(userId, slug) === true))
+  assert.deepEqual(
+    overlaps.filter(({ users }) => users > 0).map(({ segments, users }) => [...segments, users]),
+    slugs
+      .flatMap((one, index) => slugs.slice(index + 1).map((other) => [one, other] as const))
+      .map(([one, other]) => [one, other, usersOf(one).intersection(usersOf(other)).size] as const)
+      .filter(([, , users]) => users > 0)
+  )
 }
 
 /** No user is in two segments of a group, by what the service answers. */
