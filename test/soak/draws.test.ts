@@ -2,21 +2,18 @@
 import t, { type Test } from 'tap'
 import { startService, type TestService } from '../support/service.ts'
 import { scoreInclusion, scoreNeighbours, scoreOrder, scoreOverlaps } from './draws/statistics.ts'
-import { randomFrom, seed, sized, summarize } from './form.ts'
+import { randomFrom, seed, summarize } from './form.ts'
 
 /** A prime, so that shares are no integers. */
 const USERS = 1_009
-/** Draws of each kind. Together there are 1,000 in the long form. */
-const CREATED = sized(40, 400)
-const RAISED = sized(20, 150)
-const GROUPS = sized(20, 100)
+/** Draws of each kind: 1,000 in all, as a raised share is two draws, and a group has three. */
+const [CREATED, RAISED, GROUPS] = [400, 150, 100]
 /** ceil(0.1 × 1,009) and ceil(0.2 × 1,009) users. */
 const [TENTH, FIFTH] = [101, 202]
 
 /**
- * Fair draws exceed it less than once in a million runs: by the normal distribution a z-score does in one of 4 × 10^11, and
- * there are about thirty. The distribution of the least normal one, of the overlaps of twenty draws, is nearly chi-square
- * with 190 degrees of freedom, which exceeds it once in 3 × 10^8.
+ * Fair draws exceed it less than once in a million runs: there are about thirty z-scores, all nearly normal, and a normal one
+ * exceeds it once in 4 × 10^11 times.
  */
 const BOUND = 7
 
