@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, connectClient, type TestClient } from '../../support/client.ts'
 import { waitUntil } from '../../support/service.ts'
-import { randomFrom, seed } from '../form.ts'
+import { randomFrom, seed, sized } from '../form.ts'
 import { Ledger, type LedgerSegment, LedgerUser } from './ledger.ts'
 
 /** The deadline of a response in milliseconds, with a margin for a busy machine. */
@@ -9,6 +9,8 @@ const DEADLINE_MS = 10_000
 const GRACE_MS = 2_000
 /** Milliseconds that a client waits after a refusal; less than `Retry-After`, to keep the load up. */
 const REFUSAL_PAUSE_MS = 50
+/** Milliseconds that a client waits after a success. In the short form, so that other tests can run at the same time. */
+const SUCCESS_PAUSE_MS = sized(20, 0)
 /** After this many consecutive successes a client counts as recovered. */
 const WELL = 5
 
@@ -25,7 +27,7 @@ export type LoadOptions = {
 type Client = { random: () => number; users: LedgerUser[]; segments: LedgerSegment[]; streak: number }
 
 /**
- * Clients that read and write, each as soon as it has its last response. Every response is checked: 200 in time, or 503
+ * Clients that read and write, each as soon as it has its last response, or shortly after it. Every response is checked: 200 in time, or 503
  * with `Retry-After` in time. Every acknowledged write is recorded.
  */
 export class Load {
@@ -181,6 +183,7 @@ export class Load {
     if (answer?.status === 200) {
       this.acknowledged += 1
       if (begun > this.#observedSince) client.streak += 1
+      if (SUCCESS_PAUSE_MS > 0) await sleep(SUCCESS_PAUSE_MS)
       return answer
     }
     if (answer && !isRefusal(answer)) this.#complain(`${what} was answered ${answer.status} ${answer.text}`)
