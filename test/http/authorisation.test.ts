@@ -87,7 +87,7 @@ async function prepare(service: TestService, { url }: RouteOptions): Promise<Tes
   await sql`insert into users (id) values (10)`
   if (url === '/api/v1/segment') return service
   if (url.includes('/groups/:slug')) await sql`insert into exclusive_groups (slug) values ('CHECKOUT_TEST')`
-  await sql`insert into segments (slug) values ('AVITO_VOICE_MESSAGES')`
+  await sql`insert into segments (slug) values ('AVITO_VOICE_MESSAGES'), ('CHECKOUT_NEW')`
   if (url.includes('/webhooks/'))
     await sql`insert into webhooks (url, secret, cursor) values ('https://receiver.example', 'whsec_', 'x')`
   if (url.includes(':slug'))
