@@ -285,7 +285,7 @@ where not active;
 create table segment_changes (
   id bigint generated always as identity primary key,
   segment_id integer not null,
-  operation text not null check (operation in ('created', 'changed', 'filled', 'deleted')),
+  operation text not null check (operation in ('created', 'changed', 'filled', 'replaced', 'deleted')),
   changed_at timestamptz not null,
   actor text,
   changes jsonb not null default '{}',
@@ -293,7 +293,7 @@ create table segment_changes (
   removed bigint not null default 0
 );
 
-comment on table segment_changes is 'The record of each segment: who created, changed, filled and deleted it.';
+comment on table segment_changes is 'The record of each segment: who created, changed, filled and deleted it, and replaced its members.';
 comment on column segment_changes.changes is
   'The properties that changed: a JSON object with `from` and `to` for each.';
 comment on column segment_changes.added is 'How many users the change added to the segment.';

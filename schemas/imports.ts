@@ -22,6 +22,20 @@ export const ImportQuerySchema = closedObject({
 })
 export type ImportQuery = Static<typeof ImportQuerySchema>
 
+export const ReplacementQuerySchema = closedObject({
+  ...ImportQuerySchema.properties,
+  max_removed: Type.Optional(
+    Type.Integer({
+      description:
+        'If more users would be removed, nothing is changed. Default: no limit; 0 for an upload without an accepted line.',
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      'x-expected': 'an integer from 0 on',
+      examples: [1_000]
+    })
+  )
+})
+
 const RejectedLineSchema = Type.Object(
   {
     line: Type.Integer({ description: 'From 1. In a JSON array: the position of the element.' }),
@@ -51,9 +65,11 @@ const addedMembers = {
   new_users: Type.Integer({ description: 'Users the service had never seen.' }),
   rejected: RejectedLinesSchema
 }
+const removedSchema = Type.Integer({ description: 'Users who were removed from the segment.' })
+const replacedMembers = { ...addedMembers, removed: removedSchema }
 const removedMembers = {
   lines: linesSchema,
-  removed: Type.Integer({ description: 'Users who were removed from the segment.' }),
+  removed: removedSchema,
   not_members: Type.Integer({
     description: 'Lines whose user was not in the segment, possibly because of an earlier line.'
   }),
@@ -73,6 +89,15 @@ export const AddedMembersSchema = Type.Object(addedMembers, {
   description: 'The outcome of each line: lines = added + already_members + rejected.count.',
   examples: [{ lines: 3, added: 2, already_members: 1, new_users: 1, rejected: { count: 0, first: [] } }]
 })
+export type AddedMembers = Static<typeof AddedMembersSchema>
+export const ReplacedMembersSchema = Type.Object(replacedMembers, {
+  title: 'ReplacedMembers',
+  description:
+    'The outcome of each line: lines = added + already_members + rejected.count. And how many users were removed.',
+  examples: [
+    { lines: 3, added: 2, already_members: 1, new_users: 1, removed: 1, rejected: { count: 0, first: [] } }
+  ]
+})
 export const RemovedMembersSchema = Type.Object(removedMembers, {
   title: 'RemovedMembers',
   description: 'The outcome of each line: lines = removed + not_members + rejected.count.',
@@ -87,6 +112,7 @@ export const KnownUsersSchema = Type.Object(knownUsers, {
 /** The account of any kind of import. */
 export type ImportAccount =
   | Static<typeof AddedMembersSchema>
+  | Static<typeof ReplacedMembersSchema>
   | Static<typeof RemovedMembersSchema>
   | Static<typeof KnownUsersSchema>
 

@@ -349,8 +349,9 @@ export const SegmentPropertiesChangeSchema = Type.Object(
 
 export const SegmentEntrySchema = Type.Object(
   {
-    operation: stringEnum(['created', 'changed', 'filled', 'deleted'], {
-      description: '`filled`: all users of the share have been added in the background.'
+    operation: stringEnum(['created', 'changed', 'filled', 'replaced', 'deleted'], {
+      description:
+        '`filled`: all users of the share have been added in the background. `replaced`: an upload has replaced the members.'
     }),
     time: describe(AnsweredTimeSchema, { description: 'When it took effect.' }),
     actor: nullable(Type.String(), { description: 'The name of the API key. Null if no key was needed.' }),

@@ -215,6 +215,8 @@ export const MAX_ASSIGNMENT_FAILURES = 5
 export const CLOSING_BATCH_SIZE = 500
 /** How often an instance looks for lines that ended imports of other instances have left. */
 export const IMPORT_SWEEP_MS = 60_000
+/** Batches into which what a replacement changes is divided, so that it is removed in several steps. */
+export const SWEEPABLE_BATCHES = 1_000
 /** Batches, of 2,000 lines or more, that one step removes. */
 export const IMPORT_SWEEP_SIZE = 20
 /** How often an instance looks for expired answers of writes with an `Idempotency-Key`. */

@@ -230,7 +230,15 @@ export interface paths {
          *     Needs a key with the role `reader` or `editor` or `admin`.
          */
         get: operations["listSegmentUsers"];
-        put?: never;
+        /**
+         * Replace the users of a segment
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         *
+         *     The users of the upload are the members of the segment from one moment on. Who is missing leaves, as if removed by name; who is new joins; who stays keeps the membership, with its expiry unless the upload gives another one. A user whose line is rejected is missing. `max_removed` protects from a file that is cut off.
+         *
+         *     Needs a key with the role `editor` or `admin`.
+         */
+        put: operations["replaceSegmentUsers"];
         /**
          * Add many users to a segment
          * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
@@ -1609,6 +1617,27 @@ export interface components {
             not_members: number;
             rejected: components["schemas"]["RejectedLines"];
         };
+        /** @description The outcome of each line: lines = added + already_members + rejected.count. And how many users were removed. */
+        ReplacedMembers: {
+            /** @description Lines of the upload without the header and blank lines. */
+            lines: number;
+            /** @description Users who were added to the segment. */
+            added: number;
+            /** @description Lines whose user was already in the segment, possibly by an earlier line. */
+            already_members: number;
+            /** @description Users the service had never seen. */
+            new_users: number;
+            rejected: components["schemas"]["RejectedLines"];
+            /** @description Users who were removed from the segment. */
+            removed: number;
+        };
+        ReplacementConflictError: {
+            message: string;
+            /** @enum {string} */
+            code: "TOO_MANY_REMOVED" | "SEGMENT_IS_HOLDOUT" | "SEGMENT_BEING_FILLED" | "IDEMPOTENCY_KEY_IN_USE";
+            /** @description With `TOO_MANY_REMOVED`: how many users would be removed. */
+            removed?: number;
+        };
         /**
          * @description The history, oldest first. The header is there even if there are no rows.
          * @example user_id,segment_slug,operation,date
@@ -1733,10 +1762,10 @@ export interface components {
         /** @description What happened to a segment. */
         SegmentEntry: {
             /**
-             * @description `filled`: all users of the share have been added in the background.
+             * @description `filled`: all users of the share have been added in the background. `replaced`: an upload has replaced the members.
              * @enum {string}
              */
-            operation: "created" | "changed" | "filled" | "deleted";
+            operation: "created" | "changed" | "filled" | "replaced" | "deleted";
             /**
              * Format: date-time
              * @description When it took effect.
@@ -3262,6 +3291,120 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    replaceSegmentUsers: {
+        parameters: {
+            query?: {
+                /** @description With `true`, nothing is changed: the answer is what would have been. */
+                dry_run?: components["parameters"]["DryRun"];
+                /** @description What a rejected line does: with `fail` nothing is changed; with `skip` the accepted lines take effect. */
+                on_error?: components["parameters"]["OnError"];
+                /** @description If more users would be removed, nothing is changed. Default: no limit; 0 for an upload without an accepted line. */
+                max_removed?: number;
+            };
+            header?: {
+                /** @description Makes the write safe to retry: within 24 hours, the same request with the same key is answered like the first one, and has no further effect. Use a new UUID for each write. */
+                "idempotency-key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description The name of a segment: 1 to 128 characters, a letter or digit, then letters, digits, `_`, `-`, `.`. Case makes no difference: slugs are stored and returned in upper case.
+                 * @example AVITO_VOICE_MESSAGES
+                 */
+                slug: components["parameters"]["Slug"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example user_id,expires_at
+                 *     10,
+                 *     11,2100-01-01T00:00:00Z
+                 */
+                "text/csv": components["schemas"]["MembershipsUploadCsv"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
+                 */
+                "application/x-ndjson": components["schemas"]["MembershipsUploadNdjson"];
+                /**
+                 * @example 10
+                 *     "11"
+                 *     {"user_id":12,"expires_at":"2100-01-01T00:00:00Z"}
+                 */
+                "application/ndjson": components["schemas"]["MembershipsUploadNdjson"];
+                /**
+                 * @example [
+                 *       10,
+                 *       "11",
+                 *       {
+                 *         "user_id": 12,
+                 *         "expires_at": "2100-01-01T00:00:00Z"
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["MembershipsUploadJson"];
+                /**
+                 * @example {
+                 *       "file": "user_id\n10\n11\n"
+                 *     }
+                 */
+                "multipart/form-data": components["schemas"]["MembershipsUploadForm"];
+            };
+        };
+        responses: {
+            /** @description The outcome of each line: lines = added + already_members + rejected.count. And how many users were removed. */
+            200: {
+                headers: {
+                    "x-segments-token": components["headers"]["XSegmentsToken"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "lines": 3,
+                     *       "added": 2,
+                     *       "already_members": 1,
+                     *       "new_users": 1,
+                     *       "removed": 1,
+                     *       "rejected": {
+                     *         "count": 0,
+                     *         "first": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReplacedMembers"];
+                };
+            };
+            400: components["responses"]["InvalidUpload"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["SegmentNotFound"];
+            408: components["responses"]["RequestTimeout"];
+            /** @description Too many users would be removed, or the segment is a holdout or is being filled. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
+            409: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplacementConflictError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["UploadTooLarge"];
+            415: components["responses"]["UnsupportedUploadType"];
+            421: components["responses"]["HostNotAllowed"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["UploadUnavailable"];
         };
     };
     addSegmentUsers: {

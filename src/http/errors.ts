@@ -204,6 +204,15 @@ export const segmentIsHoldout = (slug: string) =>
     `segment with slug (${slug}) is a holdout: users join it only by sampling and enrollment`
   )
 
+/** @param removed how many users would have to be removed from the segment. */
+export const tooManyRemoved = (slug: string, removed: number, limit: number) =>
+  new ApiError(
+    409,
+    'TOO_MANY_REMOVED',
+    `${removed} users would be removed from segment with slug (${slug}), and at most ${limit} may be: see max_removed`,
+    { details: { removed } }
+  )
+
 export const holdoutWithoutGroup = () => invalidRequest('body field (holdout) needs a group')
 
 export const idempotencyKeyInUse = () =>

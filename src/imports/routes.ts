@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import type { Slug } from '../../schemas/common.ts'
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
+  type AddedMembers,
   AddedMembersSchema,
   type ImportAccount,
   ImportErrorSchema,
@@ -13,6 +15,8 @@ import {
   KnownUsersSchema,
   membershipsUpload,
   RemovedMembersSchema,
+  ReplacedMembersSchema,
+  ReplacementQuerySchema,
   usersUpload
 } from '../../schemas/imports.ts'
 import { type SegmentParams, SegmentParamsSchema } from '../../schemas/segments.ts'
@@ -34,11 +38,13 @@ import {
   invalidUtf8,
   linesRejected,
   requestTimeout,
+  segmentBeingFilled,
   segmentIsHoldout,
   segmentNotFound,
   shuttingDown,
   tooManyImports,
   tooManyLines,
+  tooManyRemoved,
   unsupportedMediaType
 } from '../http/errors.ts'
 import { hasKey, writeOnce } from '../http/idempotency.ts'
@@ -54,8 +60,16 @@ import {
 import { addRejectedLines, type Gathered, gatherUpload, type LineOptions, uploadForms } from './gather.ts'
 import { LinesLost } from './line-queries.ts'
 import { idReason } from './lines.ts'
-import { findSegment, type ImportOptions, importMembers, importRemovals, importUsers } from './queries.ts'
+import {
+  type ImportedMembers,
+  type ImportOptions,
+  importMembers,
+  importRemovals,
+  importUsers
+} from './queries.ts'
 import { MAX_UPLOAD_SIZE } from './receive.ts'
+import { replaceMembers } from './replacement-queries.ts'
+import { checkReplaceable, findSegment, type TargetSegment } from './target-queries.ts'
 import { FORM, GZIP, openUpload, type UploadBody } from './upload-body.ts'
 
 const mediaTypes = [...Object.keys(uploadForms), FORM]
@@ -152,6 +166,24 @@ function refuseLines(account: ImportAccount): ApiError {
   )
 }
 
+/** @throws {ApiError} SEGMENT_IS_HOLDOUT. */
+function checkAddable({ is_holdout }: TargetSegment, slug: Slug): void {
+  if (is_holdout) throw segmentIsHoldout(slug)
+}
+
+function accountForAdded(
+  { accepted, rejected }: Gathered,
+  { added, newUsers, late, conflicting }: ImportedMembers
+): AddedMembers {
+  return {
+    lines: accepted + rejected.count,
+    added,
+    already_members: accepted - late.count - conflicting.count - added,
+    new_users: newUsers,
+    rejected: addRejectedLines(rejected, late, conflicting)
+  }
+}
+
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.removeAllContentTypeParsers()
   // The handlers read the request themselves.
@@ -213,21 +245,23 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   /**
    * Reads the segment before the upload is read.
    *
-   * @param adds whether the upload adds users.
+   * @param check throws if the segment takes no such upload.
    * @returns the slug in upper case, and whether lines may be rejected because of the segment's exclusive group.
-   * @throws {ApiError} SEGMENT_NOT_FOUND or SEGMENT_IS_HOLDOUT, unless the request has a key: it may be a retry, and the
+   * @throws {ApiError} SEGMENT_NOT_FOUND, or as `check` does, unless the request has a key: it may be a retry, and the
    * segment has changed since.
    */
   async function findTarget(
     params: SegmentParams,
     request: FastifyRequest,
-    adds: boolean
+    check: (segment: TargetSegment, slug: Slug) => void
   ): Promise<{ slug: Slug; isNumbered: boolean }> {
     const slug = params.slug.toUpperCase()
     const segment = await retryIdempotent(() => findSegment(app.reads, slug))
-    if (!segment && !hasKey(request)) throw segmentNotFound(slug)
-    if (adds && segment?.is_holdout && !hasKey(request)) throw segmentIsHoldout(slug)
-    return { slug, isNumbered: adds && typeof segment?.group_id === 'number' }
+    if (!hasKey(request)) {
+      if (!segment) throw segmentNotFound(slug)
+      check(segment, slug)
+    }
+    return { slug, isNumbered: typeof segment?.group_id === 'number' }
   }
 
   app.post(
@@ -259,26 +293,67 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) => {
-      const { slug, isNumbered } = await findTarget(request.params, request, true)
+      const { slug, isNumbered } = await findTarget(request.params, request, checkAddable)
       const lineOptions = { allowsExpiry: true, isNumbered }
-      return takeUpload(
-        request,
-        reply,
-        request.query,
-        lineOptions,
-        async (db, { accepted, rejected }, options) => {
-          const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
-          if (!imported) throw segmentNotFound(slug)
-          const { added, newUsers, late, conflicting } = imported
-          return {
-            lines: accepted + rejected.count,
-            added,
-            already_members: accepted - late.count - conflicting.count - added,
-            new_users: newUsers,
-            rejected: addRejectedLines(rejected, late, conflicting)
-          }
+      return takeUpload(request, reply, request.query, lineOptions, async (db, gathered, options) => {
+        const imported = await importMembers(db, slug, options, MAX_SHOWN_LINES)
+        if (!imported) throw segmentNotFound(slug)
+        return accountForAdded(gathered, imported)
+      })
+    }
+  )
+
+  app.put(
+    '/segment/:slug/users',
+    {
+      config,
+      validatorCompiler,
+      schema: {
+        operationId: 'replaceSegmentUsers',
+        summary: 'Replace the users of a segment',
+        description:
+          `${forms}\n\nThe users of the upload are the members of the segment from one moment on. Who is missing leaves, as ` +
+          'if removed by name; who is new joins; who stays keeps the membership, with its expiry unless the upload gives ' +
+          'another one. A user whose line is rejected is missing. `max_removed` protects from a file that is cut off.',
+        tags: ['segments'],
+        params: SegmentParamsSchema,
+        headers: IdempotencyKeyHeadersSchema,
+        querystring: ReplacementQuerySchema,
+        body: membershipsUpload,
+        response: {
+          200: withWriteToken(ReplacedMembersSchema),
+          ...uploadErrors,
+          404: unknownSegment,
+          409: conflictResponse(
+            'ReplacementConflictError',
+            'Too many users would be removed, or the segment is a holdout or is being filled. Nothing has changed.',
+            {
+              TOO_MANY_REMOVED: tooManyRemoved('AVITO_VOICE_MESSAGES', 5_000, 1_000).message,
+              SEGMENT_IS_HOLDOUT: segmentIsHoldout('AVITO_VOICE_MESSAGES').message,
+              SEGMENT_BEING_FILLED: segmentBeingFilled('AVITO_VOICE_MESSAGES').message
+            },
+            {
+              properties: {
+                removed: Type.Optional(
+                  Type.Integer({ description: 'With `TOO_MANY_REMOVED`: how many users would be removed.' })
+                )
+              },
+              example: { removed: 5_000 }
+            }
+          )
         }
-      )
+      }
+    },
+    async (request, reply) => {
+      const { slug, isNumbered } = await findTarget(request.params, request, checkReplaceable)
+      const { max_removed: maxRemoved } = request.query
+      const lineOptions = { allowsExpiry: true, isNumbered }
+      return takeUpload(request, reply, request.query, lineOptions, async (db, gathered, options) => {
+        const { accepted } = gathered
+        const replaced = await replaceMembers(db, slug, { ...options, accepted, maxRemoved }, MAX_SHOWN_LINES)
+        if (!replaced) throw segmentNotFound(slug)
+        return { ...accountForAdded(gathered, replaced), removed: replaced.removed }
+      })
     }
   )
 
@@ -300,7 +375,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     },
     async (request, reply) => {
-      const { slug } = await findTarget(request.params, request, false)
+      const { slug } = await findTarget(request.params, request, () => {})
       return takeUpload(request, reply, request.query, ids, async (db, { accepted, rejected }, options) => {
         const removed = await importRemovals(db, slug, options)
         if (removed === undefined) throw segmentNotFound(slug)

@@ -10,7 +10,7 @@ export const CSV = 'text/csv'
 export const NDJSON = 'application/x-ndjson'
 export const JSON_ARRAY = 'application/json'
 
-export type Upload = { query?: string; type?: string; method?: 'POST' | 'DELETE' }
+export type Upload = { query?: string; type?: string; method?: 'POST' | 'PUT' | 'DELETE' }
 
 /** Sends an upload to a path below `/api/v1`, by default as CSV. */
 export function upload(
