@@ -78,6 +78,24 @@ export async function uploadUsers(
   if (added !== count) throw new Error(`${added} users were added, not ${count}`)
 }
 
+/** Replaces the users of a segment by one upload of CSV, of whom as many are new as are missing. */
+export async function replaceUsers(
+  address: string,
+  slug: string,
+  csv: Readable,
+  changed: number,
+  query: string
+): Promise<void> {
+  const response = await call(`${address}/api/v1/segment/${slug}/users${query}`, 200, {
+    method: 'PUT',
+    headers: { 'content-type': 'text/csv' },
+    body: Readable.toWeb(csv) as ReadableStream,
+    duplex: 'half'
+  })
+  const { added, removed } = (await response.json()) as { added: number; removed: number }
+  if (added !== changed || removed !== changed) throw new Error(`${added} joined, ${removed} left`)
+}
+
 /** Orders a report of a user in the days [from, to), and resolves when it is finished. */
 export async function makeReport(
   address: string,

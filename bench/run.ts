@@ -21,6 +21,7 @@ import { isolation } from './parts/isolation.ts'
 import { memory } from './parts/memory.ts'
 import { overload } from './parts/overload.ts'
 import { latency, read } from './parts/read.ts'
+import { replacement } from './parts/replacement.ts'
 import { report } from './parts/report.ts'
 import { create, createAsync, deletion } from './parts/segments.ts'
 import { smallReport } from './parts/small-report.ts'
@@ -47,6 +48,7 @@ const parts: Record<string, Part> = {
   memory,
   // Last, because they add many users.
   import: importUsers,
+  replacement,
   feed
 }
 

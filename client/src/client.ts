@@ -18,6 +18,7 @@ import type {
   Overlaps,
   Query,
   RemovedMembers,
+  ReplacedMembers,
   ReportStatus,
   Segment,
   SegmentChange,
@@ -293,6 +294,21 @@ export class SegmentsClient {
     return this.#upload('DELETE', `/segment/${readSlug(slug)}/users`, source, options)
   }
 
+  /**
+   * Makes the users of an upload the members of a segment, at one moment: who is missing is removed.
+   *
+   * @param options with `max_removed`, nothing changes if more users would be removed.
+   * @throws {SegmentsError} TOO_MANY_REMOVED, whose `details.removed` is how many would be; LINES_REJECTED,
+   * SEGMENT_BEING_FILLED
+   */
+  async replaceSegmentUsers(
+    slug: string,
+    source: UploadSource,
+    options: Query<'replaceSegmentUsers'> & UploadOptions & WriteOptions = {}
+  ): Promise<ReplacedMembers> {
+    return this.#upload('PUT', `/segment/${readSlug(slug)}/users`, source, options)
+  }
+
   /** Makes the users of an upload known. @throws {SegmentsError} LINES_REJECTED */
   async addUsers(
     source: UploadSource,
@@ -369,14 +385,14 @@ export class SegmentsClient {
   }
 
   #upload<Account>(
-    method: 'POST' | 'DELETE',
+    method: 'POST' | 'PUT' | 'DELETE',
     path: string,
     source: UploadSource,
-    options: Query<'addUsers'> & UploadOptions & WriteOptions
+    options: Query<'replaceSegmentUsers'> & UploadOptions & WriteOptions
   ): Promise<Account> {
-    const { dry_run, on_error } = options
+    const { dry_run, on_error, max_removed } = options
     const upload = new Upload(source, options, this.#transport.streamsUploads)
-    const query = { dry_run, on_error }
+    const query = { dry_run, on_error, max_removed }
     return this.#transport.json({ method, path, query, upload, isBulk: true }, options)
   }
 }

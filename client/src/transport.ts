@@ -45,7 +45,7 @@ export type WriteOptions = CallOptions & {
 type QueryValue = string | number | boolean | null | undefined
 
 export type Call = {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Below `/api/v1`. */
   path: string
   query?: Record<string, QueryValue>

@@ -48,6 +48,13 @@ t.test('uploads and downloads', async (t) => {
       rejected: { count: 1 }
     })
     t.match(await client.removeSegmentUsers('A', '1\n'), { removed: 1 })
+    t.match(await client.replaceSegmentUsers('A', '1\n2\n'), { added: 2, removed: 0 })
+    t.match(await client.replaceSegmentUsers('A', '3\n', { max_removed: 1 }).catch(catchError), {
+      code: 'TOO_MANY_REMOVED',
+      details: { removed: 2 }
+    })
+    t.match(await client.replaceSegmentUsers('A', '3\n', { max_removed: 2, dry_run: true }), { removed: 2 })
+    t.match(await client.replaceSegmentUsers('A', ''.padEnd(2, '\n'), { max_removed: 2 }), { removed: 2 })
   })
 
   t.test('progress is reported', async (t) => {

@@ -136,6 +136,7 @@ t.test('the conventions of every answer', async (t) => {
       ['POST', '/api/v1/segment?dry_run=true', '{"slug":"Q"}'],
       ['DELETE', '/api/v1/segment/A?force=1', undefined],
       ['POST', '/api/v1/segment/A/users?force=1', '[]'],
+      ['PUT', '/api/v1/segment/A/users?force=1', '[]'],
       ['DELETE', '/api/v1/segment/A/users?force=1', '[]'],
       ['POST', '/api/v1/users?force=1', '[]'],
       ['GET', '/api/v1/segment/A/users.csv?force=1', undefined],

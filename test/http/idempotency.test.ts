@@ -23,7 +23,7 @@ import {
 } from '../support/service.ts'
 
 type Write = {
-  method: 'POST' | 'PATCH' | 'DELETE'
+  method: 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   url: string
   body?: unknown
   headers?: OutgoingHttpHeaders
@@ -54,7 +54,7 @@ const countKeys = async ({ sql }: TestService) => {
   return row.keys
 }
 
-const csv = (url: string, text: string, method: 'POST' | 'DELETE' = 'POST'): Write => ({
+const csv = (url: string, text: string, method: 'POST' | 'PUT' | 'DELETE' = 'POST'): Write => ({
   method,
   url,
   text,
@@ -95,6 +95,7 @@ t.test('a retry of each write gets the first answer, and has no further effect',
     'erase a user': { method: 'DELETE', url: '/api/v1/users/1' },
     'add users by an upload': csv('/api/v1/segment/A/users?on_error=skip', '10\n11\nx\n'),
     'remove users by an upload': csv('/api/v1/segment/A/users', '1\n2\n', 'DELETE'),
+    'replace the users of a segment': csv('/api/v1/segment/A/users', '1\n10\n', 'PUT'),
     'make users known': csv('/api/v1/users', '10\n11\n'),
     'order a report': {
       method: 'POST',

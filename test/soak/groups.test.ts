@@ -83,11 +83,13 @@ t.test('no user was ever in two segments of a group', async (t) => {
   const seconds = (performance.now() - begun) / 1000
   t.same(state.violations, [], 'every response is one that may come')
   const done = (operation: string) => state.answers.get(`${operation} 200`) ?? 0
-  for (const operation of ['change', 'upload', 'create', 'share', 'group', 'users'])
+  for (const operation of ['change', 'upload', 'replace', 'create', 'share', 'group', 'users'])
     t.ok(done(operation) > 0, `${operation} took effect ${done(operation)} times`)
   t.ok(state.answers.has('change GROUP_CONFLICT'), 'there were conflicts')
-  const repeated = state.answers.get('upload DATABASE_UNAVAILABLE') ?? 0
-  t.ok(repeated <= done('upload'), `${repeated} uploads were to be repeated`)
+  for (const operation of ['upload', 'replace']) {
+    const repeated = state.answers.get(`${operation} DATABASE_UNAVAILABLE`) ?? 0
+    t.ok(repeated <= done(operation), `${repeated} times, ${operation} was to be repeated`)
+  }
   await waitUntil(
     () => sql`select from assignments where status = 'running' or (status = 'queued' and attempt = 0)`,
     (unfinished) => unfinished.length === 0

@@ -36,7 +36,8 @@ export class GroupState {
     // Some segments have no share or no group.
     const isIncomplete = ['enroll', 'holdout'].includes(operation) && code === 'INVALID_REQUEST'
     // The segment has entered a group while the upload arrived. Citus also takes some of the waits for locks for deadlocks.
-    const isToRepeat = code === 'DATABASE_UNAVAILABLE' && (operation === 'upload' || isDistributed)
+    const isToRepeat =
+      code === 'DATABASE_UNAVAILABLE' && (['upload', 'replace'].includes(operation) || isDistributed)
     const isExpected =
       [200, 202, 404, 409].includes(status) ||
       isIncomplete ||
@@ -70,6 +71,7 @@ export class GroupClient {
     this.#operations = [
       [50, 'change', () => this.#change()],
       [uploads ? 60 : 0, 'upload', () => this.#upload('POST')],
+      [uploads ? 30 : 0, 'replace', () => this.#upload('PUT')],
       [uploads ? 15 : 0, 'remove', () => this.#upload('DELETE')],
       [uploads ? 20 : 0, 'users', () => this.#post('users', this.#userLines(5), 'POST')],
       [8, 'create', () => this.#create()],
@@ -137,7 +139,7 @@ export class GroupClient {
     })
   }
 
-  #post(path: string, body: string, method: 'POST' | 'DELETE'): Promise<Answer> {
+  #post(path: string, body: string, method: 'POST' | 'PUT' | 'DELETE'): Promise<Answer> {
     const onError = this.#random() < 0.8 ? 'skip' : 'fail'
     return this.#http.request({
       method,
@@ -147,7 +149,7 @@ export class GroupClient {
     })
   }
 
-  #upload(method: 'POST' | 'DELETE'): Promise<Answer> {
+  #upload(method: 'POST' | 'PUT' | 'DELETE'): Promise<Answer> {
     return this.#post(`segment/${this.#segment()}/users`, this.#userLines(12), method)
   }
 

@@ -28,7 +28,7 @@ import {
   groupSlug,
   withRivals
 } from './groups.ts'
-import { addUsers, importMembers, removeMembers } from './imports.ts'
+import { addUsers, importMembers, removeMembers, replaceMembers } from './imports.ts'
 import type { ModelSegment } from './model.ts'
 import { settleFilled, settleFillings, takeStep } from './settle.ts'
 import { letTimePass } from './time.ts'
@@ -323,6 +323,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: createGroup.any },
   { weight: 1, arbitrary: deleteGroup.any },
   { weight: 3, arbitrary: importMembers.any },
+  { weight: 2, arbitrary: replaceMembers.any },
   { weight: 2, arbitrary: removeMembers.any },
   { weight: 1, arbitrary: addUsers.any },
   { weight: 3, arbitrary: patchSegment.any },

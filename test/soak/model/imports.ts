@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { CSV, JSON_ARRAY, NDJSON, upload } from '../../support/uploads.ts'
 import { assertAnswer, command, findEnrollments, inputs, refused, slug, userId } from './command.ts'
 import type { UserId } from './filling.ts'
-import { withRivals } from './groups.ts'
+import { assertRefused, withRivals } from './groups.ts'
 import { MICROSECONDS_OF_AN_HOUR, type Microseconds, Moment, writeTime } from './moment.ts'
 import type { World } from './world.ts'
 
@@ -57,30 +57,42 @@ function isGood({ userId, hours }: Line): boolean {
 
 type Account = Record<string, unknown> & { rejected: { count: number; first: { line: number }[] } }
 
+/** How a segment is replaced. */
+type Limit = { maxRemoved?: number | undefined }
+
 /**
  * Sends the lines, and checks the account of the service.
  *
  * @param accountFor the expected counts of the valid lines; a pair allows any number from the first to the second.
  * @param isFree whether the user of a line may be added. If not, the line is rejected too.
+ * @param removes how many members a replacement by the valid lines removes.
  * @returns when they took effect, and when the upload was generated; undefined if they had no effect.
  */
 async function send(
   world: World,
   path: string,
-  method: 'POST' | 'DELETE',
-  { lines, form, dryRun, skip }: How & { lines: Line[] },
+  method: 'POST' | 'PUT' | 'DELETE',
+  { lines, form, dryRun, skip, maxRemoved }: How & Limit & { lines: Line[] },
   accountFor: (good: Line[]) => Record<string, [least: number, most: number]>,
-  isFree: (line: Line) => boolean = () => true
+  isFree: (line: Line) => boolean = () => true,
+  removes: (good: Line[]) => number = () => 0
 ): Promise<{ at: Moment; now: Microseconds; good: Line[] } | undefined> {
   const now = await world.now()
-  const query = `?on_error=${skip ? 'skip' : 'fail'}${dryRun ? '&dry_run=true' : ''}`
-  const [{ status, body }, at] = await world.during(() =>
+  const limit = maxRemoved === undefined ? '' : `&max_removed=${maxRemoved}`
+  const query = `?on_error=${skip ? 'skip' : 'fail'}${dryRun ? '&dry_run=true' : ''}${limit}`
+  const [answer, at] = await world.during(() =>
     upload(world.service, path, write(form, lines, now), { type: form, method, query })
   )
+  const { status, body } = answer
   const isAccepted = (line: Line) => isGood(line) && isFree(line)
   const good = lines.filter(isAccepted)
   const rejected = lines.length - good.length
   const isRefused = rejected > 0 && !skip && !dryRun
+  const removed = removes(good)
+  if (!isRefused && !dryRun && removed > (maxRemoved ?? (good.length > 0 ? removed : 0))) {
+    assertRefused(answer, [409, 'TOO_MANY_REMOVED'], { removed })
+    return undefined
+  }
   const what = `${method} ${path} of ${JSON.stringify(lines)}: ${JSON.stringify(body)}`
   assert.equal(status, isRefused ? 400 : 200, what)
   const account = body as Account
@@ -130,7 +142,7 @@ async function becomeKnown(world: World, users: UserId[], named: string[], at: M
 async function refusedWithout(
   { service, model }: World,
   slug: string,
-  method: 'POST' | 'DELETE'
+  method: 'POST' | 'PUT' | 'DELETE'
 ): Promise<boolean> {
   const segment = model.segments.get(slug)
   if (segment && !segment.deleted) return false
@@ -142,39 +154,106 @@ async function refusedWithout(
   return true
 }
 
+/** Like other additions by name, refused if the segment is a holdout. */
+async function refusedByHoldout(
+  { service, model }: World,
+  slug: string,
+  method: 'POST' | 'PUT'
+): Promise<boolean> {
+  if (!model.segment(slug).holdout) return false
+  const message = `segment with slug (${slug}) is a holdout: users join it only by sampling and enrollment`
+  const answer = await upload(service, `segment/${slug}/users`, '1', { method })
+  assertAnswer(answer, refused(409, 'SEGMENT_IS_HOLDOUT', message))
+  return true
+}
+
+/** Whether the user of a line is in no other segment of the group. */
+function isFreeFor({ model }: World, slug: string): (line: Line) => boolean {
+  const rivals = model.rivalsOf(slug)
+  return ({ userId }) => rivals.every((rival) => model.stateOf(userId, rival.slug) !== true)
+}
+
+function accountForAdded(world: World, slug: string, good: Line[]): Record<string, [number, number]> {
+  const users = [...usersOf(good).keys()]
+  const [least, most] = countIn(world, slug, users)
+  const repeated = good.length - users.length
+  return {
+    added: [users.length - most, users.length - least],
+    already_members: [repeated + least, repeated + most],
+    new_users: countUnknown(world, users)
+  }
+}
+
+/** Adds the users of lines that have taken effect. */
+async function addLines(
+  world: World,
+  slug: string,
+  { at, now, good }: { at: Moment; now: Microseconds; good: Line[] }
+): Promise<void> {
+  const users = usersOf(good)
+  await becomeKnown(world, [...users.keys()], withRivals(world.model, [slug]), at)
+  for (const [userId, hours] of users) {
+    const time = hours === null ? undefined : now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR
+    world.model.importMember(userId, slug, at, time === undefined ? undefined : new Moment(time, time))
+  }
+}
+
 export const importMembers = command(
   'importMembers',
   inputs({ slug, lines: lines(anyHours), ...how }),
   async (world, input) => {
     const slug = input.slug.toUpperCase()
-    if (await refusedWithout(world, slug, 'POST')) return
+    if ((await refusedWithout(world, slug, 'POST')) || (await refusedByHoldout(world, slug, 'POST'))) return
+    const sent = await send(
+      world,
+      `segment/${input.slug}/users`,
+      'POST',
+      input,
+      (good) => accountForAdded(world, slug, good),
+      isFreeFor(world, slug)
+    )
+    if (sent) await addLines(world, slug, sent)
+  }
+)
+
+export const replaceMembers = command(
+  'replaceMembers',
+  inputs({
+    slug,
+    lines: lines(anyHours),
+    ...how,
+    maxRemoved: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined })
+  }),
+  async (world, input) => {
+    const slug = input.slug.toUpperCase()
+    if ((await refusedWithout(world, slug, 'PUT')) || (await refusedByHoldout(world, slug, 'PUT'))) return
     const { model, service } = world
-    if (model.segment(slug).holdout) {
-      const message = `segment with slug (${slug}) is a holdout: users join it only by sampling and enrollment`
-      const answer = await upload(service, `segment/${slug}/users`, '1')
-      return assertAnswer(answer, refused(409, 'SEGMENT_IS_HOLDOUT', message))
+    const { filling, queued } = model.segment(slug)
+    if (filling || queued) {
+      const answer = await upload(service, `segment/${slug}/users`, '1', { method: 'PUT' })
+      return assertRefused(answer, [409, 'SEGMENT_BEING_FILLED'])
     }
-    const rivals = model.rivalsOf(slug)
-    const isFree = ({ userId }: Line) => rivals.every((rival) => model.stateOf(userId, rival.slug) !== true)
-    const accountFor = (good: Line[]): Record<string, [least: number, most: number]> => {
-      const users = [...usersOf(good).keys()]
-      const [least, most] = countIn(world, slug, users)
-      const repeated = good.length - users.length
-      return {
-        added: [users.length - most, users.length - least],
-        already_members: [repeated + least, repeated + most],
-        new_users: countUnknown(world, users)
-      }
+    const missing = (good: Line[]) => {
+      const users = usersOf(good)
+      return [...model.users.keys()].filter((userId) => model.stateOf(userId, slug) === true && !users.has(userId))
     }
-    const sent = await send(world, `segment/${input.slug}/users`, 'POST', input, accountFor, isFree)
+    const removes = (good: Line[]) => missing(good).length
+    const accountFor = (good: Line[]): Record<string, [number, number]> => ({
+      ...accountForAdded(world, slug, good),
+      removed: [removes(good), removes(good)]
+    })
+    const sent = await send(
+      world,
+      `segment/${input.slug}/users`,
+      'PUT',
+      input,
+      accountFor,
+      isFreeFor(world, slug),
+      removes
+    )
     if (!sent) return
-    const { at, now, good } = sent
-    const users = usersOf(good)
-    await becomeKnown(world, [...users.keys()], withRivals(model, [slug]), at)
-    for (const [userId, hours] of users) {
-      const time = hours === null ? undefined : now + BigInt(hours) * MICROSECONDS_OF_AN_HOUR
-      world.model.importMember(userId, slug, at, time === undefined ? undefined : new Moment(time, time))
-    }
+    for (const userId of missing(sent.good)) model.removeMember(userId, slug, sent.at, 'import')
+    await addLines(world, slug, sent)
   }
 )
 
