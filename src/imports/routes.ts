@@ -1,15 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import type { Slug } from '../../schemas/common.ts'
-import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import { IdempotencyKeyHeadersSchema } from '../../schemas/idempotency.ts'
 import {
   type AddedMembers,
   AddedMembersSchema,
   type ImportAccount,
-  ImportErrorSchema,
   type ImportQuery,
   ImportQuerySchema,
   KnownUsersSchema,
@@ -23,43 +20,22 @@ import { type SegmentParams, SegmentParamsSchema } from '../../schemas/segments.
 import { withWriteToken } from '../../schemas/write-tokens.ts'
 import type { Pool, Transaction } from '../database/connect.ts'
 import { retryIdempotent } from '../database/retry.ts'
-import {
-  commonErrors,
-  conflictResponse,
-  idempotencyErrors,
-  unavailableExamples,
-  unknownSegment
-} from '../http/common-responses.ts'
+import { conflictResponse, unknownSegment } from '../http/common-responses.ts'
 import {
   type ApiError,
   bodyTooLarge,
   databaseUnavailable,
-  invalidJson,
-  invalidUtf8,
   linesRejected,
-  requestTimeout,
-  segmentBeingFilled,
   segmentIsHoldout,
   segmentNotFound,
-  shuttingDown,
-  tooManyImports,
-  tooManyLines,
-  tooManyRemoved,
   unsupportedMediaType
 } from '../http/errors.ts'
 import { hasKey, writeOnce } from '../http/idempotency.ts'
 import { refuseCompressed } from '../http/strict-requests.ts'
 import { trackWrites } from '../http/write-tokens.ts'
-import {
-  BULK_STATEMENT_TIMEOUT_MS,
-  MAX_SHOWN_LINES,
-  MAX_UPLOAD_BYTES,
-  MAX_UPLOAD_LINES,
-  UPLOAD_TIMEOUT_MS
-} from '../limits.ts'
+import { BULK_STATEMENT_TIMEOUT_MS, MAX_SHOWN_LINES, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_MS } from '../limits.ts'
 import { addRejectedLines, type Gathered, gatherUpload, type LineOptions, uploadForms } from './gather.ts'
 import { LinesLost } from './line-queries.ts'
-import { idReason } from './lines.ts'
 import {
   type ImportedMembers,
   type ImportOptions,
@@ -69,77 +45,15 @@ import {
 } from './queries.ts'
 import { MAX_UPLOAD_SIZE } from './receive.ts'
 import { replaceMembers } from './replacement-queries.ts'
+import {
+  mediaTypeMessage,
+  mediaTypes,
+  replacementConflict,
+  uploadDescription,
+  uploadErrors
+} from './responses.ts'
 import { checkReplaceable, findSegment, type TargetSegment } from './target-queries.ts'
-import { FORM, GZIP, openUpload, type UploadBody } from './upload-body.ts'
-
-const mediaTypes = [...Object.keys(uploadForms), FORM]
-const mediaTypeMessage = `the content type must be ${mediaTypes.slice(0, -1).join(', ')} or ${mediaTypes.at(-1)}`
-
-const uploadErrors = {
-  ...commonErrors,
-  ...idempotencyErrors,
-  400: {
-    description: 'The request is not valid, or lines were rejected. Nothing has changed.',
-    content: {
-      'application/json': {
-        schema: ImportErrorSchema,
-        examples: {
-          LINES_REJECTED: {
-            value: {
-              message: `nothing has changed, as lines were rejected: 1 of 3, line 2 (abc) ${idReason}`,
-              code: 'LINES_REJECTED',
-              lines: 3,
-              added: 2,
-              already_members: 0,
-              new_users: 2,
-              rejected: { count: 1, first: [{ line: 2, value: 'abc', reason: idReason }] }
-            }
-          },
-          INVALID_REQUEST: { value: { message: 'unknown column (colour)', code: 'INVALID_REQUEST' } },
-          INVALID_JSON: { value: { message: invalidJson().message, code: 'INVALID_JSON' } },
-          INVALID_UTF8: { value: { message: invalidUtf8('UTF-16').message, code: 'INVALID_UTF8' } }
-        }
-      }
-    }
-  },
-  408: errorResponse(
-    'RequestTimeoutError',
-    'The upload paused for half a minute, or brought less than 1 KiB a second for a minute. Nothing has changed.',
-    {
-      REQUEST_TIMEOUT: requestTimeout().message
-    }
-  ),
-  413: errorResponse(
-    'UploadTooLargeError',
-    'The body is too large, or has too many lines. Nothing has changed.',
-    {
-      BODY_TOO_LARGE: bodyTooLarge(MAX_UPLOAD_SIZE).message,
-      TOO_MANY_LINES: tooManyLines(MAX_UPLOAD_LINES).message
-    }
-  ),
-  415: errorResponse(
-    'UnsupportedUploadTypeError',
-    'The body has another content type, or is compressed otherwise than with gzip. Nothing has changed.',
-    { UNSUPPORTED_MEDIA_TYPE: mediaTypeMessage }
-  ),
-  503: retryableErrorResponse(
-    'UploadUnavailableError',
-    'The service cannot answer now, or the outcome is not known: send the upload again after `Retry-After` ' +
-      'seconds. Nothing is done twice.',
-    {
-      TOO_MANY_IMPORTS: tooManyImports().message,
-      SHUTTING_DOWN: shuttingDown().message,
-      ...unavailableExamples
-    }
-  )
-}
-
-const forms =
-  'The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a ' +
-  'form or compressed with gzip. An ' +
-  'instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The ' +
-  'answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line ' +
-  'breaks, so that several ids become one.'
+import { GZIP, openUpload, type UploadBody } from './upload-body.ts'
 
 const config = {
   role: 'editor',
@@ -273,7 +187,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'addSegmentUsers',
         summary: 'Add many users to a segment',
         description:
-          `${forms}\n\nUsers who are already in the segment stay as before, except that an \`expires_at\` in the ` +
+          `${uploadDescription}\n\nUsers who are already in the segment stay as before, except that an \`expires_at\` in the ` +
           'upload is set again. Users who are seen for the first time become known, and are sampled for the segments ' +
           'that enroll new users.\n\nIf the segment is in an exclusive group, lines whose user is in another segment of ' +
           'it are rejected.',
@@ -312,7 +226,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'replaceSegmentUsers',
         summary: 'Replace the users of a segment',
         description:
-          `${forms}\n\nThe users of the upload are the members of the segment from one moment on. Who is missing leaves, as ` +
+          `${uploadDescription}\n\nThe users of the upload are the members of the segment from one moment on. Who is missing leaves, as ` +
           'if removed by name; who is new joins; who stays keeps the membership, with its expiry unless the upload gives ' +
           'another one. A user whose line is rejected is missing. `max_removed` protects from a file that is cut off.',
         tags: ['segments'],
@@ -324,23 +238,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
           200: withWriteToken(ReplacedMembersSchema),
           ...uploadErrors,
           404: unknownSegment,
-          409: conflictResponse(
-            'ReplacementConflictError',
-            'Too many users would be removed, or the segment is a holdout or is being filled. Nothing has changed.',
-            {
-              TOO_MANY_REMOVED: tooManyRemoved('AVITO_VOICE_MESSAGES', 5_000, 1_000).message,
-              SEGMENT_IS_HOLDOUT: segmentIsHoldout('AVITO_VOICE_MESSAGES').message,
-              SEGMENT_BEING_FILLED: segmentBeingFilled('AVITO_VOICE_MESSAGES').message
-            },
-            {
-              properties: {
-                removed: Type.Optional(
-                  Type.Integer({ description: 'With `TOO_MANY_REMOVED`: how many users would be removed.' })
-                )
-              },
-              example: { removed: 5_000 }
-            }
-          )
+          409: replacementConflict
         }
       }
     },
@@ -365,7 +263,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'removeSegmentUsers',
         summary: 'Remove many users from a segment',
-        description: `${forms}\n\nUsers who are not in the segment are no error. Unknown users stay unknown.`,
+        description: `${uploadDescription}\n\nUsers who are not in the segment are no error. Unknown users stay unknown.`,
         tags: ['segments'],
         params: SegmentParamsSchema,
         headers: IdempotencyKeyHeadersSchema,
@@ -392,7 +290,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'addUsers',
         summary: 'Make many users known',
-        description: `${forms}\n\nUsers who are seen for the first time are sampled for the segments that enroll new users.`,
+        description: `${uploadDescription}\n\nUsers who are seen for the first time are sampled for the segments that enroll new users.`,
         tags: ['segments'],
         headers: IdempotencyKeyHeadersSchema,
         querystring: ImportQuerySchema,

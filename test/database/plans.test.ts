@@ -15,6 +15,7 @@ import {
   sweepImports
 } from '../../src/imports/line-queries.ts'
 import { importMembers, importRemovals } from '../../src/imports/queries.ts'
+import { replaceMembers } from '../../src/imports/replacement-queries.ts'
 import {
   changeUserSegments,
   selectActiveSegments,
@@ -259,15 +260,17 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
   const userIds = Array.from({ length: MANY }, (_, n) => String(n + 1))
   const expiries = userIds.map(() => '2100-01-01T00:00:00Z')
   const upload = async (
-    takeEffect: typeof importMembers | typeof importRemovals,
-    hasExpiries = false
+    takeEffect: typeof importMembers | typeof importRemovals | typeof replaceMembers,
+    hasExpiries = false,
+    ids = userIds
   ): Promise<unknown> => {
     const importId = await beginImport(pool)
     const batch = { importId, number: 1 }
-    if (hasExpiries) await insertNumberedUsers(pool, batch, userIds, expiries, userIds)
-    else await insertUsers(pool, batch, userIds)
-    const lines = { importId, stored: MANY, hasExpiries, isNumbered: hasExpiries }
-    const options = { ...lines, countOnly: false, skip: false, actor: null }
+    if (hasExpiries) await insertNumberedUsers(pool, batch, ids, expiries, ids)
+    else await insertUsers(pool, batch, ids)
+    const accepted = ids.length
+    const lines = { importId, stored: accepted, hasExpiries, isNumbered: hasExpiries }
+    const options = { ...lines, countOnly: false, skip: false, actor: null, accepted, maxRemoved: undefined }
     const outcome = await takeEffect(pool, 'NEW', options, 20)
     await endImport(pool, importId)
     return outcome
@@ -300,6 +303,15 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
     ['set their expiry again', () => upload(importMembers, true), { added: 0 }],
     ['expire again', expire, []],
     ['draw who has expired', () => change(1), { added: MANY }],
+    [
+      'replace them by a tenth',
+      () => upload(replaceMembers, false, userIds.slice(0, tenth)),
+      { removed: MANY - tenth }
+    ],
+    ['replace them by all', () => upload(replaceMembers), { added: MANY - tenth, removed: 0 }],
+    ['replace them by the same', () => upload(replaceMembers), { added: 0, removed: 0 }],
+    ['replace them by one', () => upload(replaceMembers, false, ['1']), { added: 0, removed: MANY - 1 }],
+    ['add all again', () => upload(importMembers), { added: MANY - 1 }],
     ['remove', () => upload(importRemovals), MANY],
     ['sweep', sweep, []],
     ['delete it', () => deleteSegment(pool, 'NEW', null), /^1-\d+$/],

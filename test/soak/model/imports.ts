@@ -235,7 +235,9 @@ export const replaceMembers = command(
     }
     const missing = (good: Line[]) => {
       const users = usersOf(good)
-      return [...model.users.keys()].filter((userId) => model.stateOf(userId, slug) === true && !users.has(userId))
+      return [...model.users.keys()].filter(
+        (userId) => model.stateOf(userId, slug) === true && !users.has(userId)
+      )
     }
     const removes = (good: Line[]) => missing(good).length
     const accountFor = (good: Line[]): Record<string, [number, number]> => ({
