@@ -308,10 +308,9 @@ t.test('no statement takes quadratic time for a segment that the statistics donâ
       () => upload(replaceMembers, false, userIds.slice(0, tenth)),
       { removed: MANY - tenth }
     ],
-    ['replace them by all', () => upload(replaceMembers), { added: MANY - tenth, removed: 0 }],
+    ['replace them by one', () => upload(replaceMembers, false, ['1']), { added: 0, removed: tenth - 1 }],
+    ['replace them by all', () => upload(replaceMembers), { added: MANY - 1, removed: 0 }],
     ['replace them by the same', () => upload(replaceMembers), { added: 0, removed: 0 }],
-    ['replace them by one', () => upload(replaceMembers, false, ['1']), { added: 0, removed: MANY - 1 }],
-    ['add all again', () => upload(importMembers), { added: MANY - 1 }],
     ['remove', () => upload(importRemovals), MANY],
     ['sweep', sweep, []],
     ['delete it', () => deleteSegment(pool, 'NEW', null), /^1-\d+$/],
