@@ -27,7 +27,9 @@ create table segments (
   slug text not null unique check (slug ~ '^[A-Z0-9][A-Z0-9_.-]{0,127}$'),
   description text,
   selection numeric check (selection between 0 and 1),
-  enroll_new_users boolean not null default false check (not enroll_new_users or selection is not null),
+  composition jsonb check (composition is null or selection is not null),
+  enroll_new_users boolean not null default false
+    check (not enroll_new_users or (selection is not null and composition is null)),
   group_id integer,
   is_holdout boolean not null default false check (not is_holdout or group_id is not null),
   created_at timestamptz not null default now(),
@@ -39,6 +41,9 @@ create table segments (
 
 comment on table segments is
   'Rows are never deleted. Setting deleted_at ends the segment and every period in it; the slug stays taken.';
+comment on column segments.composition is
+  'The users of whom `selection` is a share: a JSON object with the slugs `all`, `any` and `none`, and the moment `at`. '
+  'Null: all known users.';
 comment on column segments.enroll_new_users is
   'Whether new users join the segment when they are first seen, each with the probability `selection`.';
 comment on column segments.group_id is 'The exclusive group. A deleted segment stays in its group.';

@@ -11,6 +11,7 @@ import {
   SlugSchema,
   stringEnum
 } from './common.ts'
+import { CompositionSchema, RecordedCompositionSchema } from './compositions.ts'
 import { IdempotencyKeyHeadersSchema } from './idempotency.ts'
 import { page, pageParameters } from './paging.ts'
 
@@ -48,15 +49,16 @@ export const CreateSegmentBodySchema = closedObject(
       describe(SelectionSchema, {
         description:
           'The share of the known users, from 0 to 1, to add to the segment: exactly ' +
-          'ceil(selection × number of users) of them, chosen at random.'
+          'ceil(selection × number of users) of them, chosen at random. With `from`: of its users, by default 1.'
       })
     ),
+    from: Type.Optional(CompositionSchema),
     description: Type.Optional(DescriptionSchema),
     enroll_new_users: Type.Optional(
       Type.Boolean({
         description:
           'Whether users who are first seen later are sampled too: each joins with the probability `selection`, ' +
-          'drawn once.'
+          'drawn once. Not with `from`.'
       })
     ),
     group: Type.Optional(
@@ -83,7 +85,7 @@ export const ChangeSegmentBodySchema = closedObject(
       describe(SelectionSchema, {
         description:
           'The new share of the known users, from 0 to 1: afterwards there are exactly ' +
-          'ceil(selection × number of users) sampled members.',
+          'ceil(selection × number of users) sampled members. After `from`: of its users.',
         examples: [0.3]
       })
     ),
@@ -168,6 +170,9 @@ export const SegmentSchema = Type.Object(
     selection: nullable(Type.Number(), {
       description: 'The share of the users that was asked for. Null if none was.'
     }),
+    from: Type.Union([RecordedCompositionSchema, Type.Null()], {
+      description: 'Null: the share is one of all known users.'
+    }),
     description: nullable(Type.String(), { description: 'What the segment is for.' }),
     enroll_new_users: Type.Boolean({
       description: 'Whether users who are first seen later are sampled too, by `selection`.'
@@ -192,6 +197,7 @@ export const SegmentSchema = Type.Object(
       {
         slug: 'PROMO_5',
         selection: 0.2,
+        from: null,
         description: 'Five per cent off',
         enroll_new_users: false,
         group: null,
@@ -326,8 +332,8 @@ export const SizesSchema = Type.Object(
 export type Sizes = Static<typeof SizesSchema>
 
 export const UserCountSchema = Type.Object(
-  { users: Type.Integer({ description: 'Users who are known.' }) },
-  { title: 'UserCount', description: 'How many users the service knows.', examples: [{ users: 100_000 }] }
+  { users: Type.Integer() },
+  { title: 'UserCount', description: 'A number of users.', examples: [{ users: 100_000 }] }
 )
 
 const change = <T extends TSchema>(value: T) => Type.Optional(Type.Object({ from: value, to: value }))
@@ -336,6 +342,7 @@ const change = <T extends TSchema>(value: T) => Type.Optional(Type.Object({ from
 export const SegmentPropertiesChangeSchema = Type.Object(
   {
     selection: change(nullable(Type.Number())),
+    from: change(Type.Union([RecordedCompositionSchema, Type.Null()])),
     description: change(nullable(Type.String())),
     enroll_new_users: change(nullable(Type.Boolean())),
     group: change(nullable(Type.String())),

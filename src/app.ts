@@ -43,6 +43,7 @@ import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
 import { readStorageLocation } from './reports/open-storage.ts'
 import { reportRoutes } from './reports/routes.ts'
+import { compositionRoutes } from './segments/composition-routes.ts'
 import { groupRoutes } from './segments/group-routes.ts'
 import { backgroundJobsPlugin } from './segments/jobs.ts'
 import { memberRoutes } from './segments/member-routes.ts'
@@ -71,6 +72,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
   await app.register(memberRoutes)
   await app.register(overlapRoutes)
   await app.register(sizeRoutes)
+  await app.register(compositionRoutes)
   await app.register(membershipRoutes)
   await app.register(recordRoutes)
   await app.register(importRoutes)

@@ -15,6 +15,8 @@ export interface paths {
          *
          *     With the header `Prefer: respond-async` the service answers at once, samples among the users who are known now, and adds them in the background. Users whom another request adds or removes meanwhile stay as that request left them.
          *
+         *     With `from`, the share is one of the users who are, or were at a moment, in these segments.
+         *
          *     With `enroll_new_users`, each user who is first seen later joins with the probability `selection`.
          *
          *     In an exclusive `group`, the share of all known users is sampled from those who are in no segment of the group. One draw enrolls a new user into at most one of its segments. With `Prefer: respond-async`, all users are added at one moment.
@@ -302,6 +304,28 @@ export interface paths {
         get: operations["getSegmentHistory"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/segments/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count users by their segments
+         * @description The number of users of whom a segment that is created with the same `from` samples its share. Nothing changes.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        post: operations["countComposedUsers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -943,7 +967,7 @@ export interface components {
         /** @description What to change. What is absent stays. */
         ChangeSegment: {
             /**
-             * @description The new share of the known users, from 0 to 1: afterwards there are exactly ceil(selection × number of users) sampled members.
+             * @description The new share of the known users, from 0 to 1: afterwards there are exactly ceil(selection × number of users) sampled members. After `from`: of its users.
              * @example 0.3
              */
             selection?: number | null;
@@ -1005,6 +1029,32 @@ export interface components {
             /** @description Pass it as `after`. Its form is not part of the contract. */
             cursor: string;
         };
+        /**
+         * @description Users by their segments. It names 1 to 100 segments, each once.
+         * @example {
+         *       "all": [
+         *         "AVITO_VOICE_MESSAGES"
+         *       ]
+         *     }
+         */
+        Composition: {
+            /** @description The users who are in all of these segments, */
+            all?: components["schemas"]["Slug"][] | null;
+            /** @description and in at least one of these, */
+            any?: components["schemas"]["Slug"][] | null;
+            /** @description and in none of these. With `none` alone: all known users except these. */
+            none?: components["schemas"]["Slug"][] | null;
+            /**
+             * Format: date-time
+             * @description The moment meant, by default now, not in the future. A segment may be named that was deleted later.
+             * @example 2023-08-01T00:00:00Z
+             */
+            at?: string | null;
+        };
+        /** @description The users to count. */
+        CountComposed: {
+            from: components["schemas"]["Composition"];
+        };
         /** @description The exclusive group to create. */
         CreateGroup: {
             slug: components["schemas"]["GroupSlug"];
@@ -1018,16 +1068,38 @@ export interface components {
         CreateSegment: {
             slug: components["schemas"]["Slug"];
             /**
-             * @description The share of the known users, from 0 to 1, to add to the segment: exactly ceil(selection × number of users) of them, chosen at random.
+             * @description The share of the known users, from 0 to 1, to add to the segment: exactly ceil(selection × number of users) of them, chosen at random. With `from`: of its users, by default 1.
              * @example 0.2
              */
             selection?: number | null;
+            /**
+             * @description Users by their segments. It names 1 to 100 segments, each once.
+             * @example {
+             *       "all": [
+             *         "AVITO_VOICE_MESSAGES"
+             *       ]
+             *     }
+             */
+            from?: {
+                /** @description The users who are in all of these segments, */
+                all?: components["schemas"]["Slug"][] | null;
+                /** @description and in at least one of these, */
+                any?: components["schemas"]["Slug"][] | null;
+                /** @description and in none of these. With `none` alone: all known users except these. */
+                none?: components["schemas"]["Slug"][] | null;
+                /**
+                 * Format: date-time
+                 * @description The moment meant, by default now, not in the future. A segment may be named that was deleted later.
+                 * @example 2023-08-01T00:00:00Z
+                 */
+                at?: string | null;
+            } | null;
             /**
              * @description What the segment is for, in one line for people.
              * @example Half price on messages by voice
              */
             description?: string | null;
-            /** @description Whether users who are first seen later are sampled too: each joins with the probability `selection`, drawn once. */
+            /** @description Whether users who are first seen later are sampled too: each joins with the probability `selection`, drawn once. Not with `from`. */
             enroll_new_users?: boolean | null;
             /** @description The slug of an exclusive group to create the segment in. The share is sampled from users who are in no segment of the group. */
             group?: string | null;
@@ -1333,6 +1405,11 @@ export interface components {
             /** @enum {string} */
             code: "INVALID_REQUEST";
         };
+        InvalidSlugsError: {
+            message: string;
+            /** @enum {string} */
+            code: "INVALID_REQUEST" | "DUPLICATE_SLUG" | "INVALID_JSON" | "INVALID_UTF8";
+        };
         /** @description A failed request. With the code `LINES_REJECTED` it also accounts for each line, as if the rejected ones had been skipped. */
         InvalidUploadError: {
             message: string;
@@ -1593,6 +1670,14 @@ export interface components {
             /** @enum {string} */
             status: "ready";
         };
+        /** @description The users of whom the share was sampled. */
+        RecordedComposition: {
+            all: string[];
+            any: string[];
+            none: string[];
+            /** Format: date-time */
+            at: string;
+        };
         /** @description A line of the upload that was rejected. */
         RejectedLine: {
             /** @description From 1. In a JSON array: the position of the element. */
@@ -1711,6 +1796,7 @@ export interface components {
          * @example {
          *       "slug": "PROMO_5",
          *       "selection": 0.2,
+         *       "from": null,
          *       "description": "Five per cent off",
          *       "enroll_new_users": false,
          *       "group": null,
@@ -1729,6 +1815,8 @@ export interface components {
             slug: components["schemas"]["Slug"];
             /** @description The share of the users that was asked for. Null if none was. */
             selection: number | null;
+            /** @description Null: the share is one of all known users. */
+            from: components["schemas"]["RecordedComposition"] | null;
             /** @description What the segment is for. */
             description: string | null;
             /** @description Whether users who are first seen later are sampled too, by `selection`. */
@@ -1833,6 +1921,10 @@ export interface components {
                 from: number | null;
                 to: number | null;
             };
+            from?: {
+                from: components["schemas"]["RecordedComposition"] | null;
+                to: components["schemas"]["RecordedComposition"] | null;
+            };
             description?: {
                 from: string | null;
                 to: string | null;
@@ -1867,6 +1959,13 @@ export interface components {
             };
             /** @description The users the service has never seen. */
             unknown: string[];
+        };
+        SegmentsOrGroupNotFoundError: {
+            message: string;
+            /** @enum {string} */
+            code: "SEGMENTS_NOT_FOUND" | "GROUP_NOT_FOUND";
+            /** @description The slugs that name no segment, or a deleted one. */
+            segments?: string[];
         };
         /** @description The size of the segment at one moment. */
         Size: {
@@ -1978,9 +2077,8 @@ export interface components {
         };
         /** @description A user id, as a string or as an integer. */
         UploadedUserId: components["schemas"]["UserId"] | number;
-        /** @description How many users the service knows. */
+        /** @description A number of users. */
         UserCount: {
-            /** @description Users who are known. */
             users: number;
         };
         /**
@@ -2262,6 +2360,16 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The request is not valid. */
+        InvalidSlugs: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["InvalidSlugsError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The request is not valid, or lines were rejected. Nothing has changed. */
         InvalidUpload: {
             headers: {
@@ -2388,6 +2496,16 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["SegmentNotFoundError"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A slug names no segment, or a deleted one. Nothing has changed. */
+        SegmentsNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["SegmentsNotFoundError"];
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -2597,7 +2715,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            400: components["responses"]["InvalidBody"];
+            400: components["responses"]["InvalidSlugs"];
             401: components["responses"]["Unauthenticated"];
             /** @description The role of the key is not sufficient. Nothing has changed. */
             403: {
@@ -2609,7 +2727,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            404: components["responses"]["GroupNotFound"];
+            /** @description A slug names no segment or group, or a deleted one. Nothing has changed. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentsOrGroupNotFoundError"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The slug is taken by a segment or a group, possibly a deleted one. Or too few users are free in the group. Or a request with the same `Idempotency-Key` is still in progress. */
             409: {
                 headers: {
@@ -2663,6 +2790,7 @@ export interface operations {
                      *         {
                      *           "slug": "PROMO_5",
                      *           "selection": 0.2,
+                     *           "from": null,
                      *           "description": "Five per cent off",
                      *           "enroll_new_users": false,
                      *           "group": null,
@@ -2803,16 +2931,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
-            /** @description A slug names no segment, or a deleted one. Nothing has changed. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SegmentsNotFoundError"];
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            404: components["responses"]["SegmentsNotFound"];
             /** @description The user would be in two segments of an exclusive group. Or a segment to add is a holdout. Nothing has changed. Or a request with the same `Idempotency-Key` is still in progress. */
             409: {
                 headers: {
@@ -3747,6 +3866,56 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    countComposedUsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The users to count. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "from": {
+                 *         "all": [
+                 *           "AVITO_VOICE_MESSAGES"
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["CountComposed"];
+            };
+        };
+        responses: {
+            /** @description A number of users. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "users": 100000
+                     *     }
+                     */
+                    "application/json": components["schemas"]["UserCount"];
+                };
+            };
+            400: components["responses"]["InvalidSlugs"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["SegmentsNotFound"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getSegment: {
         parameters: {
             query?: never;
@@ -3774,6 +3943,7 @@ export interface operations {
                      * @example {
                      *       "slug": "PROMO_5",
                      *       "selection": 0.2,
+                     *       "from": null,
                      *       "description": "Five per cent off",
                      *       "enroll_new_users": false,
                      *       "group": null,
@@ -5379,7 +5549,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many users the service knows. */
+            /** @description A number of users. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];

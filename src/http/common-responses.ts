@@ -1,3 +1,4 @@
+import { Type } from '@sinclair/typebox'
 import { errorResponse, retryableErrorResponse } from '../../schemas/common.ts'
 import { STRANGER_RATE_LIMIT } from '../limits.ts'
 import type { Role } from './api-keys.ts'
@@ -5,6 +6,7 @@ import {
   bodyTooLarge,
   databaseUnavailable,
   deadlineExceeded,
+  duplicateSlug,
   forbidden,
   groupNotFound,
   hostNotAllowed,
@@ -19,6 +21,7 @@ import {
   repeatedKey,
   schemaOutdated,
   segmentNotFound,
+  segmentsNotFound,
   storageUnavailable,
   tooManyReports,
   userNotFound
@@ -158,6 +161,45 @@ export const unknownSegmentOrGroup = errorResponse(
     GROUP_NOT_FOUND: groupNotFound('CHECKOUT_TEST').message
   }
 )
+
+const unknownSegmentsDetails = {
+  properties: {
+    segments: Type.Array(Type.String(), {
+      description: 'The slugs that name no segment, or a deleted one.'
+    })
+  },
+  example: { segments: ['AVITO_VOICE_MESSAGES'] }
+}
+
+/** The error 404 of a route that names several segments in its body. */
+export const unknownSegments = errorResponse(
+  'SegmentsNotFoundError',
+  'A slug names no segment, or a deleted one. Nothing has changed.',
+  { SEGMENTS_NOT_FOUND: segmentsNotFound([]).message },
+  unknownSegmentsDetails
+)
+
+/** The error 404 of a route that names several segments and a group in its body. */
+export const unknownSegmentsOrGroup = errorResponse(
+  'SegmentsOrGroupNotFoundError',
+  'A slug names no segment or group, or a deleted one. Nothing has changed.',
+  {
+    SEGMENTS_NOT_FOUND: segmentsNotFound([]).message,
+    GROUP_NOT_FOUND: groupNotFound('CHECKOUT_TEST').message
+  },
+  {
+    ...unknownSegmentsDetails,
+    properties: { segments: Type.Optional(unknownSegmentsDetails.properties.segments) }
+  }
+)
+
+/** The error 400 of a route that names several segments in its body. */
+export const invalidSlugs = errorResponse('InvalidSlugsError', 'The request is not valid.', {
+  INVALID_REQUEST: 'unknown body field (colour)',
+  DUPLICATE_SLUG: duplicateSlug('AVITO_VOICE_MESSAGES').message,
+  INVALID_JSON: repeatedKey('slug').message,
+  INVALID_UTF8: invalidUtf8().message
+})
 
 export const unknownUser = errorResponse('UserNotFoundError', 'The service has never seen this user.', {
   USER_NOT_FOUND: userNotFound('10').message

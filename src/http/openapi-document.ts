@@ -17,6 +17,7 @@ const pathOrder = [
   '/api/v1/segment/{slug}/users',
   '/api/v1/segment/{slug}/sizes',
   '/api/v1/segment/{slug}/history',
+  '/api/v1/segments/count',
   '/api/v1/segment/{slug}',
   '/api/v1/groups',
   '/api/v1/groups/{slug}/overlap',

@@ -28,6 +28,7 @@ import {
   conflictResponse,
   idempotencyErrors,
   pageErrors,
+  unknownSegments,
   unknownUser
 } from '../http/common-responses.ts'
 import { sendTagged, sendTaggedObject } from '../http/conditional.ts'
@@ -228,19 +229,7 @@ export const membershipRoutes: FastifyPluginAsyncTypebox = async (app) => {
             INVALID_JSON: invalidJson().message,
             INVALID_UTF8: invalidUtf8().message
           }),
-          404: errorResponse(
-            'SegmentsNotFoundError',
-            'A slug names no segment, or a deleted one. Nothing has changed.',
-            { SEGMENTS_NOT_FOUND: segmentsNotFound([]).message },
-            {
-              properties: {
-                segments: Type.Array(Type.String(), {
-                  description: 'The slugs that name no segment, or a deleted one.'
-                })
-              },
-              example: { segments: ['AVITO_VOICE_MESSAGES'] }
-            }
-          ),
+          404: unknownSegments,
           409: conflictResponse(
             'UserSegmentsConflictError',
             'The user would be in two segments of an exclusive group. Or a segment to add is a holdout. Nothing has changed.',

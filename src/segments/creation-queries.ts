@@ -1,5 +1,6 @@
 /** Creates segments, with a random share of the users. */
 import type { Slug, Time } from '../../schemas/common.ts'
+import type { RecordedComposition } from '../../schemas/compositions.ts'
 import type { CreateSegmentBody } from '../../schemas/segments.ts'
 import { logMemberships } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql, type Transaction } from '../database/connect.ts'
@@ -10,26 +11,41 @@ import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 import { groupExhausted } from '../http/errors.ts'
 import { checkEnrollment, enterGroup } from './group-rules.ts'
+import { everybody, findPopulation, isEverybody, type Population } from './populations.ts'
 import { describeChanges } from './properties.ts'
 import { MEMBER_OPTIONS } from './sampled-members.ts'
-import { chooseCandidateShare, countShare, type Sampling, sampleFreeUsers, sampleUsers } from './sampling.ts'
+import {
+  chooseCandidateShare,
+  countFree,
+  countShare,
+  type Sampling,
+  sampleFreeUsers,
+  sampleUsers
+} from './sampling.ts'
+
+/** A segment to create. Its slugs are in upper case; `selection` is a share from 0 to 1. */
+export type NewSegment = Omit<CreateSegmentBody, 'from'> & {
+  /** The users of whom the share is sampled; all known users by default. */
+  from?: RecordedComposition
+  /** When the segment is created, if nothing demands a later time; null: now. */
+  createdAt?: Time
+}
 
 /** A group that the segment is created in, locked. */
 type Group = { id: number; slug: Slug }
 
 /**
  * Creates a segment. With `selection`, it samples exactly ceil(selection × number of users) of the users known at that
- * moment; the product is computed in decimal arithmetic.
+ * moment, or of those in `from`; the product is computed in decimal arithmetic.
  *
- * @param segment the slugs are in upper case; `selection` is a share from 0 to 1.
  * @param later whether the users are added in the background (see `continueAssignment`) instead of in this transaction.
  * @param actor the name of the API key.
  * @returns the token of the write; undefined if the slug is taken, even by a deleted segment or a group.
- * @throws {ApiError} GROUP_NOT_FOUND, GROUP_FULL or GROUP_EXHAUSTED.
+ * @throws {ApiError} SEGMENTS_NOT_FOUND, GROUP_NOT_FOUND, GROUP_FULL or GROUP_EXHAUSTED.
  */
 export async function createSegment(
   db: Pool | Transaction,
-  segment: CreateSegmentBody,
+  segment: NewSegment,
   later: boolean,
   actor: string | null
 ): Promise<WriteToken | undefined> {
@@ -41,16 +57,18 @@ export async function createSegment(
     db,
     async (sql) => {
       await shareErasure(sql)
+      const composed = segment.from && (await findPopulation(sql, segment.from))
       if (segment.enroll_new_users) await lockPopulation(sql)
       const group =
         groupSlug === undefined ? null : { id: await enterGroup(sql, groupSlug, null), slug: groupSlug }
-      const from = group && (await nextMomentOfGroup(sql, group.id, null))
-      const created = await insertSegment(sql, segment, actor, group?.id ?? null, from)
+      const earliest = group && (await nextMomentOfGroup(sql, group.id, null))
+      const created = await insertSegment(sql, segment, actor, group?.id ?? null, earliest)
       if (!created) return undefined
       if (group && segment.enroll_new_users) await checkEnrollment(sql, group)
       if (share === undefined) return created.token
-      if (later) await insertAssignment(sql, created, share, group)
-      else await addShare(sql, created, share, group, actor)
+      const population = composed ?? everybody(later ? created.created_at : null)
+      if (later) await insertAssignment(sql, created, share, population, group)
+      else await addShare(sql, created, share, population, group, actor)
       return created.token
     },
     MEMBER_OPTIONS
@@ -59,18 +77,28 @@ export async function createSegment(
 
 type CreatedSegment = { id: number; created_at: Time; token: WriteToken }
 
-/** @param from the earliest time of creation; null: now. */
+/** @param earliest the earliest time of creation; null: now. */
 async function insertSegment(
   sql: Sql,
-  { slug, selection, description, enroll_new_users = false, group, holdout = false }: CreateSegmentBody,
+  {
+    slug,
+    selection,
+    from,
+    createdAt,
+    description,
+    enroll_new_users = false,
+    group,
+    holdout = false
+  }: NewSegment,
   actor: string | null,
   groupId: number | null,
-  from: Time | null
+  earliest: Time | null
 ): Promise<CreatedSegment | undefined> {
   // `not exists` comes first because every conflict would use up a value of the id's sequence. A group is created while
   // nobody writes to `segments`, so the slugs of groups that this statement sees are all there are.
   const properties = {
     selection,
+    from,
     description,
     enroll_new_users: enroll_new_users || undefined,
     group,
@@ -79,12 +107,13 @@ async function insertSegment(
   const [created] = await sql<CreatedSegment[]>`
     with created as (
       insert into segments (
-        slug, selection, description, enroll_new_users, group_id, is_holdout, created_at, created_by
+        slug, selection, composition, description, enroll_new_users, group_id, is_holdout, created_at, created_by
       )
       select
-        ${slug}, ${selection === undefined ? null : String(selection)}::text::numeric, ${description ?? null},
+        ${slug}, ${selection === undefined ? null : String(selection)}::text::numeric,
+        ${from ? JSON.stringify(from) : null}::text::jsonb, ${description ?? null},
         ${enroll_new_users}, ${groupId}::integer, ${holdout},
-        greatest(clock_timestamp(), ${toTimestamp(sql, from)}), ${actor}
+        greatest(coalesce(${toTimestamp(sql, createdAt)}, clock_timestamp()), ${toTimestamp(sql, earliest)}), ${actor}
       where not exists (select from segments where slug = ${slug})
         and not exists (select from exclusive_groups where slug = ${slug})
       on conflict (slug) do nothing
@@ -108,16 +137,21 @@ async function insertSegment(
 /** Computes the share. In a group, it is sampled from the free users. @throws {ApiError} GROUP_EXHAUSTED. */
 async function countCreatedShare(
   sql: Sql,
-  { created_at }: CreatedSegment,
+  { id, created_at }: CreatedSegment,
   share: number,
-  group: Group | null,
-  knownAt: Time | null
-): Promise<Sampling> {
-  const sampling = await countShare(sql, share, knownAt)
-  if (group === null) return sampling
-  const free = await countFreeUsers(sql, group.id, created_at)
+  population: Population,
+  group: Group | null
+): Promise<Sampling & { rivals: number[] }> {
+  const sampling = await countShare(sql, share, population)
+  const rivals = group === null ? [] : (await listRivals(sql, group.id, id)).map((rival) => rival.id)
+  if (group === null) return { ...sampling, rivals }
+  const unreserved = await countFreeUsers(sql, group.id, created_at)
+  // Reservations are numbers of users: of which ones is not known.
+  const free = isEverybody(population)
+    ? unreserved
+    : Math.min(unreserved, await countFree(sql, population, rivals, created_at))
   if (sampling.goal > free) throw groupExhausted(group.slug, sampling.goal, free)
-  return { ...sampling, candidateShare: chooseCandidateShare(sampling.goal, free) }
+  return { ...sampling, rivals, candidateShare: chooseCandidateShare(sampling.goal, free) }
 }
 
 /** In a group, the users are reserved. */
@@ -125,10 +159,11 @@ async function insertAssignment(
   sql: Sql,
   created: CreatedSegment,
   share: number,
+  population: Population,
   group: Group | null
 ): Promise<void> {
   const { id, created_at } = created
-  const target = group && (await countCreatedShare(sql, created, share, group, created_at)).goal
+  const target = group && (await countCreatedShare(sql, created, share, population, group)).goal
   await sql`
     insert into assignments (segment_id, requested_at, target)
     values (${id}, ${toTimestamp(sql, created_at)}, ${target})`
@@ -139,12 +174,12 @@ async function addShare(
   sql: Sql,
   created: CreatedSegment,
   share: number,
+  population: Population,
   group: Group | null,
   actor: string | null
 ): Promise<void> {
   const { id, created_at } = created
-  const sampling = await countCreatedShare(sql, created, share, group, null)
-  const rivals = group ? (await listRivals(sql, group.id, id)).map((rival) => rival.id) : []
+  const { rivals, ...sampling } = await countCreatedShare(sql, created, share, population, group)
   const sampled =
     rivals.length === 0 ? sampleUsers(sql, sampling) : sampleFreeUsers(sql, sampling, rivals, created_at)
   // Sorted by id, so that the indexes grow in order.

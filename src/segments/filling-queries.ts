@@ -1,5 +1,6 @@
 /** Fills segments in the background. The state is in the table `assignments`, so any instance can take the next step. */
 import type { Slug, Time } from '../../schemas/common.ts'
+import type { RecordedComposition } from '../../schemas/compositions.ts'
 import { logMemberships } from '../database/change-log.ts'
 import { formatTime, type Pool, type Sql } from '../database/connect.ts'
 import { listRivals, lockGroups, nextMomentOfGroup, selectGroupId } from '../database/exclusive-groups.ts'
@@ -8,6 +9,7 @@ import { lockSegment, shareErasure } from '../database/locks.ts'
 import { nextMoment } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { MAX_ASSIGNMENT_FAILURES } from '../limits.ts'
+import { type Population, populationOf } from './populations.ts'
 import { addRandomMembers } from './sampled-members.ts'
 import { countShare, sampleUsers } from './sampling.ts'
 
@@ -27,7 +29,13 @@ type Assignment = {
   attempt: number
 }
 
-type FilledSegment = { slug: Slug; share: number; created_by: string | null; is_live: boolean }
+type FilledSegment = {
+  slug: Slug
+  share: number
+  composition: RecordedComposition | null
+  created_by: string | null
+  is_live: boolean
+}
 
 /** A step failed for another reason than a transient fault of the database. */
 class FailedStep extends Error {
@@ -75,28 +83,31 @@ async function takeStep(sql: Sql, chunkSize: number): Promise<AssignmentStep | u
   if (groupId !== null) await lockGroups(sql, { segmentId: assignment.segment_id })
   else if (assignment.status === 'running') await lockSegment(sql, assignment.segment_id)
   const [segment] = await sql<[FilledSegment]>`
-    select slug, selection::double precision as share, created_by, deleted_at is null as is_live
+    select slug, selection::double precision as share, composition, created_by, deleted_at is null as is_live
     from segments
     where id = ${assignment.segment_id}`
   try {
     if (!segment.is_live) await endAssignment(sql, assignment.segment_id, 'cancelled')
-    else if (groupId !== null) await addFreeUsers(sql, assignment, segment, groupId)
-    else if (assignment.status === 'queued') await sampleChunks(sql, assignment, segment.share, chunkSize)
-    else await addChunk(sql, assignment.segment_id, segment.created_by)
+    else if (groupId !== null || assignment.status === 'queued') {
+      const population = await populationOf(sql, segment.composition, assignment.requested_at)
+      if (groupId === null) await sampleChunks(sql, assignment, segment.share, population, chunkSize)
+      else await addFreeUsers(sql, assignment, segment, population, groupId)
+    } else await addChunk(sql, assignment.segment_id, segment.created_by)
   } catch (error) {
     throw isTransient(error) ? error : new FailedStep(assignment, segment.slug, error)
   }
   return { slug: segment.slug, attempt: 0, error: null }
 }
 
-/** Samples from the users who were known when the segment was created. */
+/** @param population who was known when the segment was created, or its composition. */
 async function sampleChunks(
   sql: Sql,
-  { segment_id, requested_at }: Assignment,
+  { segment_id }: Assignment,
   share: number,
+  population: Population,
   chunkSize: number
 ): Promise<void> {
-  const sampling = await countShare(sql, share, requested_at)
+  const sampling = await countShare(sql, share, population)
   const [sampled] = await sql<[{ users: number }]>`
     with chunks as (
       insert into assignment_chunks (segment_id, chunk, user_ids)
@@ -121,18 +132,19 @@ async function sampleChunks(
 }
 
 /**
- * Samples the share from the users who are free in the group, and adds it. This is one step, so that the share is exact at
+ * Samples the share from the users of the population who are free in the group, and adds it. This is one step, so that the share is exact at
  * one moment, and no other change of the group has to know whom the service has sampled and not added yet.
  *
  * @throws {Error} if too few users are free.
  */
 async function addFreeUsers(
   sql: Sql,
-  { segment_id, requested_at }: Assignment,
+  { segment_id }: Assignment,
   { share, created_by: actor }: FilledSegment,
+  population: Population,
   groupId: number
 ): Promise<void> {
-  const { goal } = await countShare(sql, share, requested_at)
+  const { goal } = await countShare(sql, share, population)
   const rivals = (await listRivals(sql, groupId, segment_id)).map(({ id }) => id)
   const at = await nextMoment(sql, segment_id, await nextMomentOfGroup(sql, groupId, null))
   const added = await addRandomMembers(sql, segment_id, {
@@ -140,7 +152,7 @@ async function addFreeUsers(
     at,
     actor,
     rivals,
-    knownAt: requested_at
+    population
   })
   if (added < goal) throw new Error(`${goal} users are needed, but only ${added} are free in the group`)
   await sql`

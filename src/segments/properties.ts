@@ -1,12 +1,14 @@
 /** The properties of segments, and the record of their changes. */
 import type { Time } from '../../schemas/common.ts'
+import type { RecordedComposition } from '../../schemas/compositions.ts'
 import type { SegmentChange } from '../../schemas/segments.ts'
 import type { Sql } from '../database/connect.ts'
 import { toTimestamp } from '../database/times.ts'
 
-/** The properties of a segment that can change. Null is the same as absent. */
+/** The properties of a segment, of which all but `from` can change. Null is the same as absent. */
 export type SegmentProperties = {
   selection?: number | null | undefined
+  from?: RecordedComposition | undefined
   description?: string | null | undefined
   enroll_new_users?: boolean | undefined
   group?: string | null | undefined
@@ -15,7 +17,7 @@ export type SegmentProperties = {
 
 const NO_CHANGES = '{}'
 
-const names = ['selection', 'description', 'enroll_new_users', 'group', 'holdout'] as const
+const names = ['selection', 'from', 'description', 'enroll_new_users', 'group', 'holdout'] as const
 
 /** The properties that differ, each with `from` and `to`, as JSON. Properties that are absent in `to` stay. */
 export function describeChanges(from: SegmentProperties, to: SegmentProperties): string {

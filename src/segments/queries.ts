@@ -13,6 +13,7 @@ function segmentColumns(sql: Sql) {
     segments.id,
     segments.slug,
     selection::double precision,
+    composition as from,
     segments.description,
     enroll_new_users,
     exclusive_groups.slug as group,

@@ -22,10 +22,11 @@ import {
   commonErrors,
   conflictResponse,
   idempotencyErrors,
+  invalidSlugs,
   pageErrors,
-  unknownGroup,
   unknownSegment,
-  unknownSegmentOrGroup
+  unknownSegmentOrGroup,
+  unknownSegmentsOrGroup
 } from '../http/common-responses.ts'
 import { signalAbandonment } from '../http/deadline.ts'
 import {
@@ -45,10 +46,12 @@ import { cutPage, decodeCursor, linkNextPage } from '../http/paging.ts'
 import { isSlug } from '../http/slugs.ts'
 import { trackWrites } from '../http/write-tokens.ts'
 import { BULK_DEADLINE_MS, MAX_GROUP_SEGMENTS, MAX_LISTS_IN_FLIGHT } from '../limits.ts'
+import { enrollsComposed, readComposition } from './composition-rules.ts'
 import { createSegment } from './creation-queries.ts'
 import { deleteSegment } from './deletion-queries.ts'
 import { selectGroupDeletion } from './group-queries.ts'
 import { deletedAt } from './group-routes.ts'
+import { fixComposition } from './populations.ts'
 import { selectDeletion, selectSegment, selectSegmentHistory, selectSegments } from './queries.ts'
 import { changeSegment } from './share-queries.ts'
 
@@ -97,6 +100,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'With the header `Prefer: respond-async` the service answers at once, samples among the users who are ' +
           'known now, and adds them in the background. Users whom another request adds or removes meanwhile stay as ' +
           'that request left them.\n\n' +
+          'With `from`, the share is one of the users who are, or were at a moment, in these segments.\n\n' +
           'With `enroll_new_users`, each user who is first seen later joins with the probability `selection`.\n\n' +
           'In an exclusive `group`, the share of all known users is sampled from those who are in no segment of the group. ' +
           'One draw enrolls a new user into at most one of its segments. With `Prefer: respond-async`, all users are added ' +
@@ -124,7 +128,8 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
           ...commonErrors,
           ...commonBodyErrors,
           ...idempotencyErrors,
-          404: unknownGroup,
+          400: invalidSlugs,
+          404: unknownSegmentsOrGroup,
           409: conflictResponse(
             'SegmentNotCreatedError',
             'The slug is taken by a segment or a group, possibly a deleted one. Or too few users are free in the group.',
@@ -143,10 +148,12 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (request, reply) => {
       const { body, actor } = request
+      if (body.enroll_new_users && body.from !== undefined) throw enrollsComposed()
       if (body.enroll_new_users && body.selection === undefined) throw enrollsWithoutSelection()
       if (body.holdout && body.group === undefined) throw holdoutWithoutGroup()
+      const { from, group, ...properties } = body
+      const composition = from && readComposition(from)
       const slug = body.slug.toUpperCase()
-      const segment = { ...body, slug, ...(body.group !== undefined && { group: body.group.toUpperCase() }) }
       const later = prefersAsync(request.headers.prefer)
       const accepted = {
         status: 202,
@@ -154,6 +161,13 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
       // Uses the bulk pool, because it may wait for another request that creates a segment with the same slug.
       const bulk = app.bulk.within(signalAbandonment(reply))
+      const composed = composition && (await retryIdempotent(() => fixComposition(bulk, composition)))
+      const segment = {
+        ...(composed && { selection: 1, ...composed }),
+        ...properties,
+        slug,
+        ...(group !== undefined && { group: group.toUpperCase() })
+      }
       await writeOnce(request, reply, bulk, async (db) => {
         const token = await createSegment(db, segment, later, actor?.name ?? null)
         if (token === undefined) {
@@ -313,6 +327,7 @@ export const segmentRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return writeOnce(request, reply, bulk, async (db) => {
         const outcome = await changeSegment(db, slug, change, actor?.name ?? null)
         if (outcome === 'not_found') throw segmentNotFound(slug)
+        if (outcome === 'composed') throw enrollsComposed()
         if (outcome === 'filling') throw segmentBeingFilled(slug)
         if (outcome === 'no_selection') throw enrollsWithoutSelection()
         return { body: outcome }

@@ -4,6 +4,7 @@ import { logMemberships } from '../database/change-log.ts'
 import type { Sql } from '../database/connect.ts'
 import { isFree } from '../database/exclusive-groups.ts'
 import { nextMoment, toTimestamp } from '../database/times.ts'
+import { type Population, populationUsers } from './populations.ts'
 import { countShare } from './sampling.ts'
 
 /**
@@ -22,17 +23,18 @@ function sampledMembers(sql: Sql, segmentId: number, at: Time) {
       and added_cause in ('selection', 'enrollment')`
 }
 
-/** Counts the members who were sampled or enrolled, and how many the share asks for. */
+/** Counts the members who were sampled or enrolled, and how many the share of the population asks for. */
 export async function countSampled(
   sql: Sql,
   segmentId: number,
   share: number,
+  population: Population,
   at: Time
 ): Promise<{ sampled: number; goal: number }> {
   const [{ sampled }] = await sql<[{ sampled: number }]>`
     select count(*)::double precision as sampled
     from ${sampledMembers(sql, segmentId, at)}`
-  const { goal } = await countShare(sql, share)
+  const { goal } = await countShare(sql, share, population)
   return { sampled, goal }
 }
 
@@ -44,8 +46,8 @@ type RandomMembers = {
   actor: string | null
   /** The ids of the other segments of the group. Their members are not added. */
   rivals: readonly number[]
-  /** Only users who were known at this time are added; null: all users. */
-  knownAt?: Time | null
+  /** The users of whom the members are sampled. */
+  population: Population
 }
 
 /**
@@ -56,7 +58,7 @@ type RandomMembers = {
 export async function addRandomMembers(
   sql: Sql,
   segmentId: number,
-  { count, at, actor, rivals, knownAt = null }: RandomMembers
+  { count, at, actor, rivals, population }: RandomMembers
 ): Promise<number> {
   // An expired membership stays open until its end is written, and would block a new one.
   await sql`
@@ -73,9 +75,8 @@ export async function addRandomMembers(
       select id, ${segmentId}, ${toTimestamp(sql, addedAt)}, 'selection', ${actor}
       from (
         select id
-        from users
-        where created_at <= coalesce(${toTimestamp(sql, knownAt)}, 'infinity')
-          and not exists (
+        from (${populationUsers(sql, population)}) users
+        where not exists (
             select
             from open_periods
             where segment_id = ${segmentId}

@@ -1,32 +1,39 @@
 import type { Time } from '../../schemas/common.ts'
 import type { Sql } from '../database/connect.ts'
 import { isFree } from '../database/exclusive-groups.ts'
-import { toTimestamp } from '../database/times.ts'
+import { type Population, populationUsers } from './populations.ts'
 
-/** How to sample a share of the users who are known, or were known at an earlier time. */
+/** How to sample a share of a population. */
 export type Sampling = {
+  population: Population
   /** The number of users to sample: exactly ceil(share × number of users). */
   goal: number
   /** The probability with which a user becomes a candidate. There are more candidates than the goal. */
   candidateShare: number
-  /** Only users who were known at this time are sampled; null: all users. */
-  knownAt: Time | null
 }
 
-/**
- * Computes how many users a share is. The arithmetic is decimal: 0.07 of 100 users is 7.
- *
- * @param share from 0 to 1.
- * @param knownAt counts only users who were known at this time; null: all users.
- */
-export async function countShare(sql: Sql, share: number, knownAt: Time | null = null): Promise<Sampling> {
+/** Computes how many users of a population a share from 0 to 1 is. The arithmetic is decimal: 0.07 of 100 users is 7. */
+export async function countShare(sql: Sql, share: number, population: Population): Promise<Sampling> {
   const [{ users, goal }] = await sql<[{ users: number; goal: number }]>`
     select
       count(*)::double precision as users,
       ceil(${String(share)}::text::numeric * count(*))::double precision as goal
-    from users
-    where created_at <= coalesce(${toTimestamp(sql, knownAt)}, 'infinity')`
-  return { goal, candidateShare: chooseCandidateShare(goal, users), knownAt }
+    from (${populationUsers(sql, population)}) users`
+  return { population, goal, candidateShare: chooseCandidateShare(goal, users) }
+}
+
+/** Counts the users of a population who are in none of the segments at a time. */
+export async function countFree(
+  sql: Sql,
+  population: Population,
+  segmentIds: readonly number[],
+  at: Time
+): Promise<number> {
+  const [{ users }] = await sql<[{ users: number }]>`
+    select count(*)::double precision as users
+    from (${populationUsers(sql, population)}) users
+    where ${isFree(sql, segmentIds, at)}`
+  return users
 }
 
 /**
@@ -41,12 +48,11 @@ export function chooseCandidateShare(goal: number, users: number): number {
  * A subquery for the `id`s of randomly sampled users. Sorting all users would take most of the time, so it first
  * chooses candidates, each user with the same probability, and sorts only these.
  */
-export function sampleUsers(sql: Sql, { goal, candidateShare, knownAt }: Sampling) {
+export function sampleUsers(sql: Sql, { population, goal, candidateShare }: Sampling) {
   return sql`
     select id
-    from users
-    where created_at <= coalesce(${toTimestamp(sql, knownAt)}, 'infinity')
-      and random() < ${candidateShare}
+    from (${populationUsers(sql, population)}) users
+    where random() < ${candidateShare}
     order by random()
     limit ${goal}`
 }
@@ -58,13 +64,13 @@ export function sampleUsers(sql: Sql, { goal, candidateShare, knownAt }: Samplin
  */
 export function sampleFreeUsers(
   sql: Sql,
-  { goal, candidateShare }: Sampling,
+  { population, goal, candidateShare }: Sampling,
   segmentIds: readonly number[],
   at: Time
 ) {
   return sql`
     select id
-    from users
+    from (${populationUsers(sql, population)}) users
     where random() < ${candidateShare}
       and ${isFree(sql, segmentIds, at)}
     order by random()

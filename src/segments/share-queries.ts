@@ -1,5 +1,6 @@
 /** Changes segments: their properties, their share of the users, and their exclusive group. */
 import type { Slug, Time } from '../../schemas/common.ts'
+import type { RecordedComposition } from '../../schemas/compositions.ts'
 import type { ChangeSegmentBody, SegmentChange } from '../../schemas/segments.ts'
 import type { Pool, Sql, Transaction } from '../database/connect.ts'
 import { countFreeUsers, listRivals, lockGroups, nextMomentOfGroup } from '../database/exclusive-groups.ts'
@@ -9,15 +10,16 @@ import { nextMoment, readClock, toTimestamp } from '../database/times.ts'
 import { transaction } from '../database/transaction.ts'
 import { groupExhausted, holdoutWithoutGroup } from '../http/errors.ts'
 import { checkEnrollment, checkOverlap, enterGroup } from './group-rules.ts'
+import { type Population, populationOf } from './populations.ts'
 import { describeChanges, recordChange, type SegmentProperties } from './properties.ts'
 import { addRandomMembers, countSampled, MEMBER_OPTIONS, removeRandomMembers } from './sampled-members.ts'
 
 /** Why a segment was not changed. */
-type Refusal = 'not_found' | 'no_selection' | 'filling'
+type Refusal = 'not_found' | 'no_selection' | 'composed' | 'filling'
 
 /**
  * Changes a segment. With a new share, it also changes the members, until exactly ceil(selection × number of users) of
- * them are sampled or enrolled:
+ * them are sampled or enrolled. If the segment was created from a composition, these are its users at its moment.
  *
  * - If there are too few, random users are added. Explicitly removed users are never sampled again.
  * - If there are too many and the share was lowered, random sampled or enrolled members are removed. Explicitly added
@@ -53,6 +55,7 @@ export function changeSegment(
       const enteredId = await lockForChange(sql, id, change)
       const current = await selectProperties(sql, id, share)
       if (!current) return 'not_found'
+      if (enroll_new_users && current.composition !== null) return 'composed'
       const group = chooseGroup(current, change, enteredId)
       const hasMoved = group?.id !== current.group_id && (group !== null || current.group_id !== null)
       if (enroll_new_users && selection === undefined && current.selection === null) return 'no_selection'
@@ -79,7 +82,12 @@ export function changeSegment(
           ? { added: 0, removed: 0 }
           : await changeShare(
               sql,
-              { id, group, rivals: rivals.map((rival) => rival.id) },
+              {
+                id,
+                group,
+                rivals: rivals.map((rival) => rival.id),
+                population: await populationOf(sql, current.composition, null)
+              },
               selection,
               isLowered,
               at,
@@ -97,6 +105,7 @@ export function changeSegment(
 type Group = { id: number; slug: Slug }
 
 type CurrentProperties = SegmentProperties & {
+  composition: RecordedComposition | null
   holdout: boolean
   group_id: number | null
   is_filling: boolean
@@ -128,6 +137,7 @@ async function selectProperties(
   const [current] = await sql<CurrentProperties[]>`
     select
       selection::double precision,
+      composition,
       segments.description,
       enroll_new_users,
       group_id,
@@ -165,6 +175,13 @@ async function chooseMoment(
   return nextMoment(sql, id, group && (await nextMomentOfGroup(sql, group.id, null)))
 }
 
+type ChangedSegment = {
+  id: number
+  group: Group | null
+  rivals: readonly number[]
+  population: Population
+}
+
 /**
  * Adds or removes random members until the segment has the share, and records the result as the segment's assignment.
  *
@@ -172,18 +189,20 @@ async function chooseMoment(
  */
 async function changeShare(
   sql: Sql,
-  { id: segmentId, group, rivals }: { id: number; group: Group | null; rivals: readonly number[] },
+  { id: segmentId, group, rivals, population }: ChangedSegment,
   share: number,
   isLowered: boolean,
   at: Time,
   actor: string | null
 ): Promise<SegmentChange> {
-  const { sampled, goal } = await countSampled(sql, segmentId, share, at)
+  const { sampled, goal } = await countSampled(sql, segmentId, share, population, at)
   const surplus = sampled - goal
   const free = group && surplus < 0 ? await countFreeUsers(sql, group.id, at) : null
   if (group && free !== null && -surplus > free) throw groupExhausted(group.slug, -surplus, free)
   const added =
-    surplus < 0 ? await addRandomMembers(sql, segmentId, { count: -surplus, at, actor, rivals }) : 0
+    surplus < 0
+      ? await addRandomMembers(sql, segmentId, { count: -surplus, at, actor, rivals, population })
+      : 0
   // Users who were removed from the segment by name are free, but not sampled for it again.
   if (group && surplus < 0 && added < -surplus) throw groupExhausted(group.slug, -surplus, added)
   const removed = surplus > 0 && isLowered ? await removeRandomMembers(sql, segmentId, surplus, at, actor) : 0

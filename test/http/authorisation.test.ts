@@ -226,6 +226,7 @@ t.test('each route requires the documented role', async (t) => {
     'GET /api/v1/segments/user/:user_id': 'reader',
     'HEAD /api/v1/segments/user/:user_id': 'reader',
     'POST /api/v1/segments/users/query': 'reader',
+    'POST /api/v1/segments/count': 'reader',
     'GET /api/v1/segments/user/:user_id/csv': 'reader',
     'GET /api/v1/segments/user/history/:filename': 'reader',
     'POST /ofrep/v1/evaluate/flags/:slug': 'reader',

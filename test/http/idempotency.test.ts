@@ -402,6 +402,7 @@ t.test('the OpenAPI document names the header of each write, and its errors', as
   const paths = document.paths as Record<string, Record<string, Operation>>
   const reads = [
     'post /api/v1/segments/users/query',
+    'post /api/v1/segments/count',
     'post /ofrep/v1/evaluate/flags',
     'post /ofrep/v1/evaluate/flags/{slug}'
   ]

@@ -69,6 +69,7 @@ t.test('the OpenAPI document', async (t) => {
         'delete /api/v1/segment/{slug}/users',
         'get /api/v1/segment/{slug}/sizes',
         'get /api/v1/segment/{slug}/history',
+        'post /api/v1/segments/count',
         'get /api/v1/segment/{slug}',
         'patch /api/v1/segment/{slug}',
         'delete /api/v1/segment/{slug}',
