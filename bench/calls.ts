@@ -29,28 +29,37 @@ export async function checkLive(address: string): Promise<void> {
 /** Creates a segment with a share of the users, and resolves when they are in it. Returns its slug. */
 export async function createSegment(address: string, selection: number): Promise<string> {
   const slug = nextSlug()
-  await postSegment(address, slug, selection, 200)
+  await postSegment(address, { slug, selection }, 200)
+  return slug
+}
+
+/** Creates a segment from the users of others, and resolves when they are in it. Returns its slug. */
+export async function createComposedSegment(
+  address: string,
+  from: { all: string[]; none: string[] }
+): Promise<string> {
+  const slug = nextSlug()
+  await postSegment(address, { slug, from }, 200)
   return slug
 }
 
 /** Creates a segment that the service fills in the background. Returns its slug immediately. */
 export async function createSegmentInBackground(address: string, selection: number): Promise<string> {
   const slug = nextSlug()
-  await postSegment(address, slug, selection, 202, { prefer: 'respond-async' })
+  await postSegment(address, { slug, selection }, 202, { prefer: 'respond-async' })
   return slug
 }
 
 async function postSegment(
   address: string,
-  slug: string,
-  selection: number,
+  segment: object,
   status: number,
   headers: Record<string, string> = {}
 ): Promise<void> {
   const response = await call(`${address}/api/v1/segment`, status, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ slug, selection })
+    body: JSON.stringify(segment)
   })
   await response.text()
 }

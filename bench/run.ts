@@ -12,6 +12,7 @@ import { OptionError, type Options, readOptions, usage } from './options.ts'
 import { batch } from './parts/batch.ts'
 import { change } from './parts/change.ts'
 import { citus } from './parts/citus.ts'
+import { compositions } from './parts/compositions.ts'
 import { cpu } from './parts/cpu.ts'
 import { feed } from './parts/feed.ts'
 import { growth } from './parts/growth.ts'
@@ -42,6 +43,7 @@ const parts: Record<string, Part> = {
   citus,
   create,
   'create-async': createAsync,
+  compositions,
   delete: deletion,
   isolation,
   overload,

@@ -20,6 +20,19 @@ export async function insertSegment(sql: Sql, members: number, every = 1): Promi
   return slug
 }
 
+/** Inserts a segment with the users for whom the id modulo 10 is from `first` to `last`. Returns its slug. */
+export async function insertTenths(sql: Sql, first: number, last: number): Promise<string> {
+  const slug = nextSlug()
+  const [{ id }] = await sql<[{ id: number }]>`insert into segments (slug) values (${slug}) returning id`
+  await sql`
+    insert into memberships (user_id, segment_id)
+    select id, ${id}
+    from users
+    where id % 10 between ${first}::int and ${last}::int
+    order by id`
+  return slug
+}
+
 /**
  * Resolves when the service has added all users to a segment, or the signal is aborted. It queries the database, because
  * the service would count the members of the segment for each request.

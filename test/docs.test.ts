@@ -23,7 +23,8 @@ t.test('every curl in README and docs returns what the page shows', async (t) =>
     'docs/monitoring.md',
     'docs/changes.md',
     'docs/webhooks.md',
-    'docs/groups.md'
+    'docs/groups.md',
+    'docs/compositions.md'
   ]
 
   const service = await startService(t)

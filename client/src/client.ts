@@ -3,6 +3,7 @@ import type {
   AddedMembers,
   ChangeSegment,
   ChangeUserSegments,
+  CountComposed,
   CreateGroup,
   CreateSegment,
   Group,
@@ -28,6 +29,7 @@ import type {
   SegmentsOfUsers,
   Timeline,
   TimelineEntry,
+  UserCount,
   UserMemberships
 } from './contract-types.ts'
 import { type Download, Source, UsersDownload } from './download.ts'
@@ -158,7 +160,7 @@ export class SegmentsClient {
    * Creates a segment.
    *
    * @param options with `respondAsync`, the users of the share are added in the background.
-   * @throws {SegmentsError} SEGMENT_ALREADY_EXISTS, GROUP_EXHAUSTED
+   * @throws {SegmentsError} SEGMENT_ALREADY_EXISTS, SEGMENTS_NOT_FOUND, GROUP_EXHAUSTED
    */
   async createSegment(
     segment: CreateSegment,
@@ -167,6 +169,20 @@ export class SegmentsClient {
     const call: Call = { method: 'POST', path: '/segment', json: segment, isBulk: true }
     if (options.respondAsync) call.headers = { prefer: 'respond-async' }
     await this.#transport.run(call, options)
+  }
+
+  /**
+   * Counts the known users, or with `from` those whom {@link createSegment} would sample from.
+   *
+   * @throws {SegmentsError} SEGMENTS_NOT_FOUND, whose `details.segments` names them
+   */
+  async countUsers(options: Partial<CountComposed> & CallOptions = {}): Promise<number> {
+    const { from } = options
+    const call: Call =
+      from === undefined
+        ? { method: 'GET', path: '/users/count' }
+        : { method: 'POST', path: '/segments/count', json: { from }, isRead: true }
+    return (await this.#transport.json<UserCount>(call, options)).users
   }
 
   /** A segment, which may be deleted, and its number of members. @throws {SegmentsError} SEGMENT_NOT_FOUND */

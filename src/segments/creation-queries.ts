@@ -11,7 +11,7 @@ import { transaction } from '../database/transaction.ts'
 import { type WriteToken, writeToken } from '../database/write-tokens.ts'
 import { groupExhausted } from '../http/errors.ts'
 import { checkEnrollment, enterGroup } from './group-rules.ts'
-import { everybody, findPopulation, isEverybody, type Population } from './populations.ts'
+import { everybody, findPopulation, isEverybody, type Population, populationUsers } from './populations.ts'
 import { describeChanges } from './properties.ts'
 import { MEMBER_OPTIONS } from './sampled-members.ts'
 import {
@@ -141,7 +141,7 @@ async function countCreatedShare(
   share: number,
   population: Population,
   group: Group | null
-): Promise<Sampling & { rivals: number[] }> {
+): Promise<CreatedSampling> {
   const sampling = await countShare(sql, share, population)
   const rivals = group === null ? [] : (await listRivals(sql, group.id, id)).map((rival) => rival.id)
   if (group === null) return { ...sampling, rivals }
@@ -169,6 +169,15 @@ async function insertAssignment(
     values (${id}, ${toTimestamp(sql, created_at)}, ${target})`
 }
 
+type CreatedSampling = Sampling & {
+  /** The ids of the other segments of the group. */
+  rivals: readonly number[]
+}
+
+function sampleCreated(sql: Sql, { rivals, ...sampling }: CreatedSampling, at: Time) {
+  return rivals.length === 0 ? sampleUsers(sql, sampling) : sampleFreeUsers(sql, sampling, rivals, at)
+}
+
 /** Samples the share and adds it. The memberships begin when the segment is created. */
 async function addShare(
   sql: Sql,
@@ -179,9 +188,11 @@ async function addShare(
   actor: string | null
 ): Promise<void> {
   const { id, created_at } = created
-  const { rivals, ...sampling } = await countCreatedShare(sql, created, share, population, group)
+  // A share of 1 is everybody: counting and shuffling them would take as long as adding them.
+  const isWhole = share === 1 && group === null
+  const sampling = isWhole ? null : await countCreatedShare(sql, created, share, population, group)
   const sampled =
-    rivals.length === 0 ? sampleUsers(sql, sampling) : sampleFreeUsers(sql, sampling, rivals, created_at)
+    sampling === null ? populationUsers(sql, population) : sampleCreated(sql, sampling, created_at)
   // Sorted by id, so that the indexes grow in order.
   const [{ count }] = await sql<[{ count: number }]>`
     with changed as (
@@ -193,7 +204,8 @@ async function addShare(
     ),
     logged as (${logMemberships(sql, { type: 'membership_added', cause: 'selection', actor })})
     select count(*)::double precision from changed`
-  if (count !== sampling.goal) throw new Error(`sampled ${count} instead of ${sampling.goal} users`)
+  if (sampling !== null && count !== sampling.goal)
+    throw new Error(`sampled ${count} instead of ${sampling.goal} users`)
   await sql`
     insert into assignments (segment_id, requested_at, status, target, assigned)
     values (${id}, ${toTimestamp(sql, created_at)}, 'done', ${count}, ${count})`

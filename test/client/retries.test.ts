@@ -193,6 +193,8 @@ t.test('a write whose answer is lost takes effect once, and is answered', async 
   t.match(await lose(() => client.addUsers('5\n6\n')), { new_users: 2 })
   t.match(await lose(() => client.changeSegment('E', { selection: 0.5 })), { added: 3, removed: 0 })
   t.match(await lose(() => client.removeSegmentUsers('E', '1\n2\n')), { removed: 2 })
+  t.equal(await client.countUsers({ from: { any: ['E'], none: ['A'] } }), 3)
+  t.equal(await client.countUsers(), 6)
   t.match(await lose(() => client.replaceSegmentUsers('A', '1\n2\n')), { added: 2, removed: 0 })
   await lose(() => client.eraseUser(6))
   await lose(() => client.createGroup({ slug: 'G' }))
