@@ -8,7 +8,7 @@ import type { UserId } from './filling.ts'
 import { agreeOnFlags } from './flags-agreement.ts'
 import { agreeOnGroups } from './groups.ts'
 import { agreeOnLists, agreeOnReportsOfAll, PAGE_SIZE } from './lists-agreement.ts'
-import type { ActiveSegments, Model } from './model.ts'
+import type { ActiveSegments, Composition, Model } from './model.ts'
 import { dayAfter, parseTime } from './moment.ts'
 import { userIds, type World } from './world.ts'
 
@@ -62,6 +62,18 @@ export async function agreeOnUsers({ service, model }: World, asked: UserId[]): 
   for (const [userId, slugs] of Object.entries(segments)) checkActive(model.activeSegments(userId), slugs)
 }
 
+function withoutMoment(from: unknown): unknown {
+  if (from === null) return null
+  const { at: _, ...lists } = from as Record<string, unknown>
+  return lists
+}
+
+function withoutUsers(composition: Composition | null): unknown {
+  if (composition === null) return null
+  const { users: _, ...lists } = composition
+  return lists
+}
+
 export async function agreeOnSegment({ service, model }: World, slug: string): Promise<void> {
   const { status, body } = await service.getSegment(slug)
   const segment = model.segments.get(slug)
@@ -73,7 +85,7 @@ export async function agreeOnSegment({ service, model }: World, slug: string): P
     return
   }
   assert.equal(status, 200, JSON.stringify(body))
-  const { created_at, deleted_at, members, assignment, ...rest } = body as Record<string, unknown>
+  const { created_at, deleted_at, members, assignment, from, ...rest } = body as Record<string, unknown>
   assert.deepEqual(rest, {
     slug,
     selection: segment.selection,
@@ -82,6 +94,7 @@ export async function agreeOnSegment({ service, model }: World, slug: string): P
     group: segment.group,
     holdout: segment.holdout
   })
+  assert.deepEqual(withoutMoment(from), withoutUsers(segment.composition))
   segment.created.see(String(created_at), `creation of ${slug}`)
   if (segment.deleted) segment.deleted.see(String(deleted_at), `deletion of ${slug}`)
   else assert.equal(deleted_at, null)

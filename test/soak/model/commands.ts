@@ -18,6 +18,8 @@ import {
   slugs,
   userId
 } from './command.ts'
+import { countComposed, findCompositionRefusal, lists, prepareComposition } from './compositions.ts'
+import type { UserId } from './filling.ts'
 import { agreeOnFlags } from './flags-agreement.ts'
 import {
   assertRefused,
@@ -54,32 +56,41 @@ const createSegment = command(
     later: fc.boolean(),
     enrolls: fc.boolean(),
     group: fc.option(groupSlug),
-    holdout: fc.option(fc.boolean(), { freq: 1 })
+    holdout: fc.option(fc.boolean(), { freq: 1 }),
+    from: fc.option(lists, { freq: 1 })
   }),
-  async (world, { slug, thousandths, later, enrolls, group, holdout }) => {
+  async (world, { slug, thousandths: given, later, enrolls: wanted, group, holdout, from }) => {
     const { service, model } = world
+    // All users of a composition by default, and no new ones.
+    const thousandths = given ?? (from && 1000)
+    const enrolls = wanted && from === null
     const selection = thousandths === null ? null : thousandths / 1000
     const name = slug.toUpperCase()
     const groupName = group?.toUpperCase() ?? null
-    const share = selection === null ? {} : { selection, enroll_new_users: enrolls }
+    const share = given === null ? {} : { selection, enroll_new_users: enrolls }
+    const composition = from && (await prepareComposition(world, from))
     const [answer, at] = await world.during(() =>
       service.post(
         '/api/v1/segment',
-        { slug, group, holdout, ...share },
+        { slug, group, holdout, from, ...share },
         later ? { prefer: 'respond-async' } : {}
       )
     )
     if (holdout && groupName === null)
       return assertAnswer(answer, refused(400, 'INVALID_REQUEST', 'body field (holdout) needs a group'))
+    const refusal = composition && findCompositionRefusal(model, composition)
+    if (refusal) return assertAnswer(answer, refusal)
     if (groupName !== null && !model.isLiveGroup(groupName))
       return assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${groupName}) not found`))
     if (model.segments.has(name) || model.groups.has(name)) return assertTaken(model, answer, name)
     const isEnrolling = enrolls && selection !== null
-    const target = model.shareOfUsers(thousandths ?? 0)
+    const target = model.shareOf(composition, thousandths ?? 0)
     if (groupName !== null && thousandths !== null) {
       if (isEnrolling && model.enrollmentOf(groupName) + thousandths > 1000)
         return assertRefused(answer, [409, 'GROUP_EXHAUSTED'])
-      const free = model.countFree(groupName)
+      const isFree = (userId: UserId) => model.segmentOf(userId, groupName) === undefined
+      const freeOf = composition?.users.filter(isFree).length ?? Number.POSITIVE_INFINITY
+      const free = Math.min(model.countFree(groupName), freeOf)
       if (target > free) return assertRefused(answer, [409, 'GROUP_EXHAUSTED'], { free_users: free })
     }
     model.createSegment({
@@ -88,12 +99,13 @@ const createSegment = command(
       enrolls: isEnrolling,
       group: groupName,
       holdout: holdout ?? false,
+      composition,
       created: at
     })
     assertAnswer(answer, { status: later ? 202 : 200, body: '' })
     if (thousandths === null) return
     if (later && groupName !== null) {
-      const known = [...model.users.keys()]
+      const known = model.population(composition)
       model.segment(name).queued = { target, known, decided: new Set() }
       model.segment(name).assignment = { status: 'queued', assigned: 0, target }
       return
@@ -140,6 +152,9 @@ const patchSegment = command(
       assertAnswer(answer, refused(404, 'GROUP_NOT_FOUND', `group with slug (${entered}) not found`))
     } else if (!segment || segment.deleted) {
       assertAnswer(answer, refused(404, 'SEGMENT_NOT_FOUND', `segment with slug (${name}) not found`))
+    } else if (enrolls && segment.composition !== null) {
+      const message = 'body field (enroll_new_users) must be false with `from`: new users are in no segment'
+      assertAnswer(answer, refused(400, 'INVALID_REQUEST', message))
     } else if (enrolls && thousandths === null && segment.selection === null) {
       const message = 'body field (enroll_new_users) needs a selection'
       assertAnswer(answer, refused(400, 'INVALID_REQUEST', message))
@@ -155,14 +170,15 @@ const patchSegment = command(
       segment.group = targetGroup
       segment.holdout = targetGroup !== null && (holdout ?? segment.holdout)
       const before = model.samples(name)
-      const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - before.sampled.length
+      const missing =
+        thousandths === null ? 0 : model.shareOf(segment.composition, thousandths) - before.sampled.length
       const added = Math.min(Math.max(missing, 0), before.candidates.length)
       const isLowered = thousandths !== null && thousandths / 1000 < (segment.selection ?? 0)
       const removed = isLowered ? Math.max(-missing, 0) : 0
       assertAnswer(answer, { status: 200, body: { added, removed } }, `share of ${name}`)
       if (thousandths === null) return
       segment.selection = thousandths / 1000
-      const target = model.shareOfUsers(thousandths)
+      const target = model.shareOf(segment.composition, thousandths)
       segment.assignment = {
         status: 'done',
         assigned: Math.min(target, before.sampled.length + added),
@@ -212,7 +228,7 @@ function refuseInGroup(
     assertRefused(answer, [409, 'GROUP_EXHAUSTED'])
     return true
   }
-  const missing = thousandths === null ? 0 : model.shareOfUsers(thousandths) - sampled.length
+  const missing = thousandths === null ? 0 : model.shareOf(segment.composition, thousandths) - sampled.length
   const available = missing > free ? free : candidates.length
   if (missing <= available) return false
   assertRefused(answer, [409, 'GROUP_EXHAUSTED'], { free_users: available })
@@ -330,6 +346,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: readUsers.any },
   { weight: 1, arbitrary: evaluateFlags.any },
   { weight: 1, arbitrary: readSegment.any },
+  { weight: 2, arbitrary: countComposed.any },
   { weight: 2, arbitrary: orderReport.any },
   { weight: 2, arbitrary: timePasses.any },
   { weight: 2, arbitrary: fill.any },
@@ -340,9 +357,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** Some initial segments and users: if there are few, most commands are refused. */
 const beginning = fc.subarray([
   ...['A', 'B-1'].map((slug) =>
-    createSegment.of({ slug, thousandths: null, later: false, enrolls: false, group: null, holdout: null })
+    createSegment.of({
+      slug,
+      thousandths: null,
+      later: false,
+      enrolls: false,
+      group: null,
+      holdout: null,
+      from: null
+    })
   ),
-  createSegment.of({ slug: '5E', thousandths: 200, later: false, enrolls: true, group: 'G', holdout: null }),
+  createSegment.of({
+    slug: '5E',
+    thousandths: 200,
+    later: false,
+    enrolls: true,
+    group: 'G',
+    holdout: null,
+    from: null
+  }),
   ...userIds.map((userId) => changeSegments.of({ userId, add: [], remove: [], hours: null, move: false }))
 ])
 

@@ -3,6 +3,9 @@ import type { Microseconds, Moment } from './moment.ts'
 
 export type Assignment = { status: string; assigned: number; target: number | null }
 
+export type Lists = { all: string[]; any: string[]; none: string[] }
+export type Composition = Lists & { users: UserId[] }
+
 export type ModelSegment = {
   slug: string
   selection: number | null
@@ -11,6 +14,8 @@ export type ModelSegment = {
   /** The exclusive group. A deleted segment stays in it. */
   group: string | null
   holdout: boolean
+  /** The slugs that the segment was created from, and their users then; null: all known users. */
+  composition: Composition | null
   created: Moment
   deleted?: Moment
   assignment: Assignment | null
@@ -45,9 +50,13 @@ export class Model {
     enrolls,
     group,
     holdout,
+    composition,
     created
-  }: Pick<ModelSegment, 'slug' | 'selection' | 'enrolls' | 'group' | 'holdout' | 'created'>): void {
-    const properties = { slug, selection, enrolls, group, holdout, created }
+  }: Pick<
+    ModelSegment,
+    'slug' | 'selection' | 'enrolls' | 'group' | 'holdout' | 'composition' | 'created'
+  >): void {
+    const properties = { slug, selection, enrolls, group, holdout, composition, created }
     this.segments.set(slug, { ...properties, assignment: null, excluded: new Set() })
     this.#moments.add(created)
   }
@@ -87,15 +96,28 @@ export class Model {
       .reduce((sum, { selection }) => sum + Math.round((selection ?? 0) * 1000), 0)
   }
 
-  /** Exactly ceil(share of the known users). The share is in thousandths, so that nothing is rounded. */
-  shareOfUsers(thousandths: number): number {
-    return Math.ceil((thousandths * this.users.size) / 1000)
+  /** The users of a composition. None of its segments is being filled. */
+  compose({ all, any, none }: Lists): UserId[] {
+    return [...this.users.keys()].filter((userId) => {
+      const isIn = (slug: string) => this.stateOf(userId, slug) === true
+      return all.every(isIn) && (any.length === 0 || any.some(isIn)) && !none.some(isIn)
+    })
   }
 
-  /** Starts to fill the segment with some of the currently known users. */
+  /** The users of whom the share of a segment is sampled. */
+  population(composition: Composition | null): UserId[] {
+    return composition?.users ?? [...this.users.keys()]
+  }
+
+  /** Exactly ceil(share of the users). The share is in thousandths, so that nothing is rounded. */
+  shareOf(composition: Composition | null, thousandths: number): number {
+    return Math.ceil((thousandths * this.population(composition).length) / 1000)
+  }
+
+  /** Starts to fill the segment with some of the users of whom its share is sampled. */
   beginFilling(slug: string, target: number): void {
     const segment = this.segment(slug)
-    segment.filling = new Filling(segment.created, target, [...this.users.keys()])
+    segment.filling = new Filling(segment.created, target, this.population(segment.composition))
   }
 
   /** Ends the filling of a segment in a group. */
@@ -146,7 +168,8 @@ export class Model {
 
   /** The sampled members of the segment, and the known users who may still be sampled. */
   samples(slug: string): { sampled: UserId[]; candidates: UserId[] } {
-    const { excluded } = this.segment(slug)
+    const { excluded, composition } = this.segment(slug)
+    const population = this.population(composition)
     const rivals = this.rivalsOf(slug)
     const sampled: UserId[] = []
     const candidates: UserId[] = []
@@ -156,7 +179,8 @@ export class Model {
       if (open && (open.cause === 'selection' || open.cause === 'enrollment')) sampled.push(userId)
       const wasTakenOut = own.some(({ endCause }) => endCause === 'request' || endCause === 'import')
       const isFree = rivals.every((rival) => this.stateOf(userId, rival.slug) !== true)
-      if (!open && !wasTakenOut && !excluded.has(userId) && isFree) candidates.push(userId)
+      if (!open && !wasTakenOut && !excluded.has(userId) && isFree && population.includes(userId))
+        candidates.push(userId)
     }
     return { sampled, candidates }
   }

@@ -36,6 +36,19 @@ export async function letTimePass(
         await sql`
           update ${sql(table)}
           set ${times.map(({ column }, n) => sql`${n === 0 ? sql`` : sql`,`} ${sql(column)} = ${moved(sql, column, by)}`)}`
+    await sql`
+      update segments
+      set composition = jsonb_set(
+        composition,
+        '{at}',
+        to_jsonb(
+          to_char(
+            (composition ->> 'at')::timestamp - ${microseconds}::bigint * interval '1 microsecond',
+            'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+          )
+        )
+      )
+      where composition is not null`
     return BigInt(microseconds)
   })
   world.model.moveBack(passed)
