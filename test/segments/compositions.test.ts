@@ -335,7 +335,7 @@ t.test('in the background, the users are those of the moment of the request', as
   await service.deleteSegment('A')
   await fillAll(service)
   t.same(await membersOf(service, 'NEW'), [1, 2, 5, 6], 'without those removed from it and those erased')
-  t.match((await recorded(service, 'NEW')).assignment, { status: 'done', target: 6, assigned: 6 })
+  t.match((await recorded(service, 'NEW')).assignment, { status: 'done', target: 5, assigned: 5 })
 })
 
 t.test('in a group, the share of the composition is drawn from those who are free', async (t) => {
