@@ -54,9 +54,9 @@ export const ConfigSchema = Type.Object({
   AUTH: Type.Optional(Type.Literal('off', { description: 'off, or unset' })),
   /** The routes outside the API that need no key. */
   OPEN_ROUTES: Type.String({
-    default: 'docs',
-    pattern: '^\\s*(none|(docs|metrics)(\\s*,\\s*(docs|metrics))*)\\s*$',
-    description: 'docs, metrics, both with a comma between them, or none'
+    default: 'docs,console',
+    pattern: '^\\s*(none|(docs|console|metrics)(\\s*,\\s*(docs|console|metrics))*)\\s*$',
+    description: 'some of docs, console, metrics with commas between them, or none'
   }),
   /** Requests per second that each key may send to an instance. Default: no limit. */
   RATE_LIMIT: Type.Optional(

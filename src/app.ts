@@ -5,6 +5,7 @@ import type { Config } from '../schemas/config.ts'
 import { changeFeedPlugin } from './changes/plugin.ts'
 import { changeRoutes } from './changes/routes.ts'
 import { readTrustedProxies, toSeconds } from './config.ts'
+import { consolePlugin } from './console/plugin.ts'
 import { databasePlugin } from './database/pools.ts'
 import { readServersPlugin } from './database/read-servers-plugin.ts'
 import { isDayOrTime, isTime } from './database/times.ts'
@@ -177,6 +178,7 @@ export async function buildApp(
   await app.register(webhooksPlugin, { allowsPrivate: allowsPrivateWebhooks })
   await app.register(backgroundJobsPlugin)
   await app.register(openapiPlugin, { publicUrl: config.PUBLIC_URL })
+  await app.register(consolePlugin, { publicUrl: config.PUBLIC_URL })
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(metricsRoutes, { databaseUrl: config.DATABASE_URL })
   await app.register(apiRoutes, {

@@ -106,6 +106,11 @@ export const RATE_WINDOW_MS = 1_000
  * a tenth of a processor, even if each one is answered with the largest file.
  */
 export const STRANGER_RATE_LIMIT = 50
+/**
+ * How much of a request each file of the console counts as: a page has some fifty of them, 3 kB each, and a browser that has
+ * them asks for none. At 500 a second they take as much of a processor as the largest files of Swagger UI at 50.
+ */
+export const ASSET_WEIGHT = 0.1
 /** Refusals after a pause in a second, of all clients. Further ones wait longer. */
 export const MAX_REFUSALS = 200
 /** The shortest wait before such a refusal. */

@@ -9,6 +9,7 @@ import type {
   Group,
   GroupPage,
   GroupReport,
+  Key,
   KnownUsers,
   ListQuery,
   Member,
@@ -27,6 +28,7 @@ import type {
   SegmentHistory,
   SegmentPage,
   SegmentsOfUsers,
+  Sizes,
   Timeline,
   TimelineEntry,
   UserCount,
@@ -101,6 +103,11 @@ export class SegmentsClient {
     return queryUsers(this.#transport, Array.from(userIds, readUserId), options)
   }
 
+  /** The name and the role of this client's key. */
+  async getKey(options: CallOptions = {}): Promise<Key> {
+    return this.#transport.json({ method: 'GET', path: '/key' }, options)
+  }
+
   /** A user's memberships: since when, until when and why. @throws {SegmentsError} USER_NOT_FOUND */
   async getUserMemberships(
     userId: UserId,
@@ -148,6 +155,12 @@ export class SegmentsClient {
   ): Promise<void> {
     const path = `/segments/user/${readUserId(userId)}`
     await this.#transport.run({ method: 'POST', path, json: change }, options)
+  }
+
+  /** How many users are known. */
+  async countUsers(options: CallOptions = {}): Promise<number> {
+    const answer = await this.#transport.json<UserCount>({ method: 'GET', path: '/users/count' }, options)
+    return answer.users
   }
 
   /** Erases a user: every record of the id. @throws {SegmentsError} USER_NOT_FOUND */
@@ -251,13 +264,24 @@ export class SegmentsClient {
     return this.#list('/groups', { limit }, options, ({ groups }) => groups)
   }
 
-  /** The users in a segment, by id. Each page shows its own moment; a download shows one moment. */
+  /** The sizes of a segment over time. @throws {SegmentsError} SEGMENT_NOT_FOUND */
+  async getSegmentSizes(
+    slug: string,
+    options: Partial<Query<'getSegmentSizes'>> & CallOptions = {}
+  ): Promise<Sizes['sizes']> {
+    const { from, to, step } = options
+    const path = `/segment/${readSlug(slug)}/sizes`
+    const answer = await this.#transport.json<Sizes>({ method: 'GET', path, query: { from, to, step } }, options)
+    return answer.sizes
+  }
+
+  /** The users in a segment, by id: now, or at a moment. Each page shows its own moment; a download shows one moment. */
   listSegmentUsers(
     slug: string,
     options: ListQuery<'listSegmentUsers'> & CallOptions = {}
   ): Pages<MemberPage, Member> {
-    const { limit } = options
-    return this.#list(`/segment/${readSlug(slug)}/users`, { limit }, options, ({ users }) => users)
+    const { at, limit } = options
+    return this.#list(`/segment/${readSlug(slug)}/users`, { at, limit }, options, ({ users }) => users)
   }
 
   /** What happened to a segment, oldest first. */

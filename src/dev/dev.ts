@@ -12,7 +12,7 @@ import type { Config } from '../../schemas/config.ts'
 import { loadEnvironment, readConfig } from '../config.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 
-const WATCHED_FOLDERS = ['src', 'schemas', 'workers', 'migrations']
+const WATCHED_FOLDERS = ['src', 'schemas', 'workers', 'migrations', 'console', 'client/src']
 /** In ms. Changes within this time count as one, such as those of an editor that saves or of a checkout. */
 const CHANGE_PAUSE = 100
 /** In ms. Longer than the service's own limit, so that only a service that hangs is killed. */

@@ -13,7 +13,7 @@ import { limitKeys } from './rate-limits.ts'
 type RouteRole = Role | 'open'
 
 /** Routes outside the API that require no key if OPEN_ROUTES lists them. */
-type OptionallyOpen = 'docs' | 'metrics'
+type OptionallyOpen = 'console' | 'docs' | 'metrics'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

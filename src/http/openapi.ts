@@ -130,9 +130,6 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
       for (const path of [SWAGGER_PATH, `${SWAGGER_PATH}/index.html`])
         pages.get(`${path}/json`, options, sendDocument)
     })
-    app.get('/', { config: { role: app.roleOf('docs') }, schema: { hide: true } }, async (_request, reply) =>
-      reply.redirect(`${SWAGGER_PATH}/index.html`)
-    )
     app.get(
       '/openapi.json',
       {

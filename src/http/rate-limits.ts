@@ -16,6 +16,10 @@ declare module 'fastify' {
      */
     limitStranger: (request: FastifyRequest) => Promise<void>
   }
+  interface FastifyContextConfig {
+    /** How much of a request each request to the route counts as, if it has no valid key. Default: 1. */
+    strangerWeight?: number
+  }
 }
 
 /** Counts requests by sender, within windows of RATE_WINDOW_MS that are the same for all senders. */
@@ -28,14 +32,17 @@ class RequestCounter {
     this.#limit = limit
   }
 
-  /** Counts a request. Returns how many more its sender may send; a negative number if it exceeds the limit. */
-  count(sender: string): number {
+  /**
+   * Counts a request, or as much of one as its weight says. Returns how many more its sender may send; a negative number if it
+   * exceeds the limit.
+   */
+  count(sender: string, weight = 1): number {
     const now = performance.now()
     if (now >= this.#windowEnd) {
       this.#counts.clear()
       this.#windowEnd = now + RATE_WINDOW_MS
     }
-    const count = (this.#counts.get(sender) ?? 0) + 1
+    const count = (this.#counts.get(sender) ?? 0) + weight
     this.#counts.set(sender, count)
     return this.#limit - count
   }
@@ -76,8 +83,8 @@ export const rateLimitsPlugin = fp(
     const counter = new RequestCounter(STRANGER_RATE_LIMIT)
     const pause = new RefusalPause(app)
 
-    app.decorate('limitStranger', async ({ ip, raw }) => {
-      if (counter.count(senderOf(ip)) >= 0) return
+    app.decorate('limitStranger', async ({ ip, raw, routeOptions }) => {
+      if (counter.count(senderOf(ip), routeOptions.config.strangerWeight) >= 0) return
       await pause.wait(raw.socket)
       throw rateLimited(`address (${ip})`, STRANGER_RATE_LIMIT)
     })

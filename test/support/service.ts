@@ -213,7 +213,7 @@ export async function startServiceOn(
     DATABASE_URL: database.url,
     HOST: '127.0.0.1',
     PORT: 0,
-    OPEN_ROUTES: 'docs',
+    OPEN_ROUTES: 'docs,console',
     REPORTS_DIR: reportsDirectory,
     AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',

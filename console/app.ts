@@ -1,0 +1,82 @@
+import { Component, type ComponentChildren, h, render } from 'preact'
+import { EmptyState, ErrorNotice, Skeleton } from './components/notice.ts'
+import { Page } from './components/page.ts'
+import { html } from './html.ts'
+import { language } from './language.ts'
+import { Layout } from './layout.ts'
+import { SegmentsPage } from './pages/segments.ts'
+import { SignInPage } from './pages/sign-in.ts'
+import { followLinks, linkTo, usePlace } from './router.ts'
+import { sessionState, startSession } from './session.ts'
+import { useStore } from './store.ts'
+import { t } from './texts.ts'
+
+/** The page of a path, whose parts are decoded. Every page has a line here. */
+function choosePage(path: string): ComponentChildren {
+  const [section = '', ...rest] = path.slice(1).split('/').map(decodePart)
+  const [name = ''] = rest
+  switch (`${section}/${rest.length}`) {
+    case '/0':
+      return h(SegmentsPage, {})
+    default:
+      return h(NotFoundPage, { name })
+  }
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+function NotFoundPage(_: { name: string }) {
+  return h(Page, {
+    title: t.errors.notFound,
+    children: h(EmptyState, {
+      title: t.errors.notFoundHint,
+      children: html`<a class="button" href=${linkTo('/')}>${t.errors.toStart}</a>`
+    })
+  })
+}
+
+/** What fails while a page is rendered is shown in its place. */
+class FaultBoundary extends Component<{ children: ComponentChildren }, { error: unknown }> {
+  override state = { error: undefined as unknown }
+
+  static override getDerivedStateFromError(error: unknown) {
+    return { error }
+  }
+
+  override render() {
+    const { error } = this.state
+    if (error === undefined) return this.props.children
+    return h(ErrorNotice, { error, onRetry: () => this.setState({ error: undefined }) })
+  }
+}
+
+function CurrentPage() {
+  const { path } = usePlace()
+  const state = useStore(sessionState)
+  switch (state.is) {
+    case 'starting':
+      return h(Skeleton, { lines: 8 })
+    case 'unreachable':
+      return h(ErrorNotice, { error: state.error, onRetry: startSession })
+    case 'signed-out':
+      return h(SignInPage, { because: state.because })
+    case 'signed-in':
+      return h(FaultBoundary, { key: path, children: choosePage(path) })
+  }
+}
+
+function App() {
+  // With another language, everything is rendered again.
+  return h(Layout, { key: useStore(language), children: h(CurrentPage, {}) })
+}
+
+followLinks()
+document.body.textContent = ''
+render(h(App, {}), document.body)
+void startSession()

@@ -1,0 +1,63 @@
+import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
+import { html } from '../html.ts'
+import { t } from '../texts.ts'
+
+/** The heading of a page with its actions, and its content. */
+export function Page({
+  title,
+  isMono = false,
+  subtitle,
+  actions,
+  children
+}: {
+  title: string
+  isMono?: boolean
+  subtitle?: ComponentChildren
+  actions?: ComponentChildren
+  children: ComponentChildren
+}) {
+  useEffect(() => {
+    document.title = `${title} · ${t.common.title}`
+  }, [title])
+  return html`<div class="page-head">
+      <div class="grow">
+        <h1 class=${isMono ? 'mono' : undefined} tabindex="-1">${title}</h1>
+        ${subtitle && html`<p class="subtitle">${subtitle}</p>`}
+      </div>
+      ${actions && html`<div class="actions">${actions}</div>`}
+    </div>
+    ${children}`
+}
+
+/** A part of a page. */
+export function Section({
+  title,
+  actions,
+  children
+}: {
+  title: string
+  actions?: ComponentChildren
+  children: ComponentChildren
+}) {
+  return html`<section class="section" aria-label=${title}>
+    <div class="section-head"><h2>${title}</h2>${actions}</div>
+    ${children}
+  </section>`
+}
+
+/** Parts of a page of which one is shown. Each has its address. */
+export function Tabs({
+  label,
+  tabs
+}: {
+  label: string
+  tabs: readonly { title: string; href: string; isCurrent: boolean }[]
+}) {
+  return html`<nav class="tabs" aria-label=${label}>
+    ${tabs.map(
+      ({ title, href, isCurrent }) =>
+        html`<a key=${href} href=${href} aria-current=${isCurrent ? 'page' : undefined}>${title}</a>`
+    )}
+  </nav>`
+}

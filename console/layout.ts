@@ -1,0 +1,125 @@
+import { type ComponentChildren, h } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { Button } from './components/button.ts'
+import { announce, LiveRegion } from './components/live-region.ts'
+import { html } from './html.ts'
+import { language, languages, setLanguage } from './language.ts'
+import { base, linkTo, linkToSegment, linkToUser, navigate, usePlace } from './router.ts'
+import { sessionState, signOut } from './session.ts'
+import { useStore } from './store.ts'
+import { t } from './texts.ts'
+import { setTheme, theme, themes } from './theme.ts'
+
+type NavigationEntry = {
+  title: string
+  path: string
+  /** Further sections whose pages belong to the entry, besides its own. */
+  sections?: readonly string[]
+}
+
+/** The main navigation. Each page that can be reached from everywhere has an entry. */
+function listNavigation(): NavigationEntry[] {
+  return [{ title: t.navigation.segments, path: '/', sections: ['/segments', '/users'] }]
+}
+
+function isWithin(current: string, { path, sections = [] }: NavigationEntry): boolean {
+  return current === path || [path, ...sections].some((section) => section !== "/" && current.startsWith(`${section}/`))
+}
+
+/** Goes to a user, for a number, or to a segment. */
+function GoTo() {
+  const input = useRef<HTMLInputElement>(null)
+  const go = (event: Event) => {
+    event.preventDefault()
+    const text = input.current?.value.trim() ?? ''
+    if (text === '' || !input.current) return
+    input.current.value = ''
+    input.current.blur()
+    navigate(/^\d+$/.test(text) ? linkToUser(text) : linkToSegment(text.toUpperCase()))
+  }
+  return html`<form class="go-to" role="search" aria-label=${t.navigation.goTo} onSubmit=${go}>
+    <input ref=${input} type="search" aria-label=${t.navigation.goTo} placeholder=${t.navigation.goToPlaceholder}
+      autocomplete="off" spellcheck=${false} />
+  </form>`
+}
+
+function Settings() {
+  const state = useStore(sessionState)
+  const session = state.is === 'signed-in' ? state.session : undefined
+  const chosenTheme = useStore(theme)
+  const chosenLanguage = useStore(language)
+  const select = (event: Event) => (event.target instanceof HTMLSelectElement ? event.target.value : '')
+  return html`<div class="settings">
+    <select aria-label=${t.settings.language} value=${chosenLanguage} onChange=${(event: Event) => {
+      const chosen = languages.find((name) => name === select(event))
+      if (chosen) setLanguage(chosen)
+    }}>
+      <option value="en">English</option>
+      <option value="ru">Русский</option>
+    </select>
+    <select aria-label=${t.settings.theme} value=${chosenTheme} onChange=${(event: Event) => {
+      const chosen = themes.find((name) => name === select(event))
+      if (chosen) setTheme(chosen)
+    }}>
+      ${themes.map((name) => html`<option key=${name} value=${name}>${t.settings[name]}</option>`)}
+    </select>
+    ${session?.name != null && html`<span class="who">${t.session.signedInAs(session.name, t.session.roles[session.role])}</span>`}
+    ${session?.name != null && h(Button, { kind: 'quiet', onClick: () => signOut('asked'), children: t.session.signOut })}
+  </div>`
+}
+
+/** Puts the cursor into the search of the page, or else into that of the header. */
+function focusSearch(event: KeyboardEvent): void {
+  const isTyping = event.target instanceof Element && event.target.closest('input, textarea, select, dialog')
+  if (event.key !== '/' || isTyping || event.ctrlKey || event.metaKey || event.altKey) return
+  const search =
+    document.querySelector<HTMLInputElement>('main [data-search]') ??
+    document.querySelector<HTMLInputElement>('.go-to input')
+  if (!search) return
+  event.preventDefault()
+  search.focus()
+  search.select()
+}
+
+/** What is around every page: header, navigation and the region of announcements. */
+export function Layout({ children }: { children: ComponentChildren }) {
+  const { path } = usePlace()
+  const state = useStore(sessionState)
+  const isSignedIn = state.is === 'signed-in'
+  const isFirst = useRef(true)
+  useEffect(() => {
+    document.addEventListener('keydown', focusSearch)
+    return () => document.removeEventListener('keydown', focusSearch)
+  }, [])
+  useEffect(() => {
+    // The page that was loaded is read from its beginning anyway.
+    if (isFirst.current) isFirst.current = false
+    else {
+      const heading = document.querySelector<HTMLElement>('main h1')
+      heading?.focus({ preventScroll: true })
+      announce(t.navigation.wentTo(heading?.textContent ?? ''))
+    }
+  }, [path])
+  return html`<a class="skip" href="#main">${t.common.skip}</a>
+    <header class="top">
+      <a class="brand" href=${linkTo('/')}>${t.common.title}</a>
+      ${isSignedIn && h(GoTo, {})}
+      ${h(Settings, {})}
+    </header>
+    ${
+      isSignedIn &&
+      html`<nav class="main-navigation" aria-label=${t.navigation.label}>
+        ${listNavigation().map(
+          (entry) =>
+            html`<a key=${entry.path} href=${linkTo(entry.path)}
+              aria-current=${isWithin(path, entry) ? 'page' : undefined}>${entry.title}</a>`
+        )}
+        <a class="documentation" href=${`${base}/swagger`} target="_blank" rel="noreferrer">${t.navigation.documentation}</a>
+      </nav>`
+    }
+    <main id="main" tabindex="-1">
+      ${isSignedIn && state.session.name === null && html`<p class="open-service">${t.session.open}</p>`}
+      ${children}
+    </main>
+    ${h(LiveRegion, {})}`
+}

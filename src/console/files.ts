@@ -1,0 +1,54 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+
+/** A file of the console, in memory, in each encoding that it is sent in. */
+export type ConsoleFile = Readonly<{
+  /** With a hash of its content, so that browsers can keep it for ever. */
+  name: string
+  type: string
+  etag: string
+  content: Buffer
+  brotli: Buffer
+  gzip: Buffer
+}>
+
+export type ConsoleFiles = Readonly<{
+  /** Each one after those that it imports. The last one is the entry. */
+  modules: readonly ConsoleFile[]
+  styles: ConsoleFile
+  icon: ConsoleFile
+}>
+
+/** A message between threads contains plain arrays of bytes. */
+function toBuffers(file: ConsoleFile): ConsoleFile {
+  const toBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+    Buffer.from(buffer, byteOffset, byteLength)
+  return {
+    ...file,
+    content: toBuffer(file.content),
+    brotli: toBuffer(file.brotli),
+    gzip: toBuffer(file.gzip)
+  }
+}
+
+let files: Promise<ConsoleFiles> | undefined
+
+/** Makes the files in a thread: removing the types and compressing takes the processor for most of a second. */
+async function createFiles(): Promise<ConsoleFiles> {
+  const worker = new Worker(new URL('../../workers/console-files.ts', import.meta.url), {
+    // Node.js warns that the API which strips the types may change.
+    execArgv: ['--disable-warning=ExperimentalWarning']
+  })
+  const [message] = await once(worker, 'message')
+  const { modules, styles, icon }: ConsoleFiles = message
+  return { modules: modules.map(toBuffers), styles: toBuffers(styles), icon: toBuffers(icon) }
+}
+
+/** The files of the console. They are made at the first call, once for the process; after a failure, again at the next call. */
+export function loadConsoleFiles(): Promise<ConsoleFiles> {
+  files ??= createFiles().catch((error: unknown) => {
+    files = undefined
+    throw error
+  })
+  return files
+}
