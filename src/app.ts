@@ -40,6 +40,7 @@ import { recordRoutes } from './memberships/record-routes.ts'
 import { membershipRoutes } from './memberships/routes.ts'
 import { ofrepRoutes } from './ofrep/routes.ts'
 import { healthRoutes } from './operations/health.ts'
+import { keyRoutes } from './operations/key.ts'
 import { metricsRoutes } from './operations/metrics.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
 import { readStorageLocation } from './reports/open-storage.ts'
@@ -80,6 +81,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
   await app.register(changeRoutes)
   await app.register(webhookRoutes, { allowsPrivate: allowsPrivateWebhooks })
   await app.register(reportRoutes, { publicUrl, corsOrigins })
+  await app.register(keyRoutes)
 }
 
 export type Observation = {

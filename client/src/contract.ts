@@ -784,6 +784,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the name and the role of the key of this request
+         * @description A client learns from it what it may do. It also answers without the database.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -1440,6 +1462,16 @@ export interface components {
             message: string;
             /** @enum {string} */
             code: "INVALID_REQUEST" | "INVALID_JSON" | "INVALID_UTF8" | "DUPLICATE_SLUG";
+        };
+        /** @description An API key. */
+        Key: {
+            /** @description Null if the service runs without keys. */
+            name: string | null;
+            /**
+             * @description What the key may do. `admin` if the service runs without keys.
+             * @enum {string}
+             */
+            role: "reader" | "editor" | "admin";
         };
         /** @description The outcome of each line: lines = new_users + already_known + rejected.count. */
         KnownUsers: {
@@ -5623,6 +5655,40 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    getKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An API key. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "marketing",
+                     *       "role": "admin"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Key"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Overloaded"];
         };
     };
     getLiveness: {

@@ -36,6 +36,7 @@ const pathOrder = [
   '/api/v1/reports/{filename}',
   '/api/v1/users/count',
   '/api/v1/users/{user_id}',
+  '/api/v1/key',
   '/health/live',
   '/health/ready',
   '/metrics',

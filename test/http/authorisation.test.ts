@@ -239,6 +239,7 @@ t.test('each route requires the documented role', async (t) => {
     'POST /api/v1/reports': 'reader',
     'GET /api/v1/reports/:filename': 'reader',
     'DELETE /api/v1/reports/:filename': 'reader',
+    'GET /api/v1/key': 'reader',
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
     'GET /': 'open',

@@ -97,6 +97,7 @@ t.test('the OpenAPI document', async (t) => {
         'delete /api/v1/reports/{filename}',
         'get /api/v1/users/count',
         'delete /api/v1/users/{user_id}',
+        'get /api/v1/key',
         'get /health/live',
         'get /health/ready',
         'get /metrics',
