@@ -23,7 +23,10 @@ function listNavigation(): NavigationEntry[] {
 }
 
 function isWithin(current: string, { path, sections = [] }: NavigationEntry): boolean {
-  return current === path || [path, ...sections].some((section) => section !== "/" && current.startsWith(`${section}/`))
+  return (
+    current === path ||
+    [path, ...sections].some((section) => section !== '/' && current.startsWith(`${section}/`))
+  )
 }
 
 /** Goes to a user, for a number, or to a segment. */

@@ -40,7 +40,11 @@ function remember(key: string, answer: unknown): void {
 export function isOutage(error: unknown): boolean {
   if (!isSegmentsError(error)) return false
   const { status } = error
-  return error.code === 'CONNECTION_FAILED' || error.code === 'TIMEOUT' || [429, 502, 503, 504].includes(status ?? 0)
+  return (
+    error.code === 'CONNECTION_FAILED' ||
+    error.code === 'TIMEOUT' ||
+    [429, 502, 503, 504].includes(status ?? 0)
+  )
 }
 
 /** A key that has been revoked ends the session. */

@@ -70,7 +70,8 @@ export function followLinks(): void {
   document.addEventListener('click', (event) => {
     const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     const link = event.target instanceof Element ? event.target.closest('a') : null
-    if (!isPlain || event.defaultPrevented || !link || link.target !== '' || link.hasAttribute('download')) return
+    if (!isPlain || event.defaultPrevented || !link || link.target !== '' || link.hasAttribute('download'))
+      return
     const isOwn = link.origin === location.origin && `${link.pathname}/`.startsWith(`${root}/`)
     if (!isOwn || link.hash !== '') return
     event.preventDefault()

@@ -1,4 +1,4 @@
-import { type Key, SegmentsClient, isSegmentsError } from '../client/src/index.ts'
+import { isSegmentsError, type Key, SegmentsClient } from '../client/src/index.ts'
 import { base } from './router.ts'
 import { Store, useStore } from './store.ts'
 

@@ -59,7 +59,10 @@ const table = {
     documentation: say('API documentation', 'Документация API'),
     goTo: say('Go to a user or a segment', 'Перейти к пользователю или сегменту'),
     goToPlaceholder: say('User id or slug', 'Номер или сегмент'),
-    wentTo: say((title: string) => `Page: ${title}`, (title: string) => `Страница: ${title}`)
+    wentTo: say(
+      (title: string) => `Page: ${title}`,
+      (title: string) => `Страница: ${title}`
+    )
   },
   settings: {
     language: say('Language', 'Язык'),
@@ -87,7 +90,10 @@ const table = {
       'Your key is no longer valid. Sign in with another one.',
       'Ваш ключ больше не действует. Войдите с другим.'
     ),
-    open: say('No keys are configured: everybody has full access.', 'Ключи не настроены: у всех полный доступ.'),
+    open: say(
+      'No keys are configured: everybody has full access.',
+      'Ключи не настроены: у всех полный доступ.'
+    ),
     signedInAs: say(
       (name: string, role: string) => `${name} · ${role}`,
       (name: string, role: string) => `${name} · ${role}`
@@ -104,14 +110,20 @@ const table = {
       'The service does not answer. Trying again by itself.',
       'Сервис не отвечает. Попытки продолжаются.'
     ),
-    requestId: say((id: string) => `Request ${id}`, (id: string) => `Запрос ${id}`),
+    requestId: say(
+      (id: string) => `Request ${id}`,
+      (id: string) => `Запрос ${id}`
+    ),
     unexpected: say('Something unexpected happened in the console.', 'В консоли случилось непредвиденное.'),
     notFound: say('There is no such page', 'Такой страницы нет'),
     notFoundHint: say('The address may be misspelt.', 'Возможно, в адресе ошибка.'),
     toStart: say('To the segments', 'К сегментам')
   },
   confirm: {
-    typeSlug: say((slug: string) => `Type ${slug} to confirm`, (slug: string) => `Для подтверждения введите ${slug}`)
+    typeSlug: say(
+      (slug: string) => `Type ${slug} to confirm`,
+      (slug: string) => `Для подтверждения введите ${slug}`
+    )
   },
   lists: {
     results: say(
@@ -144,7 +156,10 @@ const table = {
       'Сегмент — именованный набор пользователей: добавленных поимённо или доли от всех.'
     ),
     emptySearch: say('No segment matches', 'Нет подходящих сегментов'),
-    emptySearchHint: say('Try fewer letters, or show deleted ones.', 'Попробуйте меньше букв или покажите удалённые.')
+    emptySearchHint: say(
+      'Try fewer letters, or show deleted ones.',
+      'Попробуйте меньше букв или покажите удалённые.'
+    )
   },
   createSegment: {
     title: say('New segment', 'Новый сегмент'),
@@ -158,7 +173,10 @@ const table = {
     sampled: say('Add a share of all users', 'Добавить долю всех пользователей'),
     share: say('Share, in per cent', 'Доля, в процентах'),
     shareWrong: say('A number from 0 to 100.', 'Число от 0 до 100.'),
-    enroll: say('New users join with the same probability', 'Новые пользователи попадают с той же вероятностью'),
+    enroll: say(
+      'New users join with the same probability',
+      'Новые пользователи попадают с той же вероятностью'
+    ),
     group: say('Exclusive group', 'Взаимоисключающая группа'),
     groupHint: say(
       'A user is in at most one segment of a group.',
@@ -174,7 +192,10 @@ const table = {
       (slug: string) => `Будет создан ${slug} без участников.`
     ),
     create: say('Create segment', 'Создать сегмент'),
-    created: say((slug: string) => `${slug} was created`, (slug: string) => `Создан ${slug}`)
+    created: say(
+      (slug: string) => `${slug} was created`,
+      (slug: string) => `Создан ${slug}`
+    )
   }
 }
 

@@ -271,7 +271,10 @@ export class SegmentsClient {
   ): Promise<Sizes['sizes']> {
     const { from, to, step } = options
     const path = `/segment/${readSlug(slug)}/sizes`
-    const answer = await this.#transport.json<Sizes>({ method: 'GET', path, query: { from, to, step } }, options)
+    const answer = await this.#transport.json<Sizes>(
+      { method: 'GET', path, query: { from, to, step } },
+      options
+    )
     return answer.sizes
   }
 

@@ -48,8 +48,10 @@ type TextFieldProps = FieldProps & {
   autocomplete?: string
 }
 
-const valueOf = (event: Event): string =>
-  event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement ? event.target.value : ''
+const readValue = (event: Event): string =>
+  event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement
+    ? event.target.value
+    : ''
 
 export function TextField({
   value,
@@ -76,7 +78,7 @@ export function TextField({
       maxlength=${maxLength}
       autocomplete=${autocomplete}
       spellcheck=${false}
-      onInput=${(event: Event) => onInput(valueOf(event))}
+      onInput=${(event: Event) => onInput(readValue(event))}
     />`
   })
 }
@@ -92,7 +94,7 @@ export function SelectField<Value extends string>({
   onChange: (value: Value) => void
 }) {
   const change = (event: Event) => {
-    const chosen = options.find((option) => option.value === valueOf(event))
+    const chosen = options.find((option) => option.value === readValue(event))
     if (chosen) onChange(chosen.value)
   }
   return h(Field, {
@@ -147,6 +149,6 @@ export function SearchField({
     autocomplete="off"
     spellcheck=${false}
     data-search
-    onInput=${(event: Event) => onInput(valueOf(event))}
+    onInput=${(event: Event) => onInput(readValue(event))}
   />`
 }

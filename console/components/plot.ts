@@ -101,7 +101,10 @@ export function Plot(props: PlotProps) {
     if (!element) return
     const draw = () => {
       plot.current?.destroy()
-      plot.current = createPlot(element, { ...latest.current, onRange: (from, to) => latest.current.onRange?.(from, to) })
+      plot.current = createPlot(element, {
+        ...latest.current,
+        onRange: (from, to) => latest.current.onRange?.(from, to)
+      })
       showReading(element, plot.current, latest.current)
     }
     draw()

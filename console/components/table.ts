@@ -62,7 +62,7 @@ function useVisibleRange(count: number): [Range, { current: HTMLTableSectionElem
   return [range, body]
 }
 
-const classOf = <Row,>({ isNumber, from }: Column<Row>): string =>
+const classOf = <Row>({ isNumber, from }: Column<Row>): string =>
   [isNumber && 'number', from && `from-${from}`].filter(Boolean).join(' ')
 
 /**

@@ -5,13 +5,12 @@ import { FormDialog } from '../components/dialog.ts'
 import { CheckField, SelectField, TextField } from '../components/field.ts'
 import { announce } from '../components/live-region.ts'
 import { Notice } from '../components/notice.ts'
-import { parsePercent } from '../percent.ts'
+import { html } from '../html.ts'
+import { countShare, parsePercent } from '../percent.ts'
 import { useRequest } from '../requests.ts'
 import { linkToSegment, navigate } from '../router.ts'
 import { useSession } from '../session.ts'
 import { t } from '../texts.ts'
-import { html } from '../html.ts'
-import { countShare } from '../percent.ts'
 
 const slugPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 

@@ -66,7 +66,12 @@ const listColumns = (): Column<Segment>[] => [
     </span>`
   },
   { title: t.segments.members, isNumber: true, cell: ({ members }) => h(Count, { value: members }) },
-  { title: t.segments.share, isNumber: true, from: 'narrow', cell: ({ selection }) => h(Share, { value: selection }) },
+  {
+    title: t.segments.share,
+    isNumber: true,
+    from: 'narrow',
+    cell: ({ selection }) => h(Share, { value: selection })
+  },
   {
     title: t.segments.trend,
     from: 'medium',
@@ -142,7 +147,11 @@ export function SegmentsPage() {
         rows?.length === 0 &&
         !isLoading &&
         (q === ''
-          ? h(EmptyState, { title: t.segments.emptyTitle, hint: t.segments.emptyHint, children: createButton })
+          ? h(EmptyState, {
+              title: t.segments.emptyTitle,
+              hint: t.segments.emptyHint,
+              children: createButton
+            })
           : h(EmptyState, { title: t.segments.emptySearch, hint: t.segments.emptySearchHint }))
       }
       ${isCreating && h(CreateSegmentDialog, { onClose: () => setCreating(false) })}

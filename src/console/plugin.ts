@@ -1,12 +1,12 @@
 import helmet from '@fastify/helmet'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { ASSET_WEIGHT, MAX_PAGES_IN_FLIGHT, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
 import { isKnown } from '../http/file-answer.ts'
 import { Load } from '../http/load-shedding.ts'
 import { createPage, type Page, sendPage } from '../http/pages.ts'
 import { consoleHeaders } from '../http/security-headers.ts'
 import { SWAGGER_PATH } from '../http/swagger-ui.ts'
+import { ASSET_WEIGHT, MAX_PAGES_IN_FLIGHT, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
 import { type ConsoleFile, loadConsoleFiles } from './files.ts'
 import { renderShell } from './shell.ts'
 
