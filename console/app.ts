@@ -4,8 +4,10 @@ import { Page } from './components/page.ts'
 import { html } from './html.ts'
 import { language } from './language.ts'
 import { Layout } from './layout.ts'
+import { SegmentPage } from './pages/segment.ts'
 import { SegmentsPage } from './pages/segments.ts'
 import { SignInPage } from './pages/sign-in.ts'
+import { UserPage } from './pages/user.ts'
 import { followLinks, linkTo, usePlace } from './router.ts'
 import { sessionState, startSession } from './session.ts'
 import { useStore } from './store.ts'
@@ -18,8 +20,12 @@ function choosePage(path: string): ComponentChildren {
   switch (`${section}/${rest.length}`) {
     case '/0':
       return h(SegmentsPage, {})
+    case 'segments/1':
+      return h(SegmentPage, { slug: name })
+    case 'users/1':
+      return h(UserPage, { userId: name })
     default:
-      return h(NotFoundPage, { name })
+      return h(NotFoundPage, {})
   }
 }
 
@@ -31,7 +37,7 @@ function decodePart(part: string): string {
   }
 }
 
-function NotFoundPage(_: { name: string }) {
+function NotFoundPage() {
   return h(Page, {
     title: t.errors.notFound,
     children: h(EmptyState, {

@@ -161,6 +161,254 @@ const table = {
       'Попробуйте меньше букв или покажите удалённые.'
     )
   },
+  moments: {
+    now: say('Now', 'Сейчас'),
+    yesterday: say('Yesterday', 'Вчера'),
+    exactly: say('Exactly', 'Точно')
+  },
+  causes: {
+    request: say('added by name', 'поимённое добавление'),
+    import: say('uploaded', 'загрузка списком'),
+    selection: say('sampled for the share', 'выборка доли'),
+    enrollment: say('sampled when first seen', 'выборка нового пользователя'),
+    expiry: say('expired', 'срок истёк'),
+    segment_deleted: say('the segment was deleted', 'сегмент удалён'),
+    selection_lowered: say('the share was lowered', 'доля уменьшена')
+  },
+  segment: {
+    parts: say('Parts of the segment', 'Разделы сегмента'),
+    tabs: {
+      history: say('History', 'История'),
+      members: say('Members', 'Участники'),
+      share: say('Share', 'Доля')
+    },
+    edit: say('Edit', 'Изменить'),
+    delete: say('Delete segment', 'Удалить сегмент'),
+    queued: say('It is going to be filled.', 'Сегмент ждёт заполнения.'),
+    filling: say(
+      (assigned: number, target: number) =>
+        `Being filled: ${formatCount(assigned)} of ${formatCount(target)}`,
+      (assigned: number, target: number) => `Заполняется: ${formatCount(assigned)} из ${formatCount(target)}`
+    ),
+    newUsers: say('New users', 'Новые пользователи'),
+    areSampled: say('are sampled too', 'тоже попадают в выборку'),
+    stayOut: say('stay out', 'не попадают'),
+    holdout: say('Holdout', 'Контрольный'),
+    holdoutHint: say('Nobody is added by name.', 'Поимённо никого не добавляют.'),
+    deletedAt: say('Deleted', 'Удалён'),
+    unknown: say('There is no such segment', 'Такого сегмента нет'),
+    unknownHint: say('Its slug may be misspelt.', 'Возможно, в имени ошибка.'),
+    searchFor: say(
+      (slug: string) => `Search for ${slug}`,
+      (slug: string) => `Искать ${slug}`
+    ),
+    sizeOverTime: say('Size over time', 'Размер во времени'),
+    range: say('Interval', 'Интервал'),
+    ranges: {
+      week: say('7 days', '7 дней'),
+      month: say('30 days', '30 дней'),
+      quarter: say('90 days', '90 дней'),
+      year: say('1 year', '1 год')
+    },
+    zoomOut: say('Zoom out', 'Отдалить'),
+    plotLabel: say(
+      (slug: string, from: string, to: string, members: string) =>
+        `Size of ${slug} from ${from} to ${to}; now ${members}. The arrow keys read values.`,
+      (slug: string, from: string, to: string, members: string) =>
+        `Размер ${slug} с ${from} по ${to}; сейчас ${members}. Стрелки читают значения.`
+    ),
+    asTable: say('As a table', 'Таблицей'),
+    moment: say('Time', 'Время'),
+    when: say('When', 'Когда'),
+    what: say('What', 'Что'),
+    changes: say('Changes', 'Изменения'),
+    who: say('Who', 'Кто'),
+    operations: {
+      created: say('created', 'создан'),
+      changed: say('changed', 'изменён'),
+      filled: say('filled', 'заполнен'),
+      deleted: say('deleted', 'удалён')
+    },
+    properties: {
+      selection: say('share', 'доля'),
+      description: say('description', 'описание'),
+      enroll_new_users: say('new users sampled', 'выборка новых пользователей'),
+      group: say('group', 'группа'),
+      holdout: say('holdout', 'контрольный')
+    },
+    editTitle: say(
+      (slug: string) => `Edit ${slug}`,
+      (slug: string) => `Изменение ${slug}`
+    ),
+    saved: say('Saved', 'Сохранено'),
+    deleteTitle: say(
+      (slug: string) => `Delete ${slug}?`,
+      (slug: string) => `Удалить ${slug}?`
+    ),
+    deleteEffect: say(
+      (users: string) => `${users} will leave it now. Its history stays; its slug can never be used again.`,
+      (users: string) => `Сегмент покинут: ${users}. История останется; использовать имя снова будет нельзя.`
+    ),
+    wasDeleted: say(
+      (slug: string) => `${slug} was deleted`,
+      (slug: string) => `Удалён ${slug}`
+    )
+  },
+  members: {
+    user: say('User', 'Пользователь'),
+    since: say('Since', 'С'),
+    until: say('Until', 'До'),
+    search: say('Find a user by id', 'Найти пользователя по номеру'),
+    notAnId: say('A user id is a whole number from 1.', 'Номер пользователя — целое число от 1.'),
+    at: say('Members at a moment', 'Участники на момент'),
+    none: say('No members', 'Участников нет'),
+    noneHint: say(
+      'Give it a share of the users, upload a list, or add users on their pages.',
+      'Задайте долю, загрузите список или добавьте пользователей на их страницах.'
+    ),
+    noneThen: say('Nobody was in it at that moment.', 'В этот момент в сегменте никого не было.'),
+    toUser: say(
+      (id: string) => `To user ${id}`,
+      (id: string) => `К пользователю ${id}`
+    ),
+    is: say(
+      (id: string, slug: string, since: string, cause: string, actor: string) =>
+        `User ${id} is in ${slug} since ${since}: ${cause} (${actor}).`,
+      (id: string, slug: string, since: string, cause: string, actor: string) =>
+        `Пользователь ${id} в ${slug} с ${since}: ${cause} (${actor}).`
+    ),
+    isNot: say(
+      (id: string, slug: string) => `User ${id} is not in ${slug}.`,
+      (id: string, slug: string) => `Пользователя ${id} нет в ${slug}.`
+    )
+  },
+  share: {
+    intro: say(
+      'Members of the share are chosen at random. Those added by name or by an upload stay.',
+      'Участники доли выбираются случайно. Добавленные поимённо и списком остаются.'
+    ),
+    slider: say('Share', 'Доля'),
+    target: say(
+      (share: string, users: string, target: string) => `${share} of ${users} users are ${target}.`,
+      (share: string, users: string, target: string) =>
+        `${share} от числа пользователей ${users} — это ${target}.`
+    ),
+    same: say('Nobody joins or leaves.', 'Состав не изменится.'),
+    join: say(
+      (users: string) => `About ${users} will join.`,
+      (users: string) => `Войдут примерно ${users}.`
+    ),
+    leave: say(
+      (users: string) => `About ${users} will leave.`,
+      (users: string) => `Выйдут примерно ${users}.`
+    ),
+    free: say(
+      (users: string) => `Free users in the group: ${users}.`,
+      (users: string) => `Свободных пользователей в группе: ${users}.`
+    ),
+    change: say('Change the share', 'Изменить долю'),
+    confirm: say(
+      (slug: string) => `Change the share of ${slug}?`,
+      (slug: string) => `Изменить долю ${slug}?`
+    ),
+    willEnroll: say('New users will be sampled too.', 'Новые пользователи тоже будут попадать в выборку.'),
+    wontEnroll: say('New users will stay out.', 'Новые пользователи попадать не будут.'),
+    done: say(
+      (added: string, removed: string) => `${added} joined, ${removed} left`,
+      (added: string, removed: string) => `Вошли: ${added}, вышли: ${removed}`
+    )
+  },
+  user: {
+    title: say(
+      (id: string) => `User ${id}`,
+      (id: string) => `Пользователь ${id}`
+    ),
+    stateAt: say('Segments at a moment', 'Сегменты на момент'),
+    now: say(
+      (count: string) => `In ${count} now`,
+      (count: string) => `Сейчас: ${count}`
+    ),
+    then: say(
+      (count: string, time: string) => `In ${count} on ${time}`,
+      (count: string, time: string) => `${time}: ${count}`
+    ),
+    none: say('In no segment', 'Ни в одном сегменте'),
+    noneHint: say(
+      'Choose another moment, or look at the timeline.',
+      'Выберите другой момент или посмотрите на шкалу.'
+    ),
+    why: say('Why', 'Почему'),
+    by: say(
+      (cause: string, actor: string) => `${cause}, by ${actor}`,
+      (cause: string, actor: string) => `${cause}, ${actor}`
+    ),
+    timeline: say('Timeline', 'Шкала времени'),
+    allTime: say('All', 'Всё'),
+    timelineHint: say(
+      'Press on it to see the state at that moment.',
+      'Нажмите, чтобы увидеть состояние на тот момент.'
+    ),
+    history: say('History', 'История'),
+    noHistory: say('Nothing has happened to this user', 'С пользователем ничего не происходило'),
+    operations: {
+      add: say('joined', 'вошёл'),
+      delete: say('left', 'вышел'),
+      expiry_set: say('end set', 'срок изменён')
+    },
+    period: say(
+      (from: string, to: string, cause: string) => `from ${from} to ${to}: ${cause}`,
+      (from: string, to: string, cause: string) => `с ${from} по ${to}: ${cause}`
+    ),
+    unknown: say('The service has never seen this user', 'Сервис не знает этого пользователя'),
+    unknownHint: say(
+      'A user is known from the first change or upload on.',
+      'Пользователь становится известен с первого изменения или загрузки.'
+    ),
+    truncated: say(
+      (count: string) => `Only the last ${count} entries are shown.`,
+      (count: string) => `Показаны только последние записи: ${count}.`
+    ),
+    add: say('Add to a segment', 'Добавить в сегмент'),
+    addTitle: say(
+      (id: string) => `Add user ${id} to a segment`,
+      (id: string) => `Добавить пользователя ${id}`
+    ),
+    segment: say('Segment', 'Сегмент'),
+    expires: say('Until', 'До'),
+    expiresHint: say('Empty: without an end.', 'Пусто: бессрочно.'),
+    move: say('Leave other segments of its group', 'Выйти из других сегментов группы'),
+    addEffect: say(
+      (id: string, slug: string, until: string) => `User ${id} will be in ${slug}, until: ${until}.`,
+      (id: string, slug: string, until: string) => `Пользователь ${id} войдёт в ${slug}, до: ${until}.`
+    ),
+    remove: say('Remove', 'Убрать'),
+    removeFrom: say(
+      (slug: string) => `Remove from ${slug}`,
+      (slug: string) => `Убрать из ${slug}`
+    ),
+    removeTitle: say(
+      (id: string, slug: string) => `Remove user ${id} from ${slug}?`,
+      (id: string, slug: string) => `Убрать пользователя ${id} из ${slug}?`
+    ),
+    removeEffect: say(
+      'The membership ends now. It stays in the history, and the user is not sampled for this segment again.',
+      'Участие закончится сейчас. Оно останется в истории; в выборку этого сегмента пользователь больше не попадёт.'
+    ),
+    changed: say('Changed', 'Изменено'),
+    erase: say('Erase user', 'Стереть пользователя'),
+    eraseTitle: say(
+      (id: string) => `Erase user ${id}?`,
+      (id: string) => `Стереть пользователя ${id}?`
+    ),
+    eraseEffect: say(
+      'Every record of this user is removed, the history and report files too. It cannot be undone.',
+      'Все записи о пользователе будут удалены, в том числе история и файлы отчётов. Отменить это нельзя.'
+    ),
+    erased: say(
+      (id: string) => `User ${id} was erased`,
+      (id: string) => `Пользователь ${id} стёрт`
+    )
+  },
   createSegment: {
     title: say('New segment', 'Новый сегмент'),
     slug: say('Slug', 'Имя'),

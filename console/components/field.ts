@@ -45,6 +45,10 @@ type TextFieldProps = FieldProps & {
   isMono?: boolean
   hasFocus?: boolean
   maxLength?: number
+  /** The id of a list of values that are offered. */
+  list?: string
+  /** Of a moment or a number. */
+  step?: string
   autocomplete?: string
 }
 
@@ -62,6 +66,8 @@ export function TextField({
   isMono = false,
   hasFocus = false,
   maxLength,
+  step,
+  list,
   autocomplete = 'off',
   ...field
 }: TextFieldProps) {
@@ -76,6 +82,8 @@ export function TextField({
       required=${isRequired}
       autofocus=${hasFocus}
       maxlength=${maxLength}
+      step=${step}
+      list=${list}
       autocomplete=${autocomplete}
       spellcheck=${false}
       onInput=${(event: Event) => onInput(readValue(event))}

@@ -6,6 +6,8 @@ export type Column<Row> = {
   title: string
   /** What a row shows in this column. */
   cell: (row: Row) => ComponentChildren
+  /** Whether only screen readers are told the title. */
+  isTitleHidden?: boolean
   /** Numbers stand on the right. */
   isNumber?: boolean
   /** The narrowest page, in pixels, that shows the column: there are three steps. */
@@ -84,7 +86,7 @@ export function Table<Row>({ label, columns, rows, keyOf, total, onEnd, isStale 
     </colgroup>
     <thead>
       <tr aria-rowindex="1">
-        ${columns.map((column) => html`<th key=${column.title} scope="col" class=${classOf(column)}>${column.title}</th>`)}
+        ${columns.map((column) => html`<th key=${column.title} scope="col" class=${classOf(column)}><span class=${column.isTitleHidden ? 'visually-hidden' : undefined}>${column.title}</span></th>`)}
       </tr>
     </thead>
     <tbody ref=${body}>

@@ -8,18 +8,19 @@ import { EmptyState, ErrorNotice, Skeleton } from '../components/notice.ts'
 import { Page } from '../components/page.ts'
 import { Sparkline } from '../components/sparkline.ts'
 import { type Column, Table } from '../components/table.ts'
-import { Count, Share, Tag, Time } from '../components/values.ts'
+import { Count, Share, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { formatCount } from '../language.ts'
+import { DAY_MS } from '../moments.ts'
 import { useList, useRequest } from '../requests.ts'
 import { linkToGroup, linkToSegment, useQuery } from '../router.ts'
 import { useMay, useSession } from '../session.ts'
 import { t } from '../texts.ts'
 import { CreateSegmentDialog } from './create-segment.ts'
+import { SegmentState } from './segment-state.ts'
 
 const PAGE_SIZE = 100
 const TREND_DAYS = 30
-const DAY_MS = 86_400_000
 /** Milliseconds after the last letter until the search is sent. */
 const TYPING_PAUSE_MS = 150
 
@@ -46,22 +47,13 @@ function Trend({ slug, members }: { slug: string; members: number }) {
   return h(Sparkline, { values, label })
 }
 
-function State({ segment: { deleted_at, assignment } }: { segment: Segment }) {
-  if (deleted_at !== null) return h(Tag, { kind: 'bad', children: t.segments.deleted })
-  if (assignment?.status === 'queued' || assignment?.status === 'running') {
-    return h(Tag, { kind: 'accent', children: t.segments.filling })
-  }
-  if (assignment?.status === 'failed') return h(Tag, { kind: 'bad', children: t.segments.failed })
-  return null
-}
-
 const listColumns = (): Column<Segment>[] => [
   {
     title: t.segments.slug,
     width: '100%',
     cell: (segment) => html`<span class="cell-main">
       <a class="mono" href=${linkToSegment(segment.slug)}>${segment.slug}</a>
-      ${h(State, { segment })}
+      ${h(SegmentState, { segment })}
       ${segment.description !== null && html`<span class="cell-note">${segment.description}</span>`}
     </span>`
   },
