@@ -328,7 +328,7 @@ const table = {
       (count: string) => `In ${count} now`,
       (count: string) => `Сейчас: ${count}`
     ),
-    then: say(
+    atMoment: say(
       (count: string, time: string) => `In ${count} on ${time}`,
       (count: string, time: string) => `${time}: ${count}`
     ),

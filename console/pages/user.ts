@@ -114,7 +114,7 @@ export function UserPage({ userId }: { userId: string }) {
         ? t.common.loading
         : chosen === undefined
           ? t.user.now(count)
-          : t.user.then(count, formatTime(chosen)),
+          : t.user.atMoment(count, formatTime(chosen)),
     actions: html`${add}
       ${mayErase && h(Button, { kind: 'danger', onClick: () => setQuestion({ kind: 'erase' }), children: t.user.erase })}`,
     children: html`
