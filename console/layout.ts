@@ -2,6 +2,7 @@ import { type ComponentChildren, h } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { Button } from './components/button.ts'
 import { announce, LiveRegion } from './components/live-region.ts'
+import { Tag } from './components/values.ts'
 import { html } from './html.ts'
 import { language, languages, setLanguage } from './language.ts'
 import { base, linkTo, linkToSegment, linkToUser, navigate, usePlace } from './router.ts'
@@ -53,6 +54,7 @@ function Settings() {
   const chosenLanguage = useStore(language)
   const select = (event: Event) => (event.target instanceof HTMLSelectElement ? event.target.value : '')
   return html`<div class="settings">
+    ${session?.name === null && h(Tag, { kind: 'warn', children: t.session.open })}
     <select aria-label=${t.settings.language} value=${chosenLanguage} onChange=${(event: Event) => {
       const chosen = languages.find((name) => name === select(event))
       if (chosen) setLanguage(chosen)
@@ -121,7 +123,6 @@ export function Layout({ children }: { children: ComponentChildren }) {
       </nav>`
     }
     <main id="main" tabindex="-1">
-      ${isSignedIn && state.session.name === null && html`<p class="open-service">${t.session.open}</p>`}
       ${children}
     </main>
     ${h(LiveRegion, {})}`

@@ -131,6 +131,26 @@ export function usePoll<T>(
   return useRequest(key, read, { every })
 }
 
+let freeTurns = 2
+const waiting: (() => void)[] = []
+
+/**
+ * Does something that can wait, such as what each row of a list asks for: two at a time, so that the browser's connections and
+ * the service are free for the rest.
+ */
+export async function inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  if (freeTurns === 0) await new Promise<void>((resolve) => waiting.push(resolve))
+  else freeTurns -= 1
+  try {
+    signal.throwIfAborted()
+    return await work()
+  } finally {
+    const next = waiting.shift()
+    if (next) next()
+    else freeTurns += 1
+  }
+}
+
 /** What a component knows of a list that comes in pages. */
 export type RequestedList<T> = Omit<Requested<readonly T[]>, 'value'> & {
   rows: readonly T[] | undefined

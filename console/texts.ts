@@ -90,10 +90,7 @@ const table = {
       'Your key is no longer valid. Sign in with another one.',
       'Ваш ключ больше не действует. Войдите с другим.'
     ),
-    open: say(
-      'No keys are configured: everybody has full access.',
-      'Ключи не настроены: у всех полный доступ.'
-    ),
+    open: say('No keys: full access for all', 'Ключей нет: полный доступ у всех'),
     signedInAs: say(
       (name: string, role: string) => `${name} · ${role}`,
       (name: string, role: string) => `${name} · ${role}`
@@ -339,8 +336,8 @@ const table = {
     ),
     why: say('Why', 'Почему'),
     by: say(
-      (cause: string, actor: string) => `${cause}, by ${actor}`,
-      (cause: string, actor: string) => `${cause}, ${actor}`
+      (cause: string, actor: string | null) => (actor === null ? cause : `${cause}, by ${actor}`),
+      (cause: string, actor: string | null) => (actor === null ? cause : `${cause}, ${actor}`)
     ),
     timeline: say('Timeline', 'Шкала времени'),
     allTime: say('All', 'Всё'),

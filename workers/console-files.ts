@@ -18,7 +18,7 @@ const ICON = join(root, 'console/icon.svg')
 
 type Library = {
   file: string
-  /** What makes the file a module. */
+  prefix?: string
   suffix?: string
 }
 
@@ -28,7 +28,12 @@ const libraries: Readonly<Record<string, Library>> = {
   'preact/hooks': { file: 'preact/hooks/dist/hooks.mjs' },
   htm: { file: 'htm/dist/htm.module.js' },
   // Its ES module is not minified: 41 kB compressed, instead of 22 kB.
-  uplot: { file: 'uplot/dist/uPlot.iife.min.js', suffix: '\nexport default uPlot\n' }
+  uplot: {
+    file: 'uplot/dist/uPlot.iife.min.js',
+    // It asks for the format of numbers in the browser's language, whose name Intl refuses where the locale is that of POSIX.
+    prefix: 'const navigator = { language: document.documentElement.lang }\n',
+    suffix: '\nexport default uPlot\n'
+  }
 }
 
 /** Static imports and re-exports, at the start of a statement. The second group is the specifier. */
@@ -71,7 +76,8 @@ async function readModule(id: string): Promise<string> {
   const library = libraries[id]
   if (library) {
     const text = await readFile(join(root, 'node_modules', library.file), 'utf8')
-    return text.replace(/^\/\/# sourceMappingURL=.*$/m, '') + (library.suffix ?? '')
+    const { prefix = '', suffix = '' } = library
+    return prefix + text.replace(/^\/\/# sourceMappingURL=.*$/m, '') + suffix
   }
   return stripComments(stripTypeScriptTypes(await readFile(id, 'utf8')))
 }

@@ -7,12 +7,15 @@ import { t } from '../texts.ts'
 export function Page({
   title,
   isMono = false,
+  tag,
   subtitle,
   actions,
   children
 }: {
   title: string
   isMono?: boolean
+  /** What is out of the ordinary. */
+  tag?: ComponentChildren
   subtitle?: ComponentChildren
   actions?: ComponentChildren
   children: ComponentChildren
@@ -22,7 +25,7 @@ export function Page({
   }, [title])
   return html`<div class="page-head">
       <div class="grow">
-        <h1 class=${isMono ? 'mono' : undefined} tabindex="-1">${title}</h1>
+        <div class="title-line"><h1 class=${isMono ? 'mono' : undefined} tabindex="-1">${title}</h1>${tag}</div>
         ${subtitle && html`<p class="subtitle">${subtitle}</p>`}
       </div>
       ${actions && html`<div class="actions">${actions}</div>`}

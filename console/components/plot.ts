@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import { html } from '../html.ts'
-import { formatCount } from '../language.ts'
+import { formatCount, language } from '../language.ts'
 import { onThemeChange } from '../theme.ts'
 import { announce } from './live-region.ts'
 import { formatTime } from './values.ts'
@@ -53,10 +53,7 @@ function createPlot(element: HTMLElement, props: PlotProps): uPlot {
       {
         ...axis,
         values: (_plot, splits, _index, _space, step) =>
-          splits.map((split) => {
-            const precision = step < DAY_SECONDS ? 'time' : 'date'
-            return formatTick(split * 1_000, precision)
-          })
+          splits.map((split) => formatTick(split * 1_000, step))
       },
       {
         ...axis,
@@ -70,10 +67,12 @@ function createPlot(element: HTMLElement, props: PlotProps): uPlot {
   return new uPlot(options, [times.map((time) => time / 1_000), [...values]], element)
 }
 
-function formatTick(time: number, precision: 'time' | 'date'): string {
+/** The hour; at midnight, and where the ticks are days apart, the day. */
+function formatTick(time: number, step: number): string {
+  const isMidnight = new Date(time).getHours() === 0
   const options: Intl.DateTimeFormatOptions =
-    precision === 'time' ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' }
-  return new Intl.DateTimeFormat(document.documentElement.lang, options).format(time)
+    step < DAY_SECONDS && !isMidnight ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' }
+  return new Intl.DateTimeFormat(language.value, options).format(time)
 }
 
 const describeReading = ({ times, values }: PlotProps, index: number): string =>

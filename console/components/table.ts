@@ -12,7 +12,7 @@ export type Column<Row> = {
   isNumber?: boolean
   /** The narrowest page, in pixels, that shows the column: there are three steps. */
   from?: 'narrow' | 'medium' | 'wide'
-  /** Its share of the width, as in a grid. Default: what its content takes. */
+  /** `100%` for the one that takes the rest of the width. Default: what its content takes. */
   width?: string
 }
 
@@ -64,8 +64,8 @@ function useVisibleRange(count: number): [Range, { current: HTMLTableSectionElem
   return [range, body]
 }
 
-const classOf = <Row>({ isNumber, from }: Column<Row>): string =>
-  [isNumber && 'number', from && `from-${from}`].filter(Boolean).join(' ')
+const classOf = <Row>({ isNumber, from, width }: Column<Row>): string =>
+  [isNumber && 'number', from && `from-${from}`, width !== undefined && 'fills'].filter(Boolean).join(' ')
 
 /**
  * A table of any length: only the rows that are visible are elements. It scrolls with the page, and its header stays.

@@ -38,7 +38,7 @@ export function Tag({
   kind = 'plain',
   children
 }: {
-  kind?: 'plain' | 'accent' | 'good' | 'bad'
+  kind?: 'plain' | 'accent' | 'good' | 'warn' | 'bad'
   children: ComponentChildren
 }) {
   return html`<span class=${`tag ${kind}`}>${children}</span>`

@@ -7,7 +7,7 @@ import { Page, Tabs } from '../components/page.ts'
 import { Count, Facts, Share, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { useRequest } from '../requests.ts'
-import { linkTo, linkToGroup, linkToSegment, useQuery } from '../router.ts'
+import { linkTo, linkToGroup, linkToSegment, usePlace, useQuery } from '../router.ts'
 import { useMay, useSession } from '../session.ts'
 import { t } from '../texts.ts'
 import { DeleteSegmentDialog, EditSegmentDialog } from './segment-changes.ts'
@@ -49,6 +49,7 @@ function TabContent({ tab, segment, onChange }: { tab: Tab; segment: Segment; on
 
 function SegmentView({ segment, onChange }: { segment: Segment; onChange: () => void }) {
   const { slug } = segment
+  const { query } = usePlace()
   const [chosen] = useQuery('tab', 'history')
   const [dialog, setDialog] = useState<'edit' | 'delete'>()
   const isAlive = segment.deleted_at === null
@@ -63,6 +64,7 @@ function SegmentView({ segment, onChange }: { segment: Segment; onChange: () => 
   return h(Page, {
     title: slug,
     isMono: true,
+    tag: h(SegmentState, { segment }),
     subtitle: segment.description,
     actions:
       mayChange &&
@@ -88,13 +90,12 @@ function SegmentView({ segment, onChange }: { segment: Segment; onChange: () => 
             : [[t.segment.deletedAt, h(Time, { value: segment.deleted_at })] as const])
         ]
       })}
-      ${h(SegmentState, { segment })}
       ${h(SegmentSize, { segment })}
       ${h(Tabs, {
         label: t.segment.parts,
         tabs: shown.map((name) => ({
           title: t.segment.tabs[name],
-          href: linkToSegment(slug, { tab: name === 'history' ? undefined : name }),
+          href: linkToSegment(slug, { ...Object.fromEntries(query), tab: name === 'history' ? undefined : name }),
           isCurrent: name === tab
         }))
       })}

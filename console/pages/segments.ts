@@ -12,7 +12,7 @@ import { Count, Share, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { formatCount } from '../language.ts'
 import { DAY_MS } from '../moments.ts'
-import { useList, useRequest } from '../requests.ts'
+import { inTurn, useList, useRequest } from '../requests.ts'
 import { linkToGroup, linkToSegment, useQuery } from '../router.ts'
 import { useMay, useSession } from '../session.ts'
 import { t } from '../texts.ts'
@@ -39,7 +39,7 @@ function Trend({ slug, members }: { slug: string; members: number }) {
   const { client } = useSession()
   const { value } = useRequest(`trend ${slug}`, (options) => {
     const from = new Date(Date.now() - TREND_DAYS * DAY_MS).toISOString().slice(0, 10)
-    return client.getSegmentSizes(slug, { from, step: 'day', ...options })
+    return inTurn(options.signal, () => client.getSegmentSizes(slug, { from, step: 'day', ...options }))
   })
   if (!value) return null
   const values = [...value.map(({ members }) => members), members]

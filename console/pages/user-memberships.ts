@@ -20,12 +20,15 @@ function listColumns(onRemove: Memberships['onRemove']): Column<Membership>[] {
     {
       title: t.segments.slug,
       width: '100%',
-      cell: ({ slug }) =>
-        html`<span class="cell-main"><a class="mono" href=${linkToSegment(slug)}>${slug}</a></span>`
+      cell: ({ slug, cause, actor }) => html`<span class="cell-main">
+        <a class="mono" href=${linkToSegment(slug)}>${slug}</a>
+        <span class="cell-note narrow-only">${t.user.by(t.causes[cause], actor)}</span>
+      </span>`
     },
     {
       title: t.user.why,
-      cell: ({ cause, actor }) => t.user.by(t.causes[cause], actor ?? t.common.noKeyName)
+      from: 'narrow',
+      cell: ({ cause, actor }) => t.user.by(t.causes[cause], actor)
     },
     { title: t.members.since, from: 'narrow', cell: ({ added_at }) => h(Time, { value: added_at }) },
     {
