@@ -59,8 +59,8 @@ function Settings() {
       const chosen = languages.find((name) => name === select(event))
       if (chosen) setLanguage(chosen)
     }}>
-      <option value="en">English</option>
-      <option value="ru">Русский</option>
+      <option value="en">EN</option>
+      <option value="ru">RU</option>
     </select>
     <select aria-label=${t.settings.theme} value=${chosenTheme} onChange=${(event: Event) => {
       const chosen = themes.find((name) => name === select(event))

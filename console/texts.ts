@@ -67,7 +67,7 @@ const table = {
   settings: {
     language: say('Language', 'Язык'),
     theme: say('Colours', 'Цвета'),
-    system: say('As the system', 'Как в системе'),
+    system: say('Auto', 'Авто'),
     light: say('Light', 'Светлые'),
     dark: say('Dark', 'Тёмные')
   },
@@ -307,6 +307,10 @@ const table = {
     confirm: say(
       (slug: string) => `Change the share of ${slug}?`,
       (slug: string) => `Изменить долю ${slug}?`
+    ),
+    waits: say(
+      'The share can be changed when the segment has been filled.',
+      'Долю можно менять, когда сегмент заполнен.'
     ),
     willEnroll: say('New users will be sampled too.', 'Новые пользователи тоже будут попадать в выборку.'),
     wontEnroll: say('New users will stay out.', 'Новые пользователи попадать не будут.'),

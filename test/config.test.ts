@@ -12,7 +12,7 @@ t.test('the defaults', async (t) => {
     DATABASE_URL,
     HOST: '127.0.0.1',
     PORT: 8080,
-    OPEN_ROUTES: 'docs',
+    OPEN_ROUTES: 'docs,console',
     REPORTS_DIR: '.data/reports',
     AWS_REGION: 'us-east-1',
     REPORT_TTL: '7d',
@@ -40,7 +40,7 @@ t.test('values are read', async (t) => {
     TRUST_PROXY: '10.0.0.0/8',
     API_KEYS: 'checked where it is used',
     AUTH: 'off',
-    OPEN_ROUTES: 'docs,metrics',
+    OPEN_ROUTES: 'console,docs,metrics',
     RATE_LIMIT: '1000',
     CORS_ORIGINS: 'https://a.example,http://127.0.0.1:3000',
     REPORTS_DIR: '/reports',
@@ -72,7 +72,8 @@ t.test('missing and invalid variables are named in one line without secrets', as
   const database = 'it must be a URL such as postgres://user:password@host:5432/database'
   const level = 'LOG_LEVEL is not valid: it must be one of fatal, error, warn, info, debug, trace, silent'
   const auth = 'AUTH is not valid: it must be off, or unset'
-  const open = 'OPEN_ROUTES is not valid: it must be docs, metrics, both with a comma between them, or none'
+  const open =
+    'OPEN_ROUTES is not valid: it must be some of docs, console, metrics with commas between them, or none'
   const rate = 'RATE_LIMIT is not valid: it must be a number of requests a second, from 1'
   const cors =
     'CORS_ORIGINS is not valid: it must be comma-separated origins such as https://admin.example.com'

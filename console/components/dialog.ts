@@ -4,6 +4,7 @@ import { html } from '../html.ts'
 import { t } from '../texts.ts'
 import { Button } from './button.ts'
 import { TextField } from './field.ts'
+import { crossIcon } from './icons.ts'
 import { ErrorNotice } from './notice.ts'
 
 /** A dialog of the browser: it keeps the focus inside, and gives it back. */
@@ -35,7 +36,7 @@ export function Dialog({
     <div class="dialog">
       <header>
         <h2 id=${id}>${title}</h2>
-        ${h(Button, { kind: 'quiet', label: t.common.close, onClick: onClose, children: '✕' })}
+        ${h(Button, { kind: 'quiet', label: t.common.close, onClick: onClose, children: crossIcon() })}
       </header>
       ${children}
     </div>

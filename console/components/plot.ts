@@ -71,7 +71,9 @@ function createPlot(element: HTMLElement, props: PlotProps): uPlot {
 function formatTick(time: number, step: number): string {
   const isMidnight = new Date(time).getHours() === 0
   const options: Intl.DateTimeFormatOptions =
-    step < DAY_SECONDS && !isMidnight ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' }
+    step < DAY_SECONDS && !isMidnight
+      ? { hour: '2-digit', minute: '2-digit' }
+      : { day: 'numeric', month: 'short' }
   return new Intl.DateTimeFormat(language.value, options).format(time)
 }
 

@@ -25,7 +25,16 @@ function describeEffect(segment: Segment, share: number, users: number): string 
 }
 
 /** Changes the share, after saying what that would do. */
-export function SegmentShare({ segment, onChange }: { segment: Segment; onChange: () => void }) {
+export function SegmentShare({
+  segment,
+  isFilling,
+  onChange
+}: {
+  segment: Segment
+  /** While it is being filled, its share can't be changed. */
+  isFilling: boolean
+  onChange: () => void
+}) {
   const { slug, selection, enroll_new_users: enrolled } = segment
   const { client } = useSession()
   const [text, setText] = useState(toPercent(selection ?? 0))
@@ -69,7 +78,8 @@ export function SegmentShare({ segment, onChange }: { segment: Segment; onChange
     ${users.error !== undefined && h(ErrorNotice, { error: users.error, onRetry: users.reload })}
     ${effect !== undefined && h(Notice, { kind: isChanged ? 'warning' : 'info', children: html`<p aria-live="polite">${effect}</p>` })}
     ${free.value !== undefined && html`<p class="hint">${t.share.free(formatCount(free.value))}</p>`}
-    <div>${h(Button, { kind: 'primary', isDisabled: !isChanged, onClick: () => setAsking(true), children: t.share.change })}</div>
+    ${isFilling && html`<p class="hint">${t.share.waits}</p>`}
+    <div>${h(Button, { kind: 'primary', isDisabled: !isChanged || isFilling, onClick: () => setAsking(true), children: t.share.change })}</div>
     ${
       isAsking &&
       h(FormDialog, {

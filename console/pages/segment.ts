@@ -43,7 +43,7 @@ function TabContent({ tab, segment, onChange }: { tab: Tab; segment: Segment; on
     case 'members':
       return h(SegmentMembers, { slug: segment.slug })
     case 'share':
-      return h(SegmentShare, { segment, onChange })
+      return h(SegmentShare, { segment, isFilling: isBeingFilled(segment), onChange })
   }
 }
 
@@ -95,7 +95,10 @@ function SegmentView({ segment, onChange }: { segment: Segment; onChange: () => 
         label: t.segment.parts,
         tabs: shown.map((name) => ({
           title: t.segment.tabs[name],
-          href: linkToSegment(slug, { ...Object.fromEntries(query), tab: name === 'history' ? undefined : name }),
+          href: linkToSegment(slug, {
+            ...Object.fromEntries(query),
+            tab: name === 'history' ? undefined : name
+          }),
           isCurrent: name === tab
         }))
       })}

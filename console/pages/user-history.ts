@@ -11,7 +11,11 @@ import { t } from '../texts.ts'
 const kinds = { add: 'good', delete: 'plain', expiry_set: 'accent' } as const
 
 const listColumns = (): Column<TimelineEntry>[] => [
-  { title: t.segment.when, cell: ({ time }) => h(Time, { value: time, precision: 'second' }) },
+  {
+    title: t.segment.when,
+    from: 'narrow',
+    cell: ({ time }) => h(Time, { value: time, precision: 'second' })
+  },
   {
     title: t.segment.what,
     cell: ({ operation }) => h(Tag, { kind: kinds[operation], children: t.user.operations[operation] })
@@ -19,7 +23,10 @@ const listColumns = (): Column<TimelineEntry>[] => [
   {
     title: t.segments.slug,
     width: '100%',
-    cell: ({ slug }) => html`<a class="mono" href=${linkToSegment(slug)}>${slug}</a>`
+    cell: ({ slug, time, cause }) => html`<span class="cell-main">
+      <a class="mono" href=${linkToSegment(slug)}>${slug}</a>
+      <span class="cell-note narrow-only">${h(Time, { value: time, precision: 'second' })} · ${t.causes[cause]}</span>
+    </span>`
   },
   { title: t.user.why, from: 'narrow', cell: ({ cause }) => t.causes[cause] },
   { title: t.segment.who, from: 'medium', cell: ({ actor }) => h(Actor, { name: actor }) },

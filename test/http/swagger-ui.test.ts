@@ -52,8 +52,7 @@ t.test('Swagger UI, in a browser', (t) =>
       const service = await startService(t)
       const address = await service.app.listen({ host: '127.0.0.1', port: 0 })
       const problems = collectProblems(page)
-      await page.goto(address)
-      t.equal(page.url(), `${address}/swagger/index.html`)
+      await page.goto(`${address}/swagger/index.html`)
       await page.locator('.opblock').first().waitFor()
 
       const answers: Record<string, ShownAnswer> = {}
