@@ -21,6 +21,8 @@ COPY package.json ./
 COPY migrations migrations
 COPY schemas schemas
 COPY workers workers
+COPY console console
+COPY client/src client/src
 COPY src src
 # The user `node`, as numbers: Kubernetes checks `runAsNonRoot` by them.
 USER 1000:1000

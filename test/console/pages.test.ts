@@ -143,7 +143,7 @@ t.test('the console, in a browser', (t) =>
       await table.getByText(HOSTILE).waitFor()
       await page.keyboard.press('/')
       await page.keyboard.type('five')
-      await page.waitForFunction('document.querySelectorAll("tbody a.mono").length === 1')
+      await page.getByText('1 shown', { exact: true }).waitFor()
       t.same(await slugs(), ['PROMO_5'])
       t.match(page.url(), /\?q=five$/)
       await page.getByRole('searchbox', { name: 'Search slugs' }).fill('nowhere')
