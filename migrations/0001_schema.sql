@@ -474,6 +474,7 @@ comment on column reports.claimed_at is
 
 create index reports_of_name on reports (filename);
 create index reports_unfinished on reports (run_at) where status in ('queued', 'running');
+create index reports_failed on reports (finished_at) where status = 'failed';
 create index reports_expiry on reports (expires_at) where expires_at is not null;
 -- Sums the sizes of the reports of a key.
 create index reports_of_key on reports ((orderers[1])) include (filename, bytes) where status = 'ready';

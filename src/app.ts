@@ -42,6 +42,7 @@ import { ofrepRoutes } from './ofrep/routes.ts'
 import { healthRoutes } from './operations/health.ts'
 import { keyRoutes } from './operations/key.ts'
 import { metricsRoutes } from './operations/metrics.ts'
+import { systemRoutes } from './operations/system.ts'
 import { reportJobsPlugin } from './reports/jobs.ts'
 import { readStorageLocation } from './reports/open-storage.ts'
 import { reportRoutes } from './reports/routes.ts'
@@ -82,6 +83,7 @@ const apiRoutes: FastifyPluginAsync<ApiOptions> = async (
   await app.register(webhookRoutes, { allowsPrivate: allowsPrivateWebhooks })
   await app.register(reportRoutes, { publicUrl, corsOrigins })
   await app.register(keyRoutes)
+  await app.register(systemRoutes)
 }
 
 export type Observation = {

@@ -806,6 +806,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the state of the service at a glance
+         * @description Versions, instances, the database, and work in progress. It takes milliseconds, however many users there are.
+         *
+         *     Needs a key with the role `reader` or `editor` or `admin`.
+         */
+        get: operations["getSystem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health/live": {
         parameters: {
             query?: never;
@@ -1687,6 +1709,14 @@ export interface components {
             /** @description User ids, as strings or as integers. */
             user_ids: components["schemas"]["QueriedUserId"][];
         };
+        /** @description Jobs, and the age of the oldest ones: 0 if there are none. */
+        Queue: {
+            queued: number;
+            running: number;
+            failed: number;
+            oldest_queued_seconds: number;
+            oldest_running_seconds: number;
+        };
         RangeNotSatisfiableError: {
             message: string;
             /** @enum {string} */
@@ -2021,6 +2051,71 @@ export interface components {
          * @enum {string}
          */
         Step: "hour" | "day";
+        /** @description The state of the service and its database. */
+        System: {
+            version: string;
+            /** @description The one that answers. */
+            instance: {
+                host: string;
+                pid: number;
+                /** Format: date-time */
+                started_at: string;
+                /** @description The version of Node.js. */
+                node: string;
+                /** @enum {string} */
+                state: "serving" | "shutting_down";
+            };
+            /** @description All instances that are connected to the database. Null if `DATABASE_URL` names the connections otherwise. */
+            instances: {
+                host: string;
+                pid: number;
+                connections: number;
+            }[] | null;
+            database: {
+                /** @description The version. */
+                postgresql: string;
+                /** @description The version. Null without Citus. */
+                citus: string | null;
+                /** @description The size. Null with Citus. */
+                bytes: number | null;
+                /** @description Whether this instance sends lookups to them. */
+                read_servers: {
+                    server: string;
+                    serving: boolean;
+                }[];
+            };
+            migrations: {
+                applied: string[];
+                /** @description Those that this version needs. */
+                missing: string[];
+            };
+            fillings: components["schemas"]["Queue"];
+            reports: components["schemas"]["Queue"];
+            imports: {
+                running: number;
+            };
+            webhooks: {
+                active: number;
+                paused_by_request: number;
+                /** @description Nothing is delivered until somebody sets them active. */
+                paused_by_service: number;
+                /** @description The largest `lag_seconds` of the active ones. */
+                max_lag_seconds: number;
+            };
+            changes: {
+                /**
+                 * Format: date-time
+                 * @description The oldest change that is kept.
+                 */
+                oldest_at: string | null;
+                /** Format: date-time */
+                newest_at: string | null;
+            };
+            /** @description How many there are, without deleted ones. */
+            segments: number;
+            /** @description How many there are, without deleted ones. */
+            groups: number;
+        };
         /** @description What happened to the user, oldest first. */
         Timeline: {
             entries: components["schemas"]["TimelineEntry"][];
@@ -5689,6 +5784,99 @@ export interface operations {
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Overloaded"];
+        };
+    };
+    getSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state of the service and its database. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": "1.0.0",
+                     *       "instance": {
+                     *         "host": "segments-1",
+                     *         "pid": 7,
+                     *         "started_at": "2026-11-23T08:51:00.123456Z",
+                     *         "node": "24.1.0",
+                     *         "state": "serving"
+                     *       },
+                     *       "instances": [
+                     *         {
+                     *           "host": "segments-1",
+                     *           "pid": 7,
+                     *           "connections": 12
+                     *         }
+                     *       ],
+                     *       "database": {
+                     *         "postgresql": "18.1",
+                     *         "citus": null,
+                     *         "bytes": 4000000000,
+                     *         "read_servers": [
+                     *           {
+                     *             "server": "standby:5432",
+                     *             "serving": true
+                     *           }
+                     *         ]
+                     *       },
+                     *       "migrations": {
+                     *         "applied": [
+                     *           "0001_schema"
+                     *         ],
+                     *         "missing": []
+                     *       },
+                     *       "fillings": {
+                     *         "queued": 0,
+                     *         "running": 1,
+                     *         "failed": 0,
+                     *         "oldest_queued_seconds": 0,
+                     *         "oldest_running_seconds": 2.5
+                     *       },
+                     *       "reports": {
+                     *         "queued": 0,
+                     *         "running": 1,
+                     *         "failed": 0,
+                     *         "oldest_queued_seconds": 0,
+                     *         "oldest_running_seconds": 2.5
+                     *       },
+                     *       "imports": {
+                     *         "running": 0
+                     *       },
+                     *       "webhooks": {
+                     *         "active": 2,
+                     *         "paused_by_request": 0,
+                     *         "paused_by_service": 0,
+                     *         "max_lag_seconds": 0.4
+                     *       },
+                     *       "changes": {
+                     *         "oldest_at": "2026-11-23T08:51:00.123456Z",
+                     *         "newest_at": "2026-11-23T08:51:00.123456Z"
+                     *       },
+                     *       "segments": 120,
+                     *       "groups": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthenticated"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getLiveness: {

@@ -14,6 +14,7 @@ import {
   WRITE_CONNECTIONS
 } from '../limits.ts'
 import { connectDatabase, type Pool } from './connect.ts'
+import { nameConnections } from './instance.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -52,10 +53,7 @@ export const databasePlugin = fp<{ databaseUrl: string }>(
       options: Omit<Parameters<typeof connectDatabase>[1], 'name' | 'observer'>
     ) => {
       const observer = app.metrics.watchPool(name, options.connections)
-      app.decorate(
-        name,
-        connectDatabase(databaseUrl, { ...options, name: `user-segments ${name}`, observer })
-      )
+      app.decorate(name, connectDatabase(databaseUrl, { ...options, name: nameConnections(name), observer }))
     }
     const shortStatements = {
       lockTimeout: LOCK_TIMEOUT_MS,

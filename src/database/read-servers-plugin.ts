@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { READ_CONNECTIONS, READ_SERVER_CHECK_MS, READ_SERVER_TIMEOUT_MS } from '../limits.ts'
 import { BackgroundJob } from './background-job.ts'
 import { connectDatabase } from './connect.ts'
+import { nameConnections } from './instance.ts'
 import { SHORT_STATEMENT_SETTINGS } from './pools.ts'
 import { PrimaryWatch } from './primary-watch.ts'
 import { ReadServer } from './read-server.ts'
@@ -33,8 +34,8 @@ export const readServersPlugin = fp<ReadServersPluginOptions>(
         settings: SHORT_STATEMENT_SETTINGS
       }
       const observer = app.metrics.watchPool(`reads ${name}`, READ_CONNECTIONS)
-      const reads = { ...options, name: 'user-segments reads', connections: READ_CONNECTIONS, observer }
-      const probes = { ...options, name: 'user-segments probes', connections: 1 }
+      const reads = { ...options, name: nameConnections('reads'), connections: READ_CONNECTIONS, observer }
+      const probes = { ...options, name: nameConnections('probes'), connections: 1 }
       return new ReadServer({
         name,
         pool: connectDatabase(target, reads),

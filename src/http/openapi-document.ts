@@ -37,6 +37,7 @@ const pathOrder = [
   '/api/v1/users/count',
   '/api/v1/users/{user_id}',
   '/api/v1/key',
+  '/api/v1/system',
   '/health/live',
   '/health/ready',
   '/metrics',

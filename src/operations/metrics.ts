@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { metricsResponse } from '../../schemas/metrics.ts'
 import { connectDatabase } from '../database/connect.ts'
 import { isDatabaseUnavailable } from '../database/faults.ts'
+import { nameConnections } from '../database/instance.ts'
 import { overloadErrors } from '../http/common-responses.ts'
 import { SCRAPE_TIMEOUT_MS } from '../limits.ts'
 import type { QueueState, WebhookState } from '../telemetry/metrics.ts'
@@ -17,7 +18,7 @@ const nothing = { queues: [], webhooks: [] }
  */
 async function readDatabaseState(databaseUrl: string): Promise<DatabaseState> {
   const sql = connectDatabase(databaseUrl, {
-    name: 'user-segments metrics',
+    name: nameConnections('metrics'),
     connections: 1,
     statementTimeout: SCRAPE_TIMEOUT_MS,
     lockTimeout: SCRAPE_TIMEOUT_MS

@@ -243,6 +243,7 @@ t.test('each route requires the documented role', async (t) => {
     'GET /api/v1/reports/:filename': 'reader',
     'DELETE /api/v1/reports/:filename': 'reader',
     'GET /api/v1/key': 'reader',
+    'GET /api/v1/system': 'reader',
     'GET /health/live': 'open',
     'GET /health/ready': 'open',
     'GET /': 'open',

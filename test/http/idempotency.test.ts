@@ -384,7 +384,7 @@ async function waitForIdle(sql: postgres.Sql): Promise<void> {
     () => sql`
       select from pg_stat_activity
       where datname = current_database()
-        and application_name = 'user-segments bulk'
+        and application_name like 'user-segments bulk %'
         and backend_xid is not null
         and wait_event = 'ClientRead'`,
     ({ length }) => length === 1

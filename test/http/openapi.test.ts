@@ -98,6 +98,7 @@ t.test('the OpenAPI document', async (t) => {
         'get /api/v1/users/count',
         'delete /api/v1/users/{user_id}',
         'get /api/v1/key',
+        'get /api/v1/system',
         'get /health/live',
         'get /health/ready',
         'get /metrics',

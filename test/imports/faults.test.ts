@@ -70,7 +70,7 @@ async function waitUntilSwept(database: TestDatabase): Promise<void> {
 function selectConnections({ sql }: TestDatabase): Promise<{ pid: number }[]> {
   return sql<{ pid: number }[]>`
     select pid from pg_stat_activity
-    where application_name = 'user-segments bulk' and datname = current_database()`
+    where application_name like 'user-segments bulk %' and datname = current_database()`
 }
 
 async function killConnections(database: TestDatabase): Promise<void> {

@@ -308,7 +308,7 @@ t.test('a job continues when the database is back', async (t) => {
   await service.sql`alter table elsewhere rename to assignments`
   await service.sql`
     select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments bulk'`
+    where datname = current_database() and application_name like 'user-segments bulk %'`
   await askFor(service, 'ALL', 1)
   await waitUntil(
     () => members(service, 'ALL'),

@@ -150,7 +150,7 @@ export async function testCrashes(
     // The statement of the dead instance must not take effect.
     await scene.database.sql`
     select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and application_name = 'user-segments writes'`
+    where datname = current_database() and application_name like 'user-segments writes %'`
     await holder.unsafe('rollback')
     t.match(await scene.row(), { status: 'running', attempt: 1 })
     await scene.database.sql`update reports set lease_until = clock_timestamp()`

@@ -27,8 +27,8 @@ export async function countBlocked({ sql }: TestDatabase, name = 'user-segments%
   const [row] = await sql<[{ count: number }]>`
     select count(*)::integer from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock'
-      -- That of a report also has its order's id.
-      and regexp_replace(application_name, '^(user-segments report) .*', '\\1') like ${name}`
+      -- What follows is the instance, or the id of a report's order.
+      and regexp_replace(application_name, '^(user-segments \\w+) .*', '\\1') like ${name}`
   if (!isDistributed) return row.count
   // The coordinator's own sessions do not show that they wait for a lock on another node.
   const [{ waiting }] = await sql<[{ waiting: number }]>`

@@ -43,7 +43,7 @@ async function selectStreams({ sql }: TestDatabase): Promise<{ state: string }[]
   return sql<{ state: string }[]>`
     select state from pg_stat_activity
     where datname = current_database()
-      and application_name = 'user-segments bulk'
+      and application_name like 'user-segments bulk %'
       and xact_start is not null`
 }
 
@@ -77,6 +77,6 @@ export async function killStreams({ sql }: TestDatabase): Promise<void> {
   await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database()
-      and application_name = 'user-segments bulk'
+      and application_name like 'user-segments bulk %'
       and xact_start is not null`
 }
