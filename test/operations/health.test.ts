@@ -39,14 +39,14 @@ t.test(
 )
 
 t.test(
-  'without the schema every route answers SCHEMA_OUTDATED, and one line names the command',
+  'without the schema every route that needs it answers SCHEMA_OUTDATED, and one line names the command',
   async (t) => {
     const collected = collectRoutes(t)
     const database = await createDatabase(t, { isMigrated: false })
     const log = new LogLines()
     const service = await startServiceOn(t, database, { LOG_LEVEL: 'info' }, { log })
     const routes = collected
-      .filter(({ url }) => url.startsWith('/api/'))
+      .filter(({ url }) => url.startsWith('/api/') && url !== '/api/v1/key')
       .flatMap((route) => [route.method].flat().map((method) => ({ ...route, method })))
     t.ok(routes.length > 10)
     for (const route of routes) {
