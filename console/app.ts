@@ -7,7 +7,10 @@ import { Layout } from './layout.ts'
 import { SegmentPage } from './pages/segment.ts'
 import { SegmentsPage } from './pages/segments.ts'
 import { SignInPage } from './pages/sign-in.ts'
+import { SystemPage } from './pages/system.ts'
 import { UserPage } from './pages/user.ts'
+import { WebhookPage } from './pages/webhook.ts'
+import { WebhooksPage } from './pages/webhooks.ts'
 import { followLinks, linkTo, usePlace } from './router.ts'
 import { sessionState, startSession } from './session.ts'
 import { useStore } from './store.ts'
@@ -24,6 +27,12 @@ function choosePage(path: string): ComponentChildren {
       return h(SegmentPage, { slug: name })
     case 'users/1':
       return h(UserPage, { userId: name })
+    case 'webhooks/0':
+      return h(WebhooksPage, {})
+    case 'webhooks/1':
+      return h(WebhookPage, { id: name })
+    case 'system/0':
+      return h(SystemPage, {})
     default:
       return h(NotFoundPage, {})
   }

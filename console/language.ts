@@ -39,3 +39,33 @@ export const formatCount = (number: number): string => number.toLocaleString(lan
 /** A share from 0 to 1, as a percentage with all its digits. */
 export const formatShare = (share: number): string =>
   share.toLocaleString(language.value, { style: 'percent', maximumFractionDigits: 6 })
+
+const byteUnits = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
+
+/** A size, in the largest unit of which it has at least one. */
+export function formatBytes(bytes: number): string {
+  const power = Math.min(byteUnits.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3))
+  return (bytes / 1_000 ** power).toLocaleString(language.value, {
+    style: 'unit',
+    unit: byteUnits[power],
+    unitDisplay: power === 0 ? 'long' : 'short',
+    maximumSignificantDigits: 3
+  })
+}
+
+const timeUnits = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1]
+] as const
+
+/** A length of time, in the largest unit of which it has at least one. */
+export function formatDuration(seconds: number): string {
+  const [unit, length] = timeUnits.find(([, length]) => seconds >= length) ?? ['second', 1]
+  return Math.floor(seconds / length).toLocaleString(language.value, {
+    style: 'unit',
+    unit,
+    unitDisplay: 'long'
+  })
+}

@@ -6,7 +6,7 @@ import { Tag } from './components/values.ts'
 import { html } from './html.ts'
 import { language, languages, setLanguage } from './language.ts'
 import { base, linkTo, linkToSegment, linkToUser, navigate, usePlace } from './router.ts'
-import { sessionState, signOut } from './session.ts'
+import { type Role, reaches, sessionState, signOut } from './session.ts'
 import { useStore } from './store.ts'
 import { t } from './texts.ts'
 import { setTheme, theme, themes } from './theme.ts'
@@ -16,11 +16,18 @@ type NavigationEntry = {
   path: string
   /** Further sections whose pages belong to the entry, besides its own. */
   sections?: readonly string[]
+  /** The role without which the page shows nothing. */
+  needs?: Role
 }
 
 /** The main navigation. Each page that can be reached from everywhere has an entry. */
-function listNavigation(): NavigationEntry[] {
-  return [{ title: t.navigation.segments, path: '/', sections: ['/segments', '/users'] }]
+function listNavigation(role: Role): NavigationEntry[] {
+  const entries: NavigationEntry[] = [
+    { title: t.navigation.segments, path: '/', sections: ['/segments', '/users'] },
+    { title: t.navigation.webhooks, path: '/webhooks', needs: 'admin' },
+    { title: t.navigation.system, path: '/system' }
+  ]
+  return entries.filter(({ needs = 'reader' }) => reaches(role, needs))
 }
 
 function isWithin(current: string, { path, sections = [] }: NavigationEntry): boolean {
@@ -90,7 +97,7 @@ function focusSearch(event: KeyboardEvent): void {
 export function Layout({ children }: { children: ComponentChildren }) {
   const { path } = usePlace()
   const state = useStore(sessionState)
-  const isSignedIn = state.is === 'signed-in'
+  const session = state.is === 'signed-in' ? state.session : undefined
   const isFirst = useRef(true)
   useEffect(() => {
     document.addEventListener('keydown', focusSearch)
@@ -108,13 +115,13 @@ export function Layout({ children }: { children: ComponentChildren }) {
   return html`<a class="skip" href="#main">${t.common.skip}</a>
     <header class="top">
       <a class="brand" href=${linkTo('/')}>${t.common.title}</a>
-      ${isSignedIn && h(GoTo, {})}
+      ${session && h(GoTo, {})}
       ${h(Settings, {})}
     </header>
     ${
-      isSignedIn &&
+      session &&
       html`<nav class="main-navigation" aria-label=${t.navigation.label}>
-        ${listNavigation().map(
+        ${listNavigation(session.role).map(
           (entry) =>
             html`<a key=${entry.path} href=${linkTo(entry.path)}
               aria-current=${isWithin(path, entry) ? 'page' : undefined}>${entry.title}</a>`

@@ -41,6 +41,8 @@ export const linkToUser = (userId: string, query?: Query): string =>
 export const linkToGroup = (slug: string, query?: Query): string =>
   linkTo(`/groups/${encodeURIComponent(slug)}`, query)
 
+export const linkToWebhook = (id: string): string => linkTo(`/webhooks/${encodeURIComponent(id)}`)
+
 /** Goes to a page of the console. @param replaces whether it takes the place of the current one in the history. */
 export function navigate(href: string, { replaces = false }: { replaces?: boolean } = {}): void {
   const before = place.value.path

@@ -73,7 +73,10 @@ export function useSession(): Session {
   return state.session
 }
 
+/** Whether a role includes another one. */
+export const reaches = (role: Role, needed: Role): boolean => roles.indexOf(role) >= roles.indexOf(needed)
+
 /** Whether the viewer's key has this role or a higher one. What a key may not do, is not offered. */
 export function useMay(needed: Role): boolean {
-  return roles.indexOf(useSession().role) >= roles.indexOf(needed)
+  return reaches(useSession().role, needed)
 }

@@ -39,6 +39,7 @@ const table = {
     no: say('no', 'нет'),
     now: say('now', 'сейчас'),
     details: say('Details', 'Подробности'),
+    copy: say('Copy', 'Копировать'),
     copied: say('Copied', 'Скопировано'),
     optional: say('optional', 'необязательно'),
     showMore: say('Show more', 'Показать ещё'),
@@ -444,6 +445,263 @@ const table = {
     created: say(
       (slug: string) => `${slug} was created`,
       (slug: string) => `Создан ${slug}`
+    )
+  },
+  system: {
+    title: say('System', 'Система'),
+    verdict: say('Verdict', 'Заключение'),
+    verdicts: {
+      unknown: say('Checking…', 'Проверка…'),
+      good: say('All is well', 'Всё в порядке'),
+      warn: say('It works, but needs attention', 'Работает, но требует внимания'),
+      bad: say('Something is wrong', 'Есть неисправность')
+    },
+    away: say('The service does not answer', 'Сервис не отвечает'),
+    refusing: say('The service cannot answer requests', 'Сервис не может обслуживать запросы'),
+    back: say('The service answers again', 'Сервис снова отвечает'),
+    since: say(
+      (time: string) => `Since ${time}.`,
+      (time: string) => `С ${time}.`
+    ),
+    tryingAgain: say('Trying again every two seconds.', 'Проверка каждые две секунды.'),
+    outdated: say('What is shown below is older.', 'Данные ниже устарели.'),
+    wasAway: say(
+      (time: string, length: string) => `It did not answer from ${time} on, for ${length}.`,
+      (time: string, length: string) => `Не отвечал с ${time}, продолжительность: ${length}.`
+    ),
+    reasons: {
+      migrations: say(
+        (names: string) => `Migrations are missing: ${names}. Run npm run migrate.`,
+        (names: string) => `Не хватает миграций: ${names}. Выполните npm run migrate.`
+      ),
+      webhooksPaused: say(
+        (count: string) => `Webhooks that the service has paused: ${count}. Nothing is delivered to them.`,
+        (count: string) => `Вебхуков остановлено сервисом: ${count}. Им ничего не доставляется.`
+      ),
+      webhooksBehind: say(
+        (length: string) => `A webhook is behind by ${length}.`,
+        (length: string) => `Отставание вебхука: ${length}.`
+      ),
+      fillings: {
+        failed: say(
+          (count: string) => `Segments that could not be filled: ${count}.`,
+          (count: string) => `Не удалось заполнить сегментов: ${count}.`
+        ),
+        late: say(
+          (length: string) => `A segment has waited for its filling for ${length}.`,
+          (length: string) => `Сегмент ждёт заполнения: ${length}.`
+        )
+      },
+      reports: {
+        failed: say(
+          (count: string) => `Reports that could not be made: ${count}.`,
+          (count: string) => `Не удалось сделать отчётов: ${count}.`
+        ),
+        late: say(
+          (length: string) => `A report has waited for ${length}.`,
+          (length: string) => `Отчёт ждёт очереди: ${length}.`
+        )
+      },
+      readServers: say(
+        (names: string) => `Read servers that are left out: ${names}.`,
+        (names: string) => `Серверы чтения, которые не используются: ${names}.`
+      ),
+      shuttingDown: say(
+        (host: string) => `The instance on ${host} is shutting down.`,
+        (host: string) => `Экземпляр на ${host} завершает работу.`
+      )
+    },
+    inProgress: say('In progress', 'В работе'),
+    work: say('Work', 'Работа'),
+    fillings: say('Fillings', 'Заполнения'),
+    reports: say('Reports', 'Отчёты'),
+    imports: say('Uploads', 'Загрузки'),
+    queued: say('Waiting', 'Ждут'),
+    running: say('Running', 'Идут'),
+    failed: say('Failed', 'Не удались'),
+    oldest: say('Longest wait', 'Дольше всех ждёт'),
+    instances: say('Instances', 'Экземпляры'),
+    instance: say('Instance', 'Экземпляр'),
+    instancesUnknown: say(
+      'Other instances are not known: DATABASE_URL or PGAPPNAME names the connections to the database.',
+      'Другие экземпляры неизвестны: имя соединений с базой задано в DATABASE_URL или PGAPPNAME.'
+    ),
+    answered: say('answered', 'ответил'),
+    answeredBy: say('Answered by', 'Ответил'),
+    connections: say('Connections', 'Соединения'),
+    version: say('Version', 'Версия'),
+    node: say('Node.js', 'Node.js'),
+    startedAt: say('Started', 'Запущен'),
+    database: say('Database', 'База данных'),
+    size: say('Size', 'Размер'),
+    schema: say('Schema', 'Схема'),
+    segments: say('Segments', 'Сегменты'),
+    groups: say('Groups', 'Группы'),
+    oldestChange: say('Changes kept since', 'Изменения хранятся с'),
+    newestChange: say('Last change', 'Последнее изменение'),
+    readServers: say('Read servers', 'Серверы чтения'),
+    readServer: say('Read server', 'Сервер чтения'),
+    state: say('State', 'Состояние'),
+    serving: say('used', 'используется'),
+    leftOut: say('left out', 'не используется'),
+    allWebhooks: say('All webhooks', 'Все вебхуки'),
+    active: say('Active', 'Активны'),
+    pausedByRequest: say('Paused by request', 'Остановлены по запросу'),
+    pausedByService: say('Paused by the service', 'Остановлены сервисом'),
+    largestLag: say('Largest lag', 'Наибольшее отставание')
+  },
+  webhooks: {
+    title: say('Webhooks', 'Вебхуки'),
+    titleOf: say(
+      (id: string) => `Webhook ${id}`,
+      (id: string) => `Вебхук ${id}`
+    ),
+    intro: say('Addresses to which changes are delivered.', 'Адреса, на которые доставляются изменения.'),
+    adminOnly: say('This needs the role admin', 'Нужна роль администратора'),
+    adminOnlyHint: say(
+      'URLs of webhooks may contain secrets, so only administrators see them.',
+      'В адресах вебхуков могут быть секреты, поэтому их видят только администраторы.'
+    ),
+    emptyTitle: say('No webhooks yet', 'Вебхуков пока нет'),
+    emptyHint: say(
+      'A webhook receives each change of a segment or a membership, in order.',
+      'Вебхук получает каждое изменение сегмента или участия, по порядку.'
+    ),
+    unknown: say('There is no such webhook', 'Такого вебхука нет'),
+    unknownHint: say('It may have been deleted.', 'Возможно, он удалён.'),
+    toList: say('To the webhooks', 'К вебхукам'),
+    create: say('New webhook', 'Новый вебхук'),
+    doCreate: say('Create webhook', 'Создать вебхук'),
+    created: say('The webhook was created', 'Вебхук создан'),
+    url: say('URL', 'Адрес'),
+    urlHint: say(
+      'Where changes are sent by POST. Use https.',
+      'Куда отправлять изменения запросом POST. Используйте https.'
+    ),
+    urlWrong: say(
+      'An http or https URL, without a user name or a password.',
+      'Адрес http или https, без имени пользователя и пароля.'
+    ),
+    segments: say('Segments', 'Сегменты'),
+    segmentsHint: say(
+      'Slugs, separated by commas. Empty: all segments.',
+      'Имена через запятую. Пусто: все сегменты.'
+    ),
+    allSegments: say('all segments', 'все сегменты'),
+    ownSecret: say('Own secret', 'Свой секрет'),
+    ownSecretHint: say(
+      'whsec_ and 24 to 64 random bytes in base64. Empty: the service makes one.',
+      'whsec_ и от 24 до 64 случайных байт в base64. Пусто: секрет создаст сервис.'
+    ),
+    secretWrong: say('This cannot be a secret of a webhook.', 'Так секрет вебхука выглядеть не может.'),
+    createEffect: say(
+      (host: string, segments: string) =>
+        `Every change from now on goes to ${host}, user ids included. Segments: ${segments}.`,
+      (host: string, segments: string) =>
+        `Все изменения с этого момента будут приходить на ${host} вместе с номерами пользователей. Сегменты: ${segments}.`
+    ),
+    secret: say('Secret of the deliveries', 'Секрет доставок'),
+    secretOnce: say(
+      'Store it now: the service does not show it again. The receiver verifies the signatures with it.',
+      'Сохраните его сейчас: сервис больше его не покажет. Им получатель проверяет подписи.'
+    ),
+    secretStored: say('I have stored it', 'Сохранено'),
+    state: say('State', 'Состояние'),
+    states: {
+      active: say('active', 'активен'),
+      retrying: say('failing, is retried', 'ошибки, повторяется'),
+      requested: say('paused', 'остановлен'),
+      failing: say('paused: failing', 'остановлен: ошибки'),
+      gone: say('paused: gone', 'остановлен: отказ получателя'),
+      cursor_expired: say('paused: too far behind', 'остановлен: отстал')
+    },
+    reasons: {
+      failing: say(
+        'Every delivery of three days has failed, so the service has paused it. Resume it when the receiver works again.',
+        'Три дня ни одна доставка не удавалась, и сервис остановил вебхук. Возобновите, когда получатель заработает.'
+      ),
+      gone: say(
+        'The receiver has answered 410: it wants no more deliveries.',
+        'Получатель ответил 410: доставки ему больше не нужны.'
+      ),
+      cursor_expired: say(
+        'The changes that it has not received are no longer kept. Resume it from now on, and let the receiver read the members again.',
+        'Недоставленные изменения уже не хранятся. Возобновите с текущего момента, а получатель пусть заново прочитает участников.'
+      )
+    },
+    deliveries: say('Deliveries', 'Доставки'),
+    lag: say('Lag', 'Отставание'),
+    lastSuccess: say('Last success', 'Последняя удача'),
+    lastError: say('Last error', 'Последняя ошибка'),
+    errorIsPast: say('Later deliveries have succeeded.', 'Более поздние доставки удались.'),
+    failures: say('Failures in a row', 'Ошибок подряд'),
+    nextAttempt: say('Next attempt', 'Следующая попытка'),
+    pausedAt: say('Paused', 'Остановлен'),
+    createdAt: say('Created', 'Создан'),
+    createdBy: say('By', 'Кем'),
+    place: say('Place in the change feed', 'Место в ленте изменений'),
+    placeHint: say('Everything before this cursor has been delivered.', 'Всё до этого курсора доставлено.'),
+    pause: say('Pause', 'Остановить'),
+    pauseTitle: say(
+      (host: string) => `Pause the deliveries to ${host}?`,
+      (host: string) => `Остановить доставки на ${host}?`
+    ),
+    pauseEffect: say(
+      'Nothing is delivered until it is resumed; a delivery in flight is finished. Then it continues where it ended, as long as the changes are kept.',
+      'Доставок не будет до возобновления; начатая завершится. Затем они продолжатся с того же места, пока изменения хранятся.'
+    ),
+    paused: say('The webhook is paused', 'Вебхук остановлен'),
+    resume: say('Resume', 'Возобновить'),
+    resumeTitle: say(
+      (host: string) => `Resume the deliveries to ${host}?`,
+      (host: string) => `Возобновить доставки на ${host}?`
+    ),
+    resumed: say('The webhook is active', 'Вебхук активен'),
+    continueFrom: say('Continue from…', 'Продолжить с…'),
+    continueTitle: say(
+      (host: string) => `Where to continue the deliveries to ${host}?`,
+      (host: string) => `Откуда продолжить доставки на ${host}?`
+    ),
+    doContinue: say('Continue', 'Продолжить'),
+    continueAfter: say('Continue', 'Продолжить'),
+    places: {
+      ended: say('where it ended', 'с того же места'),
+      now: say('from now on', 'с текущего момента'),
+      start: say('from the oldest change that is kept', 'с самого старого хранимого изменения'),
+      cursor: say('after a cursor', 'после курсора')
+    },
+    placeEffects: {
+      ended: say(
+        'What has not been delivered is delivered next, at once. Nothing is left out.',
+        'Недоставленное доставляется сразу. Ничего не пропускается.'
+      ),
+      now: say(
+        'Changes that have not been delivered are left out for good. The receiver must read the members again.',
+        'Недоставленные изменения будут пропущены. Получателю нужно заново прочитать участников.'
+      ),
+      start: say(
+        'All changes that are kept are delivered, again those that have been delivered before.',
+        'Доставятся все хранимые изменения, в том числе уже доставленные.'
+      ),
+      cursor: say(
+        'Changes after this cursor are delivered. Those between an earlier one and the present place come again; those before a later one are left out.',
+        'Доставятся изменения после этого курсора: при более раннем часть придёт повторно, при более позднем часть пропустится.'
+      )
+    },
+    cursor: say('Cursor', 'Курсор'),
+    cursorHint: say('As the change feed or a delivery names it.', 'Как в ленте изменений или в доставке.'),
+    delete: say('Delete webhook', 'Удалить вебхук'),
+    deleteTitle: say(
+      (host: string) => `Delete the webhook of ${host}?`,
+      (host: string) => `Удалить вебхук ${host}?`
+    ),
+    deleteEffect: say(
+      'Nothing more is delivered, and its secret is deleted. A delivery in flight is the last one.',
+      'Доставок больше не будет, секрет удаляется. Начатая доставка станет последней.'
+    ),
+    wasDeleted: say(
+      (host: string) => `The webhook of ${host} was deleted`,
+      (host: string) => `Вебхук ${host} удалён`
     )
   }
 }

@@ -3,9 +3,12 @@ import type {
   AddedMembers,
   ChangeSegment,
   ChangeUserSegments,
+  ChangeWebhook,
   CountComposed,
+  CreatedWebhook,
   CreateGroup,
   CreateSegment,
+  CreateWebhook,
   Group,
   GroupPage,
   GroupReport,
@@ -29,16 +32,19 @@ import type {
   SegmentPage,
   SegmentsOfUsers,
   Sizes,
+  System,
   Timeline,
   TimelineEntry,
   UserCount,
-  UserMemberships
+  UserMemberships,
+  Webhook,
+  Webhooks
 } from './contract-types.ts'
 import { type Download, Source, UsersDownload } from './download.ts'
 import { FollowedSegment } from './followed-segment.ts'
 import { LookupCache } from './lookup-cache.ts'
 import { Lookups, queryUsers } from './lookups.ts'
-import { readSlug, readUserId, type UserId } from './names.ts'
+import { readSlug, readUserId, readWebhookId, type UserId } from './names.ts'
 import { Pages } from './pages.ts'
 import { fetchReport, readReportPath } from './reports.ts'
 import { type Call, type CallOptions, type ClientOptions, Transport, type WriteOptions } from './transport.ts'
@@ -106,6 +112,42 @@ export class SegmentsClient {
   /** The name and the role of this client's key. */
   async getKey(options: CallOptions = {}): Promise<Key> {
     return this.#transport.json({ method: 'GET', path: '/key' }, options)
+  }
+
+  /** The state of the service: versions, instances, work in progress. */
+  async getSystem(options: CallOptions = {}): Promise<System> {
+    return this.#transport.json({ method: 'GET', path: '/system' }, options)
+  }
+
+  /** The webhooks, the oldest first. */
+  async listWebhooks(options: CallOptions = {}): Promise<Webhook[]> {
+    const answer = await this.#transport.json<Webhooks>({ method: 'GET', path: '/webhooks' }, options)
+    return answer.webhooks
+  }
+
+  /** One webhook: its state, its lag and its last error. @throws {SegmentsError} WEBHOOK_NOT_FOUND */
+  async getWebhook(id: string, options: CallOptions = {}): Promise<Webhook> {
+    return this.#transport.json({ method: 'GET', path: `/webhooks/${readWebhookId(id)}` }, options)
+  }
+
+  /** Creates a webhook. Its secret, if one was made, is in this answer alone. @throws {SegmentsError} SEGMENTS_NOT_FOUND */
+  async createWebhook(webhook: CreateWebhook, options: WriteOptions = {}): Promise<CreatedWebhook> {
+    return this.#transport.json({ method: 'POST', path: '/webhooks', json: webhook }, options)
+  }
+
+  /**
+   * Pauses a webhook, resumes it, or lets it continue after a cursor of the change feed.
+   *
+   * @throws {SegmentsError} WEBHOOK_NOT_FOUND, CURSOR_EXPIRED
+   */
+  async changeWebhook(id: string, change: ChangeWebhook, options: WriteOptions = {}): Promise<Webhook> {
+    const path = `/webhooks/${readWebhookId(id)}`
+    return this.#transport.json({ method: 'PATCH', path, json: change }, options)
+  }
+
+  /** Deletes a webhook. @throws {SegmentsError} WEBHOOK_NOT_FOUND */
+  async deleteWebhook(id: string, options: WriteOptions = {}): Promise<void> {
+    await this.#transport.run({ method: 'DELETE', path: `/webhooks/${readWebhookId(id)}` }, options)
   }
 
   /** A user's memberships: since when, until when and why. @throws {SegmentsError} USER_NOT_FOUND */

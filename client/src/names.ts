@@ -30,3 +30,13 @@ export function readSlug(slug: string): string {
   }
   return slug
 }
+
+/**
+ * The id of a webhook, in the form of a path's part.
+ *
+ * @throws {TypeError} if it is none: it could lead to another path.
+ */
+export function readWebhookId(id: string): string {
+  if (!/^[1-9]\d{0,17}$/.test(id)) throw new TypeError(`(${id}) is not the id of a webhook`)
+  return id
+}
