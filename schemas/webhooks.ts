@@ -151,13 +151,15 @@ export const WebhookSchema = Type.Object(properties, {
 })
 export type Webhook = Static<typeof WebhookSchema>
 
-export const CreatedWebhookSchema = Type.Object(
-  {
-    ...properties,
-    secret: nullable(Type.String(), {
-      description: 'The secret that was made. It is not shown again. Null if the request had one.'
+export const CreatedWebhookSchema = Type.Intersect(
+  [
+    WebhookSchema,
+    Type.Object({
+      secret: nullable(Type.String(), {
+        description: 'The secret that was made. It is not shown again. Null if the request had one.'
+      })
     })
-  },
+  ],
   {
     title: 'CreatedWebhook',
     description: 'The webhook, and its secret if one was made.',

@@ -199,12 +199,6 @@ export class SegmentsClient {
     await this.#transport.run({ method: 'POST', path, json: change }, options)
   }
 
-  /** How many users are known. */
-  async countUsers(options: CallOptions = {}): Promise<number> {
-    const answer = await this.#transport.json<UserCount>({ method: 'GET', path: '/users/count' }, options)
-    return answer.users
-  }
-
   /** Erases a user: every record of the id. @throws {SegmentsError} USER_NOT_FOUND */
   async eraseUser(userId: UserId, options: WriteOptions = {}): Promise<void> {
     const path = `/users/${readUserId(userId)}`

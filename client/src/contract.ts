@@ -183,7 +183,7 @@ export interface paths {
         put?: never;
         /**
          * Make many users known
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, also as a form or compressed with gzip. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line.
          *
          *     Users who are seen for the first time are sampled for the segments that enroll new users.
          *
@@ -234,7 +234,7 @@ export interface paths {
         get: operations["listSegmentUsers"];
         /**
          * Replace the users of a segment
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, also as a form or compressed with gzip. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line.
          *
          *     The users of the upload are the members of the segment from one moment on. Who is missing leaves, as if removed by name; who is new joins; who stays keeps the membership, with its expiry unless the upload gives another one. A user whose line is rejected is missing. `max_removed` protects from a file that is cut off.
          *
@@ -243,7 +243,7 @@ export interface paths {
         put: operations["replaceSegmentUsers"];
         /**
          * Add many users to a segment
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, also as a form or compressed with gzip. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line.
          *
          *     Users who are already in the segment stay as before, except that an `expires_at` in the upload is set again. Users who are seen for the first time become known, and are sampled for the segments that enroll new users.
          *
@@ -254,7 +254,7 @@ export interface paths {
         post: operations["addSegmentUsers"];
         /**
          * Remove many users from a segment
-         * @description The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a form or compressed with gzip. An instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line breaks, so that several ids become one.
+         * @description The upload is CSV, newline-delimited JSON or a JSON array, also as a form or compressed with gzip. It takes effect as a whole, at one moment, once all of it has arrived. The answer accounts for every line.
          *
          *     Users who are not in the segment are no error. Unknown users stay unknown.
          *
@@ -1160,52 +1160,7 @@ export interface components {
             secret?: string | null;
         };
         /** @description The webhook, and its secret if one was made. */
-        CreatedWebhook: {
-            /**
-             * @description The `id` of a webhook.
-             * @example 1
-             */
-            id: string;
-            url: string;
-            /** @description The segments whose changes are delivered. Null: all. */
-            segments: string[] | null;
-            /** @enum {string} */
-            state: "active" | "paused";
-            /**
-             * @description Null while it is active. `requested`: by a request. `failing`: all deliveries have failed for three days. `gone`: the receiver has answered 410. `cursor_expired`: the changes after `cursor` are no longer kept.
-             * @enum {string|null}
-             */
-            pause_reason: "requested" | "failing" | "gone" | "cursor_expired" | null;
-            /** Format: date-time */
-            paused_at: string | null;
-            /** Format: date-time */
-            created_at: string;
-            /** @description The name of the API key. Null if no key was needed. */
-            created_by: string | null;
-            /** @description Everything before this cursor of the change feed has been delivered. */
-            cursor: string;
-            /** @description The age of the oldest change that is not delivered; 0 if there is none. While the webhook is paused, at most that: the time since the pause. */
-            lag_seconds: number;
-            /**
-             * Format: date-time
-             * @description When a delivery last succeeded.
-             */
-            last_success_at: string | null;
-            /** @description The last delivery that failed. It stays after later ones have succeeded. */
-            last_error: {
-                /** Format: date-time */
-                time: string;
-                /** @description The receiver's status. Null if it did not answer. */
-                status: number | null;
-                message: string;
-            } | null;
-            /** @description Failed deliveries since the last one that succeeded. */
-            failures: number;
-            /**
-             * Format: date-time
-             * @description When the delivery that failed is tried again. Null if it is not.
-             */
-            next_attempt_at: string | null;
+        CreatedWebhook: components["schemas"]["Webhook"] & {
             /** @description The secret that was made. It is not shown again. Null if the request had one. */
             secret: string | null;
         };

@@ -90,13 +90,10 @@ export const uploadErrors = {
   )
 }
 
-/** What is common to all uploads. */
+/** What is common to all uploads. The description of the document has more. */
 export const uploadDescription =
-  'The upload is CSV, newline-delimited JSON or a JSON array, in UTF-8, of at most 1 GiB and 50 million lines, also as a ' +
-  'form or compressed with gzip. An ' +
-  'instance takes two at once of a key. It takes effect as a whole, at one moment, once all of it has arrived. The ' +
-  'answer accounts for every line. With curl, send a file with `--data-binary @file`: `-d @file` removes its line ' +
-  'breaks, so that several ids become one.'
+  'The upload is CSV, newline-delimited JSON or a JSON array, also as a form or compressed with gzip. It takes effect as ' +
+  'a whole, at one moment, once all of it has arrived. The answer accounts for every line.'
 
 /** The error 409 of a replacement. */
 export const replacementConflict = conflictResponse(

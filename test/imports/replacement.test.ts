@@ -131,7 +131,11 @@ t.test('a replacement is refused if more members than allowed would be removed',
   t.same(await readState(service), before)
   t.same(await replace(service, lines(9, 12), { query: '?max_removed=8' }), { status: 200, body: account })
   for (const limit of ['-1', '1.5', 'all', ''])
-    t.equal((await replace(service, '1\n', { query: `?max_removed=${limit}` })).code, 'INVALID_REQUEST', limit)
+    t.equal(
+      (await replace(service, '1\n', { query: `?max_removed=${limit}` })).code,
+      'INVALID_REQUEST',
+      limit
+    )
 })
 
 t.test('an upload without an accepted line removes nobody, unless it may', async (t) => {
@@ -148,7 +152,10 @@ t.test('an upload without an accepted line removes nobody, unless it may', async
       status: 409,
       body: { code: 'TOO_MANY_REMOVED', removed: 2 }
     })
-  t.same(await replace(service, '', { query: '?dry_run=true' }), { status: 200, body: { ...empty, removed: 2 } })
+  t.same(await replace(service, '', { query: '?dry_run=true' }), {
+    status: 200,
+    body: { ...empty, removed: 2 }
+  })
   t.match(await replace(service, '', { query: '?max_removed=1' }), { status: 409 })
   t.same(await members(service, 'A'), new Set(['1', '2']))
   t.same(await replace(service, '', { query: '?max_removed=2' }), {
@@ -321,7 +328,10 @@ t.test('lines whose user is in another segment of the group are rejected', async
   t.match(await replace(service, '3\n11\n4\n12\n'), { status: 400, body: account })
   for (const query of ['?on_error=skip&dry_run=true', '?on_error=skip'])
     t.same(await replace(service, '3\n11\n4\n12\n', { query }), { status: 200, body: account })
-  t.same([await members(service, 'A'), await members(service, 'B')], [new Set(['3', '4']), new Set(['11', '12'])])
+  t.same(
+    [await members(service, 'A'), await members(service, 'B')],
+    [new Set(['3', '4']), new Set(['11', '12'])]
+  )
   t.match(
     await replace(service, '1\n', { slug: 'B' }),
     { status: 200, body: { added: 1, removed: 2 } },

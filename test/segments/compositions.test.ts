@@ -328,7 +328,11 @@ t.test('in the background, the users are those of the moment of the request', as
   const leave = () => service.changeSegments(1, ['B'], ['A'])
   t.same(await leave(), ok)
   t.same(await service.changeSegments(8, ['A']), ok)
-  t.match(await continueAssignment(service.app.bulk, 2), { slug: 'NEW', error: null }, 'the users are sampled')
+  t.match(
+    await continueAssignment(service.app.bulk, 2),
+    { slug: 'NEW', error: null },
+    'the users are sampled'
+  )
   await service.changeSegments(2, [], ['A'])
   await service.changeSegments(3, [], ['NEW'])
   t.equal((await service.request({ method: 'DELETE', url: '/api/v1/users/4' })).status, 204)
