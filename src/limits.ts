@@ -119,6 +119,11 @@ export const MIN_REFUSAL_PAUSE_MS = 1_000
 export const MAX_REFUSAL_PAUSE_MS = 10_000
 /** The maximum number of requests for the documentation in flight. It is in memory: they wait for their clients alone. */
 export const MAX_PAGES_IN_FLIGHT = 64
+/**
+ * The files of the console are made this long after the start, or for the first visitor: it takes a second of a processor,
+ * which the first requests of a new process may need.
+ */
+export const CONSOLE_DELAY_MS = 5_000
 /** A client of the documentation that reads nothing for this long is disconnected. */
 export const PAGE_STALL_TIMEOUT_MS = 10_000
 

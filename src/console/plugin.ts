@@ -6,7 +6,7 @@ import { Load } from '../http/load-shedding.ts'
 import { createPage, type Page, sendPage } from '../http/pages.ts'
 import { consoleHeaders } from '../http/security-headers.ts'
 import { SWAGGER_PATH } from '../http/swagger-ui.ts'
-import { ASSET_WEIGHT, MAX_PAGES_IN_FLIGHT, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
+import { ASSET_WEIGHT, CONSOLE_DELAY_MS, MAX_PAGES_IN_FLIGHT, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
 import { type ConsoleFile, loadConsoleFiles } from './files.ts'
 import { renderShell } from './shell.ts'
 
@@ -38,8 +38,8 @@ function sendFile(file: ConsoleFile, request: FastifyRequest, reply: FastifyRepl
 }
 
 /**
- * Serves the console: one page for all its paths, and its files. They are made when the service begins to listen, so that
- * neither the start nor the first visitor waits for them.
+ * Serves the console: one page for all its paths, and its files. They are made soon after the start, which does not wait for
+ * them, so that the first visitor rarely does.
  */
 export const consolePlugin = fp<{ publicUrl: string | undefined }>(
   async (app, { publicUrl }) => {
@@ -57,9 +57,13 @@ export const consolePlugin = fp<{ publicUrl: string | undefined }>(
       return shell
     }
 
+    let timer: NodeJS.Timeout | undefined
     app.addHook('onListen', async () => {
-      loadShell().catch((error: unknown) => app.log.error({ err: error }, 'the console cannot be served'))
+      const prepare = () =>
+        loadShell().catch((error: unknown) => app.log.error({ err: error }, 'the console cannot be served'))
+      timer = setTimeout(prepare, CONSOLE_DELAY_MS).unref()
     })
+    app.addHook('onClose', async () => clearTimeout(timer))
     await app.register(async (pages) => {
       pages.undeclaredRole = role
       await pages.register(helmet, consoleHeaders)

@@ -157,7 +157,9 @@ t.test('the console, in a browser', (t) =>
 
     await t.test('says in three steps why a user was in a segment last Tuesday', async (t) => {
       await service.sql`alter table memberships disable trigger user`
-      await service.sql`update memberships set added_at = now() - interval '30 days' where user_id = 10`
+      await service.sql`
+        update memberships set added_at = now() - interval '30 days'
+        where segment_id = (select id from segments where slug = 'PROMO_5')`
       await signIn(page, address, keys.reader)
       const input = page.getByRole('searchbox', { name: 'Go to a user' })
       await input.fill('10')
