@@ -88,7 +88,8 @@ function CurrentPage() {
 
 function App() {
   // With another language, everything is rendered again.
-  return h(Layout, { key: useStore(language), children: h(CurrentPage, {}) })
+  useStore(language)
+  return h(Layout, { children: h(CurrentPage, {}) })
 }
 
 followLinks()

@@ -5,7 +5,7 @@ import { announce, LiveRegion } from './components/live-region.ts'
 import { Tag } from './components/values.ts'
 import { html } from './html.ts'
 import { language, languages, setLanguage } from './language.ts'
-import { base, linkTo, linkToSegment, linkToUser, navigate, usePlace } from './router.ts'
+import { base, isFirstPage, linkTo, linkToSegment, linkToUser, navigate, usePlace } from './router.ts'
 import { type Role, reaches, sessionState, signOut } from './session.ts'
 import { useStore } from './store.ts'
 import { t } from './texts.ts'
@@ -98,19 +98,15 @@ export function Layout({ children }: { children: ComponentChildren }) {
   const { path } = usePlace()
   const state = useStore(sessionState)
   const session = state.is === 'signed-in' ? state.session : undefined
-  const isFirst = useRef(true)
   useEffect(() => {
     document.addEventListener('keydown', focusSearch)
     return () => document.removeEventListener('keydown', focusSearch)
   }, [])
   useEffect(() => {
-    // The page that was loaded is read from its beginning anyway.
-    if (isFirst.current) isFirst.current = false
-    else {
-      const heading = document.querySelector<HTMLElement>('main h1')
-      heading?.focus({ preventScroll: true })
-      announce(t.navigation.wentTo(heading?.textContent ?? ''))
-    }
+    if (isFirstPage()) return
+    const heading = document.querySelector<HTMLElement>('main h1')
+    heading?.focus({ preventScroll: true })
+    announce(t.navigation.wentTo(heading?.textContent ?? ''))
   }, [path])
   return html`<a class="skip" href="#main">${t.common.skip}</a>
     <header class="top">

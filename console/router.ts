@@ -22,7 +22,15 @@ function readPlace(): Place {
 
 export const place = new Store<Place>(readPlace())
 
-addEventListener('popstate', () => place.set(readPlace()))
+let isFirst = true
+
+/** Whether the page is still the one that was loaded: its readers begin at its top anyway. */
+export const isFirstPage = (): boolean => isFirst
+
+addEventListener('popstate', () => {
+  isFirst = false
+  place.set(readPlace())
+})
 
 /** The address of a page of the console. Parameters without a value are left out. */
 export function linkTo(path: string, query: Query = {}): string {
@@ -45,6 +53,7 @@ export const linkToWebhook = (id: string): string => linkTo(`/webhooks/${encodeU
 
 /** Goes to a page of the console. @param replaces whether it takes the place of the current one in the history. */
 export function navigate(href: string, { replaces = false }: { replaces?: boolean } = {}): void {
+  isFirst = false
   const before = place.value.path
   if (replaces) history.replaceState(null, '', href)
   else history.pushState(null, '', href)

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { html } from '../html.ts'
+import { isFirstPage } from '../router.ts'
 import { t } from '../texts.ts'
 
 /** The heading of a page with its actions, and its content. */
@@ -20,12 +21,19 @@ export function Page({
   actions?: ComponentChildren
   children: ComponentChildren
 }) {
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => {
+    // What had the focus has gone with the page before, or with what was shown until this page had loaded.
+    if (document.activeElement === document.body && !isFirstPage()) {
+      heading.current?.focus({ preventScroll: true })
+    }
+  }, [])
   useEffect(() => {
     document.title = `${title} · ${t.common.title}`
   }, [title])
   return html`<div class="page-head">
       <div class="grow">
-        <div class="title-line"><h1 class=${isMono ? 'mono' : undefined} tabindex="-1">${title}</h1>${tag}</div>
+        <div class="title-line"><h1 ref=${heading} class=${isMono ? 'mono' : undefined} tabindex="-1">${title}</h1>${tag}</div>
         ${subtitle && html`<p class="subtitle">${subtitle}</p>`}
       </div>
       ${actions && html`<div class="actions">${actions}</div>`}

@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import { html } from '../html.ts'
 import { formatCount, language } from '../language.ts'
+import { useStore } from '../store.ts'
 import { onThemeChange } from '../theme.ts'
 import { announce } from './live-region.ts'
 import { formatTime } from './values.ts'
@@ -95,6 +96,7 @@ export function Plot(props: PlotProps) {
   const container = useRef<HTMLDivElement>(null)
   const latest = useRef(props)
   latest.current = props
+  const chosenLanguage = useStore(language)
   const plot = useRef<uPlot | undefined>(undefined)
 
   useEffect(() => {
@@ -118,7 +120,7 @@ export function Plot(props: PlotProps) {
       plot.current?.destroy()
       plot.current = undefined
     }
-  }, [times, values, height])
+  }, [times, values, height, chosenLanguage])
 
   const move = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
