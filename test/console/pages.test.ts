@@ -259,6 +259,7 @@ t.test('the console, in a browser', (t) =>
 
     await t.test('speaks Russian, and remembers it', async (t) => {
       await signIn(page, address, keys.reader)
+      await page.getByLabel('Language').focus()
       await page.getByLabel('Language').selectOption('ru')
       await heading('Сегменты').waitFor()
       t.equal(await page.evaluate('document.activeElement.value'), 'ru', 'the focus stays')
