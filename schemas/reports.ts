@@ -153,7 +153,12 @@ export const ReportStatusSchema = Type.Object(
     }),
     created_at: describe(AnsweredTimeSchema, { description: 'When it was ordered.' }),
     finished_at: nullable(AnsweredTimeSchema, { description: 'When it was ready, or failed for good.' }),
-    error: nullable(Type.String(), { description: 'Why the last attempt failed.' })
+    error: nullable(Type.String(), { description: 'Why the last attempt failed.' }),
+    link: Type.String({
+      description:
+        'The link, with a signature where keys are configured: once it is ready, it opens in a browser.',
+      format: 'uri'
+    })
   },
   {
     title: 'ReportStatus',
@@ -166,7 +171,8 @@ export const ReportStatusSchema = Type.Object(
         sha256: 'f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2',
         created_at: '2026-11-23T08:51:00.123456Z',
         finished_at: '2026-11-23T08:51:00.345678Z',
-        error: null
+        error: null,
+        link: 'http://127.0.0.1:8080/api/v1/segments/user/history/user-10_2023-08-01_2023-08-31.csv'
       }
     ]
   }

@@ -1792,6 +1792,11 @@ export interface components {
             finished_at: string | null;
             /** @description Why the last attempt failed. */
             error: string | null;
+            /**
+             * Format: uri
+             * @description The link, with a signature where keys are configured: once it is ready, it opens in a browser.
+             */
+            link: string;
         };
         ReportUnavailableError: {
             message: string;
@@ -5253,7 +5258,8 @@ export interface operations {
                      *       "sha256": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
                      *       "created_at": "2026-11-23T08:51:00.123456Z",
                      *       "finished_at": "2026-11-23T08:51:00.345678Z",
-                     *       "error": null
+                     *       "error": null,
+                     *       "link": "http://127.0.0.1:8080/api/v1/segments/user/history/user-10_2023-08-01_2023-08-31.csv"
                      *     }
                      */
                     "application/json": components["schemas"]["ReportStatus"];
@@ -5482,7 +5488,8 @@ export interface operations {
                      *       "sha256": "f2ca1bb6c7e907d06dafe4687e579fce76b37e4e93b7605022da52e6ccc26fd2",
                      *       "created_at": "2026-11-23T08:51:00.123456Z",
                      *       "finished_at": "2026-11-23T08:51:00.345678Z",
-                     *       "error": null
+                     *       "error": null,
+                     *       "link": "http://127.0.0.1:8080/api/v1/segments/user/history/user-10_2023-08-01_2023-08-31.csv"
                      *     }
                      */
                     "application/json": components["schemas"]["ReportStatus"];

@@ -37,7 +37,7 @@ import {
 import { chooseFileAnswer, entityTag } from '../http/file-answer.ts'
 import { writeOnce } from '../http/idempotency.ts'
 import { sendStream } from '../http/send-stream.ts'
-import type { LinkSigner } from './links.ts'
+import type { ReportLinks } from './links.ts'
 import type { ReportLink } from './order-queries.ts'
 
 const USER_REPORT = 'user-10_2023-08-01_2023-08-31.csv'
@@ -91,15 +91,12 @@ function linkOf({ params, query }: LinkRequest): ReportLink {
   return { filename: params.filename, asOf: query.as_of }
 }
 
-export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }> = async (
-  app,
-  { signer }
-) => {
+export const reportFileRoutes: FastifyPluginAsyncTypebox<{ links: ReportLinks }> = async (app, { links }) => {
   /** The series that the signature of a request opens; undefined if there is no valid one. */
   async function openedSeries({ params, query }: Pick<FastifyRequest, 'params' | 'query'>) {
     const request: unknown = { params, query }
     return Value.Check(SignedRequestSchema, request)
-      ? signer.verify(linkOf(request), request.query.signature)
+      ? links.verify(linkOf(request), request.query.signature)
       : undefined
   }
 
@@ -186,7 +183,11 @@ export const reportFileRoutes: FastifyPluginAsyncTypebox<{ signer: LinkSigner }>
           }
         }
       },
-      (request) => app.reportJobs.find(linkOf(request))
+      async (request) => {
+        const writeLink = await links.prepare(request)
+        const edition = await app.reportJobs.find(linkOf(request))
+        return { ...edition, link: writeLink(folder, linkOf(request), edition.series) }
+      }
     )
 
     app.delete(

@@ -149,7 +149,7 @@ async function queueEdition(sql: Sql, { request, requestId, orderer }: ReportOrd
 export type ReportLink = { filename: string; asOf: Time | undefined }
 
 /** An edition of a report. The file of an expired one has been removed, or soon will be. */
-export type Edition = Omit<ReportStatus, 'status'> & {
+export type Edition = Omit<ReportStatus, 'status' | 'link'> & {
   id: string
   status: ReportStatus['status'] | 'expired'
   series: string

@@ -22,7 +22,6 @@ import {
 } from '../http/common-responses.ts'
 import {
   crossSiteOrder,
-  invalidRequest,
   rateLimited,
   reportQuotaExceeded,
   segmentNotFound,
@@ -31,25 +30,9 @@ import {
 import { type WriteAnswer, writeOnce } from '../http/idempotency.ts'
 import { reportFileRoutes } from './file-routes.ts'
 import { endInterval, type IntervalPlace, readInterval } from './intervals.ts'
-import { LinkSigner } from './links.ts'
+import { ReportLinks } from './links.ts'
 import type { PlacedOrder } from './order-queries.ts'
 import { checkReportSubject, type ReportRequest, reportFilename } from './queries.ts'
-
-/** A valid host with an optional port. The header `Host` may contain anything. */
-const authority = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d+)?$/i
-
-/**
- * The base URL of links if PUBLIC_URL is not set: the address at which the client has reached this service.
- *
- * @throws {ApiError} if the header `Host` is not valid.
- */
-function requestOrigin({ protocol, host, socket }: FastifyRequest): string {
-  // A request of HTTP/1.0 may have no Host.
-  if (!host) return `${protocol}://${socket.localAddress}:${socket.localPort}`
-  if (!authority.test(host) || !URL.canParse(`${protocol}://${host}`))
-    throw invalidRequest('header (host) must be a host name, with a port or without')
-  return `${protocol}://${host}`
-}
 
 /** The responses to an order that the service can't accept now. */
 const orderRefusals = {
@@ -100,8 +83,8 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
   app,
   { publicUrl, corsOrigins }
 ) => {
-  const signer = new LinkSigner(app.writes)
-  await app.register(reportFileRoutes, { signer })
+  const links = new ReportLinks(app.writes, publicUrl)
+  await app.register(reportFileRoutes, { links })
   const allowedOrigins = corsOrigins?.split(',') ?? []
 
   /**
@@ -124,25 +107,18 @@ export const reportRoutes: FastifyPluginAsyncTypebox<ReportRoutesOptions> = asyn
     request: FastifyRequest,
     reply: FastifyReply
   ): Promise<OrderedReport> {
-    const base = publicUrl?.replace(/\/+$/, '') ?? requestOrigin(request)
+    // Before the transaction, which must not wait for another connection.
+    const writeLink = await links.prepare(request)
     const given = readInterval(interval, part)
     const { tomorrow, known } = await retryIdempotent(() => checkReportSubject(app.reads, subject))
     const report = { ...subject, ...endInterval(given, tomorrow, part), details }
     if (!known) throw notFound()
-    const { actor } = request
-    // Before the transaction, which must not wait for another connection.
-    const sign = actor && (await signer.prepare())
+    const filename = reportFilename(report)
     const answerOrder = ({ as_of, series }: PlacedOrder): WriteAnswer<OrderedReport> => {
-      const ordered = { filename: reportFilename(report), asOf: as_of ?? undefined }
-      const query = new URLSearchParams()
-      if (ordered.asOf !== undefined) query.set('as_of', ordered.asOf)
-      if (sign) query.set('signature', sign(ordered, series))
-      // A colon needs no encoding in a query.
-      const suffix = query.size > 0 ? `?${query}`.replaceAll('%3A', ':') : ''
-      const link = `${base}/api/v1${folder}/${ordered.filename}${suffix}`
+      const link = writeLink(folder, { filename, asOf: as_of ?? undefined }, series)
       return { status: 202, headers: { location: link }, body: { link } }
     }
-    return app.reportJobs.order(report, request.id, actor?.name ?? '', (place) =>
+    return app.reportJobs.order(report, request.id, request.actor?.name ?? '', (place) =>
       writeOnce(request, reply, app.writes, async (db) => answerOrder(await place(db)), {
         retry: retryIdempotent,
         hasToken: false

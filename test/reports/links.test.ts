@@ -53,6 +53,11 @@ t.test('where keys are configured, a link carries a signature', async (t) => {
     t.match(await service.send({ method: 'HEAD', url }), { status: 200 })
   })
 
+  t.test('and which the progress answers too, for whoever has a key', async (t) => {
+    const { body } = await service.get(url.replace(/\?.*/, '/status'), bob.headers)
+    t.match(body, { status: 'ready', link: `http://localhost:80${url}` })
+  })
+
   t.test('and opens nothing else', async (t) => {
     const [path = '', query = ''] = url.split('?')
     const signature = query.replace('signature=', '')
