@@ -411,6 +411,132 @@ const table = {
       (id: string) => `Пользователь ${id} стёрт`
     )
   },
+  reports: {
+    title: say('Reports', 'Отчёты'),
+    intro: say(
+      'CSV files of what happened to users: who joined and left which segment, and when.',
+      'CSV-файлы о том, что происходило с пользователями: кто, когда и в какой сегмент вошёл или вышел.'
+    ),
+    order: say('Order a report', 'Заказать отчёт'),
+    orderAction: say('Order', 'Заказать'),
+    ordered: say('The report was ordered', 'Отчёт заказан'),
+    about: say('About', 'О ком'),
+    allUsers: say('All users', 'Все пользователи'),
+    oneSegment: say('One segment', 'Один сегмент'),
+    oneUser: say('One user', 'Один пользователь'),
+    ofSegment: say(
+      (slug: string) => `Segment ${slug}`,
+      (slug: string) => `Сегмент ${slug}`
+    ),
+    ofUser: say(
+      (id: string) => `User ${id}`,
+      (id: string) => `Пользователь ${id}`
+    ),
+    interval: say('Time', 'Время'),
+    days: say('Certain days', 'Отдельные дни'),
+    firstDay: say('First day', 'Первый день'),
+    lastDay: say('Last day, included', 'Последний день, включительно'),
+    daysWrong: say(
+      'From the first day on, and today at the latest.',
+      'Не раньше первого дня и не позже сегодняшнего.'
+    ),
+    details: say('With details', 'С подробностями'),
+    detailsHint: say(
+      'Three more columns: why, by which key, and until when.',
+      'Ещё три столбца: почему, каким ключом и до какого времени.'
+    ),
+    effect: say(
+      (subject: string, interval: string) =>
+        `The report will be made in the background. ${subject}: ${interval}, whole days in UTC.`,
+      (subject: string, interval: string) =>
+        `Отчёт будет подготовлен в фоне. ${subject}: ${interval}, целые дни по UTC.`
+    ),
+    toNow: say(
+      'Of today, it has what happened until it is made.',
+      'За сегодня в нём будет то, что произошло до его подготовки.'
+    ),
+    opened: say('Opened report', 'Открытый отчёт'),
+    ofTab: say('Ordered in this tab', 'Заказанные в этой вкладке'),
+    ofTabHint: say(
+      'The list has only what was ordered in this tab of the browser, and is lost with it. Any other report is opened by its link.',
+      'В списке только то, что заказано в этой вкладке браузера; с ней он исчезает. Любой другой отчёт можно открыть по ссылке.'
+    ),
+    empty: say('Nothing was ordered here yet', 'Здесь пока ничего не заказано'),
+    emptyHint: say(
+      'A report is ordered, made in the background, and then downloaded.',
+      'Отчёт заказывают, он готовится в фоне, потом его можно скачать.'
+    ),
+    open: say('Open another report', 'Открыть другой отчёт'),
+    openHint: say(
+      'Its link, the address of its page, or the name of its file.',
+      'Ссылка на отчёт, адрес его страницы или имя файла.'
+    ),
+    openAction: say('Open', 'Открыть'),
+    notAReport: say('This names no report.', 'Такого имени у отчёта быть не может.'),
+    statuses: {
+      queued: say('waiting', 'в очереди'),
+      running: say('being made', 'готовится'),
+      ready: say('ready', 'готов'),
+      failed: say('failed', 'не удался')
+    },
+    queuedHint: say(
+      'It waits for its turn. The keys take turns; the page follows it.',
+      'Отчёт ждёт очереди, ключи чередуются. Страница обновляется сама.'
+    ),
+    rowsSoFar: say(
+      (rows: number) => `${formatCount(rows)} rows so far`,
+      (rows: number) => `Готово строк: ${formatCount(rows)}`
+    ),
+    attemptFailed: say(
+      (error: string) => `An attempt has failed: ${error}. Up to five are made.`,
+      (error: string) => `Попытка не удалась: ${error}. Всего их может быть пять.`
+    ),
+    failed: say(
+      (error: string) => `It could not be made in five attempts: ${error}.`,
+      (error: string) => `Подготовить отчёт не удалось за пять попыток: ${error}.`
+    ),
+    rows: say('Rows', 'Строк'),
+    size: say('Size', 'Размер'),
+    orderedAt: say('Ordered', 'Заказан'),
+    finishedAt: say('Made', 'Подготовлен'),
+    download: say('Download', 'Скачать'),
+    cancel: say('Cancel the order', 'Отменить заказ'),
+    cancelTitle: say('Cancel the order?', 'Отменить заказ?'),
+    cancelEffect: say(
+      'The report will not be made. Its link leads nowhere then.',
+      'Отчёт готовиться не будет. Ссылка на него перестанет работать.'
+    ),
+    remove: say('Remove the report', 'Удалить отчёт'),
+    removeTitle: say('Remove the report?', 'Удалить отчёт?'),
+    removeEffect: say(
+      'The finished file is removed, and its links stop working. It can be ordered again.',
+      'Готовый файл будет удалён, ссылки на него перестанут работать. Отчёт можно заказать снова.'
+    ),
+    shared: say(
+      'If other keys have ordered the same report, it stays for them.',
+      'Если тот же отчёт заказан и другими ключами, для них он останется.'
+    ),
+    notOrdered: say(
+      'Your key has not ordered this report: there is nothing to cancel.',
+      'Ваш ключ не заказывал этот отчёт: отменять нечего.'
+    ),
+    cancelled: say('The order was cancelled', 'Заказ отменён'),
+    orderAgain: say('Order it again', 'Заказать снова'),
+    forget: say('Remove from the list', 'Убрать из списка'),
+    expired: say('The report has expired.', 'Срок хранения отчёта истёк.'),
+    notFound: say(
+      'There is no such report: it was never ordered, was cancelled, or was removed because a user in it was erased.',
+      'Такого отчёта нет: его не заказывали, заказ отменили или он удалён вместе с данными стёртого пользователя.'
+    ),
+    isReady: say(
+      (report: string) => `Ready: ${report}`,
+      (report: string) => `Готов отчёт: ${report}`
+    ),
+    hasFailed: say(
+      (report: string) => `Failed: ${report}`,
+      (report: string) => `Не удался отчёт: ${report}`
+    )
+  },
   createSegment: {
     title: say('New segment', 'Новый сегмент'),
     slug: say('Slug', 'Имя'),
