@@ -4,6 +4,7 @@ import { Page } from './components/page.ts'
 import { html } from './html.ts'
 import { language } from './language.ts'
 import { Layout } from './layout.ts'
+import { ChangesPage } from './pages/changes.ts'
 import { ReportsPage } from './pages/reports.ts'
 import { SegmentPage } from './pages/segment.ts'
 import { SegmentsPage } from './pages/segments.ts'
@@ -34,6 +35,8 @@ function choosePage(path: string): ComponentChildren {
       return h(WebhookPage, { id: name })
     case 'system/0':
       return h(SystemPage, {})
+    case 'changes/0':
+      return h(ChangesPage, {})
     case 'reports/0':
       return h(ReportsPage, {})
     default:

@@ -537,6 +537,92 @@ const table = {
       (report: string) => `Не удался отчёт: ${report}`
     )
   },
+  changes: {
+    title: say('Changes', 'Изменения'),
+    intro: say(
+      'What happens to segments and their members, as it happens.',
+      'Что происходит с сегментами и их участниками — сразу, как произошло.'
+    ),
+    user: say('User', 'Пользователь'),
+    filter: say('Filter', 'Отобрать'),
+    clear: say('Show all', 'Показать все'),
+    segmentNote: say(
+      'Changes of the segment and its memberships, and erasures of users.',
+      'Изменения сегмента и его участников, а также стирания пользователей.'
+    ),
+    userNote: say(
+      'Changes of the user, and deletions of segments.',
+      'Изменения пользователя, а также удаления сегментов.'
+    ),
+    since: say('From when on', 'С какого времени'),
+    starts: {
+      now: say('From now on', 'С этого момента'),
+      day: say('Since yesterday', 'Со вчерашнего дня'),
+      week: say('7 days', '7 дней'),
+      start: say('All that are kept', 'Все, что хранятся')
+    },
+    pause: say('Pause', 'Пауза'),
+    resume: say('Resume', 'Продолжить'),
+    live: say('live', 'в реальном времени'),
+    paused: say('paused', 'пауза'),
+    behind: say('catching up', 'навёрстывается'),
+    away: say('no answer', 'нет ответа'),
+    asOf: say(
+      (time: string) => `Nothing is missing up to ${time}.`,
+      (time: string) => `Показано всё до ${time}.`
+    ),
+    pausedHint: say(
+      'The list stays as it is. What happens meanwhile waits.',
+      'Список не меняется. Новое подождёт.'
+    ),
+    reached: say(
+      (time: string, behind: string) => `Read up to ${time}: ${behind} behind.`,
+      (time: string, behind: string) => `Прочитано до ${time}, отставание: ${behind}.`
+    ),
+    skip: say('Skip to now', 'Перейти к текущему'),
+    awayHint: say(
+      (time: string) =>
+        `The last answer came at ${time}. When the service is back, the list goes on from there: nothing is missed.`,
+      (time: string) =>
+        `Последний ответ был в ${time}. Когда сервис вернётся, список продолжится с этого места без пропусков.`
+    ),
+    isBack: say('The service is back. Nothing was missed.', 'Сервис снова отвечает. Ничего не пропущено.'),
+    gap: say(
+      (from: string, to: string) => `What happened between ${from} and ${to} is missing here.`,
+      (from: string, to: string) => `Того, что произошло между ${from} и ${to}, здесь нет.`
+    ),
+    gapHint: say(
+      'The histories of segments and users have it.',
+      'Оно есть в истории сегментов и пользователей.'
+    ),
+    newer: say(
+      (count: number) => `${formatCount(count)} new: show`,
+      (count: number) => `Новых: ${formatCount(count)}. Показать`
+    ),
+    bounded: say(
+      (count: number) => `Only the last ${formatCount(count)} are shown.`,
+      (count: number) => `Показаны только последние ${formatCount(count)}.`
+    ),
+    types: {
+      membership_added: say('joined', 'вошёл'),
+      membership_removed: say('left', 'вышел'),
+      expiry_set: say('end set', 'срок изменён'),
+      segment_created: say('segment created', 'сегмент создан'),
+      segment_changed: say('segment changed', 'сегмент изменён'),
+      segment_deleted: say('segment deleted', 'сегмент удалён'),
+      user_erased: say('user erased', 'пользователь стёрт')
+    },
+    until: say(
+      (time: string) => `until ${time}`,
+      (time: string) => `до ${time}`
+    ),
+    empty: say('Waiting for changes', 'Изменений пока нет'),
+    emptyHint: say(
+      'They appear here as they happen. To see what has happened, choose an earlier start, or the history of a segment or a user.',
+      'Они появятся, как только произойдут. Прошлое видно, если выбрать более раннее начало, и в истории сегмента или пользователя.'
+    ),
+    unknownSegment: say('There has never been such a segment', 'Такого сегмента никогда не было')
+  },
   createSegment: {
     title: say('New segment', 'Новый сегмент'),
     slug: say('Slug', 'Имя'),

@@ -87,10 +87,11 @@ const filters = {
 
 const AfterSchema = Type.String({
   description:
-    'A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.',
+    'A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far. ' +
+    'A day, as `YYYY-MM-DD`: those since it began, in UTC.',
   minLength: 1,
   maxLength: 12_000,
-  'x-expected': 'a cursor of the change feed, start or now',
+  'x-expected': 'a cursor of the change feed, a day, start or now',
   examples: ['start']
 })
 

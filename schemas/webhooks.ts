@@ -67,7 +67,7 @@ export const ChangeWebhookBodySchema = closedObject(
           'delivered. By default, delivery continues where it ended.',
         minLength: 1,
         maxLength: 12_000,
-        'x-expected': 'a cursor of the change feed, start or now'
+        'x-expected': 'a cursor of the change feed, a day, start or now'
       })
     )
   },

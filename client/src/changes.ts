@@ -1,16 +1,22 @@
 import type { Change, Changes, Query } from './contract-types.ts'
+import type { SegmentsError } from './errors.ts'
 import { readSlug, readUserId, type UserId } from './names.ts'
 import { insist } from './retry.ts'
 import type { Transport } from './transport.ts'
 
 /** The options of a feed. */
 export type ChangesOptions = Omit<Query<'listChanges'>, 'after' | 'user_id'> & {
-  /** A cursor: the feed begins with the change after it. `start`: with the oldest that is kept. Default: `now`. */
+  /**
+   * A cursor: the feed begins with the change after it. `start`: with the oldest that is kept. A day, as `YYYY-MM-DD`: with the
+   * first of that day, in UTC. Default: `now`.
+   */
   after?: string
   /** Only changes of this user's memberships, and deletions of segments. */
   user_id?: UserId
   /** Ends the feed, which then throws the reason of the signal. */
   signal?: AbortSignal
+  /** Called with each fault that may pass, after which the feed goes on by itself: to log it, or to show that it is behind. */
+  onFault?: (error: SegmentsError) => void
 }
 
 /** Seconds that the service waits for a change. The longest that it offers. */
@@ -26,13 +32,15 @@ export class ChangeFeed implements AsyncIterable<Change> {
   readonly #transport: Transport
   readonly #query: Omit<Query<'listChanges'>, 'after'>
   readonly #signal: AbortSignal | undefined
+  readonly #onFault: ((error: SegmentsError) => void) | undefined
   #cursor: string
 
   constructor(transport: Transport, options: ChangesOptions) {
-    const { after = 'now', segment, user_id, limit = 1_000, wait = WAIT_SECONDS, signal } = options
+    const { after = 'now', segment, user_id, limit = 1_000, wait = WAIT_SECONDS, signal, onFault } = options
     this.#transport = transport
     this.#cursor = after
     this.#signal = signal
+    this.#onFault = onFault
     this.#query = { limit, wait }
     if (segment !== undefined) this.#query.segment = readSlug(segment)
     if (user_id !== undefined) this.#query.user_id = readUserId(user_id)
@@ -82,6 +90,6 @@ export class ChangeFeed implements AsyncIterable<Change> {
       ...(this.#signal && { signal: this.#signal })
     }
     const call = { method: 'GET', path: '/changes', query } as const
-    return insist(() => this.#transport.json<Changes>(call, options), this.#signal)
+    return insist(() => this.#transport.json<Changes>(call, options), this.#signal, this.#onFault)
   }
 }

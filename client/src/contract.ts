@@ -4521,7 +4521,7 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
+                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far. A day, as `YYYY-MM-DD`: those since it began, in UTC.
                  * @example start
                  */
                 after: string;
@@ -4583,7 +4583,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far.
+                 * @description A cursor: only changes that it has not seen are returned. `start`: all that are kept. `now`: none that have happened so far. A day, as `YYYY-MM-DD`: those since it began, in UTC.
                  * @example start
                  */
                 after?: string;

@@ -53,13 +53,23 @@ export async function sleep(milliseconds: number, signal: AbortSignal | undefine
   signal?.throwIfAborted()
 }
 
-/** Repeats what fails transiently, without an end. @throws the permanent errors, and the reason of the signal. */
-export async function insist<T>(attempt: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/**
+ * Repeats what fails transiently, without an end.
+ *
+ * @param onFault called with each transient error.
+ * @throws the permanent errors, and the reason of the signal.
+ */
+export async function insist<T>(
+  attempt: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  onFault?: (error: SegmentsError) => void
+): Promise<T> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await attempt()
     } catch (error) {
       if (!isTransient(error)) throw error
+      onFault?.(error)
       await sleep((error.retryAfter ?? 0) * 1_000 + chooseBackoff(failures), signal)
     }
   }

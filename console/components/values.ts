@@ -6,7 +6,10 @@ import { t } from '../texts.ts'
 const formats = {
   minute: { dateStyle: 'medium', timeStyle: 'short' },
   second: { dateStyle: 'medium', timeStyle: 'medium' },
-  day: { dateStyle: 'medium' }
+  day: { dateStyle: 'medium' },
+  /** For what has happened lately. */
+  clock: { timeStyle: 'medium' },
+  recent: { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' }
 } as const
 
 /** A time in the viewer's zone. */

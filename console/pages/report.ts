@@ -11,6 +11,7 @@ import {
   forgetReport,
   keyOfReport,
   linkToReport,
+  orderedReports,
   orderReport,
   type ReportContent,
   type ReportName,

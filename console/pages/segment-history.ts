@@ -19,7 +19,8 @@ export function describeProperty(value: string | number | boolean | null | undef
   return value
 }
 
-function describeChanges({ changes }: SegmentEntry): string {
+/** What changed of the properties, from what to what. */
+export function describeChanges({ changes }: Pick<SegmentEntry, 'changes'>): string {
   return Object.entries(changes)
     .map(([name, { from, to }]) => {
       const property = t.segment.properties[name as keyof typeof changes]

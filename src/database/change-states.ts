@@ -64,6 +64,21 @@ export const START: ChangeCursor = {
   from: { xid: 0, position: 0, day: '1970-01-01', time: 0, last: 0, running: [] }
 }
 
+const DAY_MS = 86_400_000
+
+/**
+ * The cursor that has seen what transactions wrote that began before a day, in UTC: as if there were no rows on the day after it,
+ * as a state also needs those of the day before.
+ *
+ * @returns undefined if there is no such day.
+ */
+export function beginOfDay(day: string): ChangeCursor | undefined {
+  const time = Date.parse(`${day}T00:00Z`)
+  // JavaScript takes the 30th of February for the 2nd of March.
+  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== day) return undefined
+  return { from: { ...START.from, day: new Date(time + DAY_MS).toISOString().slice(0, 10) } }
+}
+
 const VERSION = 1
 
 /** Encodes a cursor as opaque text. */

@@ -92,7 +92,11 @@ export const invalidCursor = () =>
 
 /** @param name the query parameter or header with the cursor. */
 export const invalidChangeCursor = (name: string) =>
-  new ApiError(400, 'INVALID_CURSOR', `${name} must be a cursor of the change feed, \`start\` or \`now\``)
+  new ApiError(
+    400,
+    'INVALID_CURSOR',
+    `${name} must be a cursor of the change feed, a day, \`start\` or \`now\``
+  )
 
 export const cursorExpired = () =>
   new ApiError(

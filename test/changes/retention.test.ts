@@ -63,6 +63,39 @@ t.test('partitions are made ahead, and dropped after the retention', async (t) =
   )
 })
 
+t.test('the feed begins with a day', async (t) => {
+  const database = await createDatabase(t)
+  const service = await startServiceOn(t, database, { CHANGES_RETENTION: '3d' })
+  for (const [days, slug] of [
+    [2, 'EARLIER'],
+    [1, 'YESTERDAY'],
+    [0, 'TODAY']
+  ] as const) {
+    await service.createSegment(slug)
+    await database.sql`
+      update changes
+      set logged_on = current_date - ${days}::integer
+      where segment_id = (select id from segments where slug = ${slug})`
+  }
+  const read = async (days: number, query = '') => {
+    const { changes } = await readAllChanges(service, dayFromNow(-days), query)
+    return changes.map(({ slug }) => slug)
+  }
+  t.same(await read(2), ['EARLIER', 'YESTERDAY', 'TODAY'])
+  t.same(await read(1), ['YESTERDAY', 'TODAY'])
+  t.same(await read(1, '&limit=1'), ['YESTERDAY', 'TODAY'], 'page by page')
+  t.same(await read(0, '&segment=YESTERDAY'), [])
+  const { cursor } = await readAllChanges(service, dayFromNow(0))
+  await service.createSegment('LATER')
+  t.match((await readChanges(service, cursor)).changes, [{ slug: 'LATER' }], 'and goes on with its cursor')
+  t.match(await service.get(`/api/v1/changes?after=${dayFromNow(-9)}`), {
+    status: 410,
+    code: 'CURSOR_EXPIRED'
+  })
+  for (const day of ['2026-02-30', '2026-13-01', '2026-11-2'])
+    t.match(await service.get(`/api/v1/changes?after=${day}`), { status: 400, code: 'INVALID_CURSOR' })
+})
+
 t.test('a write does not need a partition', async (t) => {
   const database = await createDatabase(t)
   const service = await startServiceOn(t, database)

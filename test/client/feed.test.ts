@@ -65,6 +65,13 @@ t.test('the change feed', async (t) => {
     t.same(withoutCursors(ofUser), withoutCursors(changes).slice(6, 9))
   })
 
+  t.test('says what it goes on after', async (t) => {
+    const faults: string[] = []
+    proxy.planFor('/changes', 'busy', 'reset')
+    await take(client.changes({ after: 'start', onFault: ({ code }) => faults.push(code) }), 62)
+    t.same(faults, ['OVERLOADED', 'CONNECTION_FAILED'])
+  })
+
   t.test('its cursor moves on without changes', async (t) => {
     const ending = new AbortController()
     const feed = client.changes({ segment: 'a', wait: 1, signal: ending.signal })
