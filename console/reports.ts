@@ -73,7 +73,8 @@ export const orderedReports = new Store<readonly ReportName[]>(readStored())
 
 orderedReports.subscribe(() => {
   const links = orderedReports.value.map((report) => toOrderedReport(report).link)
-  sessionStorage.setItem(STORED, JSON.stringify(links))
+  if (links.length > 0) sessionStorage.setItem(STORED, JSON.stringify(links))
+  else sessionStorage.removeItem(STORED)
 })
 
 sessionState.subscribe(() => {

@@ -612,6 +612,10 @@ const table = {
       segment_deleted: say('segment deleted', 'сегмент удалён'),
       user_erased: say('user erased', 'пользователь стёрт')
     },
+    removals: {
+      request: say('removed by name', 'поимённое удаление'),
+      import: say('removed by an upload', 'удаление списком')
+    },
     until: say(
       (time: string) => `until ${time}`,
       (time: string) => `до ${time}`

@@ -34,6 +34,12 @@ function What({ entry }: { entry: FeedEntry }) {
   </span>`
 }
 
+function describeCause({ type, cause }: FeedEntry): string {
+  if (cause === null) return ''
+  const isRemoval = type === 'membership_removed' && (cause === 'request' || cause === 'import')
+  return isRemoval ? t.changes.removals[cause] : t.causes[cause]
+}
+
 const isToday = (time: string): boolean => new Date(time).toDateString() === new Date().toDateString()
 
 const listColumns = (): Column<FeedEntry>[] => [
@@ -42,7 +48,7 @@ const listColumns = (): Column<FeedEntry>[] => [
     title: t.segment.when,
     cell: ({ time }) => h(Time, { value: time, precision: isToday(time) ? 'clock' : 'recent' })
   },
-  { title: t.user.why, from: 'medium', cell: ({ cause }) => cause !== null && t.causes[cause] },
+  { title: t.user.why, from: 'medium', cell: describeCause },
   { title: t.segment.who, from: 'narrow', cell: ({ actor }) => h(Actor, { name: actor }) }
 ]
 

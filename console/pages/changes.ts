@@ -8,7 +8,7 @@ import { EmptyState, ErrorNotice, Notice, Skeleton } from '../components/notice.
 import { Page } from '../components/page.ts'
 import { formatTime, Tag } from '../components/values.ts'
 import { html } from '../html.ts'
-import { language } from '../language.ts'
+import { formatDuration } from '../language.ts'
 import { useSession } from '../session.ts'
 import { useStore } from '../store.ts'
 import { t } from '../texts.ts'
@@ -44,21 +44,6 @@ function useIsReading(): boolean {
   return isReading
 }
 
-/** A time that has passed, in its largest unit. */
-function formatDuration(milliseconds: number): string {
-  const seconds = Math.max(0, Math.round(milliseconds / 1_000))
-  const [unit, length] = (
-    [
-      ['day', 86_400],
-      ['hour', 3_600],
-      ['minute', 60]
-    ] as const
-  ).find(([, length]) => seconds >= length) ?? ['second', 1]
-  return new Intl.NumberFormat(language.value, { style: 'unit', unit, unitDisplay: 'long' }).format(
-    Math.floor(seconds / length)
-  )
-}
-
 /** Whether the list is that of this moment, and if not, why. */
 function FeedStatus({
   state,
@@ -82,7 +67,7 @@ function FeedStatus({
     return html`<p class="feed-status">${h(Tag, { children: t.changes.paused })}<span>${t.changes.pausedHint}</span></p>`
   }
   if (phase === 'behind' && reached !== undefined) {
-    const behind = formatDuration(answeredAt - Date.parse(reached))
+    const behind = formatDuration((answeredAt - Date.parse(reached)) / 1_000)
     return html`<p class="feed-status">${h(Tag, { kind: 'accent', children: t.changes.behind })}
       <span class="number">${t.changes.reached(formatTime(reached, 'recent'), behind)}</span>
       ${h(Button, { kind: 'quiet', onClick: onSkip, children: t.changes.skip })}</p>`

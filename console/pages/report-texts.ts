@@ -23,16 +23,3 @@ export function describeMonth(month: string): string {
   const format = new Intl.DateTimeFormat(language.value, { month: 'long', year: 'numeric', timeZone: 'UTC' })
   return format.format(Date.parse(month))
 }
-
-const units = ['kilobyte', 'megabyte', 'gigabyte'] as const
-
-/** A number of bytes, in the unit that needs few digits. */
-export function formatSize(bytes: number): string {
-  const thousands = Math.floor(Math.log10(Math.max(bytes, 1_000)) / 3)
-  const power = Math.min(thousands, units.length)
-  return new Intl.NumberFormat(language.value, {
-    style: 'unit',
-    unit: units[power - 1] ?? 'kilobyte',
-    maximumFractionDigits: 1
-  }).format(bytes / 1_000 ** power)
-}

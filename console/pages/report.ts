@@ -7,6 +7,7 @@ import { announce } from '../components/live-region.ts'
 import { ErrorNotice, Notice, Skeleton } from '../components/notice.ts'
 import { Count, Facts, Tag, Time } from '../components/values.ts'
 import { html } from '../html.ts'
+import { formatBytes } from '../language.ts'
 import {
   forgetReport,
   keyOfReport,
@@ -24,7 +25,7 @@ import { linkTo, linkToSegment, linkToUser, navigate } from '../router.ts'
 import { useSession } from '../session.ts'
 import { useStore } from '../store.ts'
 import { t } from '../texts.ts'
-import { describeDays, describeSubject, formatSize } from './report-texts.ts'
+import { describeDays, describeSubject } from './report-texts.ts'
 
 /** Milliseconds between two looks at a report that is being made. */
 const PENDING_POLL_MS = 1_000
@@ -123,7 +124,7 @@ function listFacts({ subject, details }: ReportContent, progress: ReportStatus) 
     ...(status === 'ready' ? [[t.reports.rows, h(Count, { value: rows })] as const] : []),
     ...(bytes === null
       ? []
-      : [[t.reports.size, html`<span class="number">${formatSize(bytes)}</span>`] as const]),
+      : [[t.reports.size, html`<span class="number">${formatBytes(bytes)}</span>`] as const]),
     [t.reports.orderedAt, h(Time, { value: created_at, precision: 'second' })] as const,
     ...(finished_at === null
       ? []
