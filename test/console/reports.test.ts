@@ -75,7 +75,7 @@ t.test('the page of reports, in a browser', (t) =>
       await page.getByLabel('Open another report').fill('nothing')
       await button('Open').click()
       await page.getByText('This names no report.').waitFor()
-      await page.getByLabel('Open another report').fill(body.link)
+      await page.getByLabel('Open another report').fill((body as { link: string }).link)
       await button('Open').click()
       await reportOf('All users').getByRole('link', { name: 'Download' }).waitFor()
       t.notMatch(page.url(), 'signature')

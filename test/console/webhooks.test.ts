@@ -35,7 +35,7 @@ t.test('the pages of webhooks, in a browser', (t) =>
     const newSecret = page.getByLabel('Secret of the deliveries')
     const readWebhooks = async () => {
       const { body } = await service.get('/api/v1/webhooks', headers)
-      return body.webhooks
+      return (body as { webhooks: unknown[] }).webhooks
     }
     const untilReceived = (change: string) =>
       waitUntil(

@@ -6,10 +6,14 @@ import type { TestKey } from './keys.ts'
 
 const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
+/** Milliseconds for what is waited for. The machine of a test may be busy. */
+const PATIENCE_MS = 60_000
+
 type AxeResult = { violations: { id: string; nodes: { html: string }[] }[] }
 
 /** Opens a page of the console, and signs in there. */
 export async function signIn(page: Page, address: string, { secret }: TestKey, path: string): Promise<void> {
+  page.setDefaultTimeout(PATIENCE_MS)
   await page.goto(`${address}/console${path}`)
   await page.getByLabel('API key').fill(secret)
   await page.getByRole('button', { name: 'Sign in' }).click()
@@ -45,7 +49,7 @@ export async function findFaultsOfThemes(page: Page): Promise<string[]> {
 export async function fitsPhone(page: Page): Promise<boolean> {
   const size = page.viewportSize()
   await page.setViewportSize({ width: 360, height: 800 })
-  const width = await page.evaluate(() => document.documentElement.scrollWidth)
+  const width = Number(await page.evaluate('document.documentElement.scrollWidth'))
   if (size) await page.setViewportSize(size)
   return width <= 360
 }
