@@ -23,11 +23,11 @@ function isRefusal(answer: unknown): answer is { message: string; code: string }
   return typeof answer === 'object' && answer !== null && 'message' in answer && 'code' in answer
 }
 
-async function probe(signal: AbortSignal): Promise<Probe> {
+async function probe(): Promise<Probe> {
   try {
     const response = await fetch(`${base}/health/ready`, {
       cache: 'no-store',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])
+      signal: AbortSignal.timeout(TIMEOUT_MS)
     })
     if (response.ok) return { is: 'ready' }
     const answer: unknown = await response.json()
@@ -51,13 +51,12 @@ function follow(before: Readiness, probed: Probe): Readiness {
 export function useReadiness(): Readiness {
   const [readiness, setReadiness] = useState<Readiness>({ is: 'checking' })
   useEffect(() => {
-    const controller = new AbortController()
-    const { signal } = controller
+    let hasEnded = false
     let timer: ReturnType<typeof setTimeout> | undefined
     const ask = async () => {
       if (document.visibilityState === 'visible') {
-        const probed = await probe(signal)
-        if (signal.aborted) return
+        const probed = await probe()
+        if (hasEnded) return
         setReadiness((before) => follow(before, probed))
       }
       timer = setTimeout(ask, POLL_MS)
@@ -65,7 +64,7 @@ export function useReadiness(): Readiness {
     void ask()
     return () => {
       clearTimeout(timer)
-      controller.abort()
+      hasEnded = true
     }
   }, [])
   return readiness

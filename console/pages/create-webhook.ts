@@ -14,7 +14,7 @@ import { keepNewSecret } from './webhook-secret.ts'
 const secretPattern = /^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/
 
 function readUrl(text: string): URL | undefined {
-  const url = URL.parse(text.trim())
+  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined
   return url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' ? url : undefined
 }
 

@@ -12,7 +12,7 @@ import { t } from '../texts.ts'
 
 type DialogProps = { webhook: Webhook; onClose: () => void; onChange: () => void }
 
-const hostOf = ({ url }: Webhook): string => URL.parse(url)?.host ?? url
+const hostOf = ({ url }: Webhook): string => new URL(url).host
 
 /** Pauses the deliveries. */
 export function PauseWebhookDialog({ webhook, onClose, onChange }: DialogProps) {
