@@ -1,6 +1,7 @@
 import { readError, readJson, SegmentsError } from './errors.ts'
 import { Limit } from './limit.ts'
 import { choosePause, sleep } from './retry.ts'
+import { sendFile } from './send-file.ts'
 import type { Upload } from './upload.ts'
 import { WriteTokens } from './write-tokens.ts'
 
@@ -68,8 +69,8 @@ const TIMEOUT_MS = 15_000
 const BULK_TIMEOUT_MS = 660_000
 const RETRIES = 3
 
-/** A random key. `crypto.randomUUID` is missing on pages that are not served over TLS. */
-function createIdempotencyKey(): string {
+/** A random `Idempotency-Key`. `crypto.randomUUID` is missing on pages that are not served over TLS. */
+export function createIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
@@ -83,6 +84,8 @@ export class Transport {
   readonly #base: string
   readonly #options: ClientOptions
   readonly #headers: Headers
+  /** Whether files are sent by XMLHttpRequest, which service workers lack. */
+  readonly #sendsFiles: boolean
 
   /** @throws {TypeError} if the URL or the key is not valid. */
   constructor(options: ClientOptions) {
@@ -92,6 +95,7 @@ export class Transport {
     this.#headers = new Headers({ accept: 'application/json' })
     if (options.key !== undefined) this.#headers.set('authorization', `Bearer ${options.key}`)
     this.streamsUploads = options.streamsUploads ?? !('location' in globalThis)
+    this.#sendsFiles = !options.fetch && 'XMLHttpRequest' in globalThis
   }
 
   /** Sends a call, and reads its answer as JSON. @throws {SegmentsError} */
@@ -149,17 +153,14 @@ export class Transport {
   async #attempt<T>(call: Call, options: CallOptions, key: string | undefined, read: Reader<T>): Promise<T> {
     const { signal } = options
     signal?.throwIfAborted()
-    const { fetch = globalThis.fetch } = this.#options
     const limit = new Limit(this.#timeoutOf(call, options), signal)
     try {
-      const request: RequestInit & { duplex?: 'half' } = {
+      const request = {
         method: call.method,
         headers: this.#createHeaders(call, key),
         signal: limit.signal
       }
-      if (call.json !== undefined) request.body = JSON.stringify(call.json)
-      if (call.upload) Object.assign(request, await call.upload.open(limit))
-      const response = await fetch(this.#createUrl(call), request)
+      const response = await this.#fetch(this.#createUrl(call), request, call, limit)
       if (!response.ok) throw await readError(response)
       const answer = await read(response, limit)
       call.upload?.finish()
@@ -171,10 +172,28 @@ export class Transport {
     }
   }
 
+  async #fetch(
+    url: string,
+    request: { method: string; headers: Headers; signal: AbortSignal },
+    { json, upload }: Call,
+    limit: Limit
+  ): Promise<Response> {
+    const { fetch = globalThis.fetch } = this.#options
+    if (!upload) return fetch(url, json === undefined ? request : { ...request, body: JSON.stringify(json) })
+    const opened = await upload.open(limit)
+    const { body } = opened
+    if (!this.#sendsFiles || !(body instanceof Blob)) return fetch(url, { ...request, ...opened })
+    return sendFile(url, { ...request, body }, (bytes) => {
+      limit.restart()
+      upload.report(bytes)
+    })
+  }
+
   #createHeaders({ headers, json, upload, takesTokens }: Call, key: string | undefined): Headers {
     const all = new Headers(this.#headers)
     if (json !== undefined) all.set('content-type', 'application/json')
     if (upload) all.set('content-type', upload.type)
+    if (upload?.encoding) all.set('content-encoding', upload.encoding)
     if (key !== undefined) all.set('idempotency-key', key)
     const tokens = takesTokens ? this.tokens.value : undefined
     if (tokens !== undefined) all.set('x-segments-token', tokens)

@@ -21,11 +21,13 @@ export type UploadSource = string | Uint8Array | Blob | Chunks | (() => Chunks)
 export type UploadOptions = {
   /** The media type. Default: `text/csv`. */
   type?: 'text/csv' | 'application/x-ndjson' | 'application/json'
-  /** Is called as bytes are sent. In browsers, the file is sent as a whole, so it is called once at the end. */
+  /** `gzip` if what is uploaded is compressed so. */
+  encoding?: 'gzip'
+  /** Is called as bytes are sent; again from 0 if the upload is repeated. */
   onProgress?: (progress: Progress) => void
 }
 
-type OpenedBody = { body: NonNullable<RequestInit['body']>; duplex?: 'half' }
+type OpenedBody = { body: Blob | ReadableStream<Uint8Array<ArrayBuffer>>; duplex?: 'half' }
 
 const encoder = new TextEncoder()
 
@@ -40,6 +42,7 @@ async function* toBytes(chunks: AsyncIterable<string | Uint8Array>): AsyncGenera
 /** The body of a request that may be sent more than once. */
 export class Upload {
   readonly type: string
+  readonly encoding: 'gzip' | undefined
   /** What reading the source failed with, which is not the connection's fault. */
   failure: unknown
   /** Whether the source can't be read again. */
@@ -51,8 +54,13 @@ export class Upload {
   #total: number | undefined
 
   /** @param streams whether `fetch` can send a stream. */
-  constructor(source: UploadSource, { type = 'text/csv', onProgress }: UploadOptions, streams: boolean) {
+  constructor(
+    source: UploadSource,
+    { type = 'text/csv', encoding, onProgress }: UploadOptions,
+    streams: boolean
+  ) {
     this.type = type
+    this.encoding = encoding
     this.#source = source
     this.#streams = streams
     this.#onProgress = onProgress
@@ -63,7 +71,7 @@ export class Upload {
     this.#bytes = 0
     const source = this.#source
     if (typeof source === 'string' || source instanceof Uint8Array || source instanceof Blob) {
-      return this.#openWhole(new Blob([typeof source === 'string' ? source : toPart(source)]), limit)
+      return this.#openWhole(toBlob(source), limit)
     }
     this.isSpent = typeof source !== 'function'
     const chunks = typeof source === 'function' ? source() : source
@@ -73,7 +81,14 @@ export class Upload {
 
   /** The upload has been answered. */
   finish(): void {
-    if (!this.#streams) this.#report(this.#total ?? 0)
+    // A `fetch` of the caller does not tell how much it has sent.
+    if (!this.#streams && this.#bytes !== this.#total) this.report(this.#total ?? 0)
+  }
+
+  /** So many bytes are sent. */
+  report(bytes: number): void {
+    this.#bytes = bytes
+    this.#onProgress?.({ bytes, total: this.#total })
   }
 
   #openWhole(blob: Blob, limit: Limit): OpenedBody {
@@ -92,7 +107,7 @@ export class Upload {
             const { done, value } = await chunks.next()
             if (done) return controller.close()
             controller.enqueue(value)
-            this.#report(value.length)
+            this.report(this.#bytes + value.length)
           } catch (error) {
             this.failure = error
             controller.error(error)
@@ -123,14 +138,10 @@ export class Upload {
       throw error
     }
   }
-
-  #report(bytes: number): void {
-    this.#bytes += bytes
-    this.#onProgress?.({ bytes: this.#bytes, total: this.#total })
-  }
 }
 
-/** A copy of bytes, unless they are a Blob already: their memory may be shared. */
-function toPart(source: Uint8Array | Blob): Blob | Uint8Array<ArrayBuffer> {
-  return source instanceof Blob ? source : new Uint8Array(source)
+/** A file is sent as it is, without being read before. Bytes are copied, as their memory may be shared. */
+function toBlob(source: string | Uint8Array | Blob): Blob {
+  if (source instanceof Blob) return source
+  return new Blob([typeof source === 'string' ? source : new Uint8Array(source)])
 }

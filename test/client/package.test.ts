@@ -147,13 +147,17 @@ t.test('the package', async (t) => {
   })
 
   t.test('does the same in a browser', async (t) => {
-    const results = await withBrowser(async (page) => {
+    const [results, progress] = await withBrowser(async (page) => {
       await page.goto(pages)
-      return page.evaluate(`
+      return page.evaluate<unknown[]>(`
         Promise.all([import('/client/index.js'), import('/exercise-client.js')])
-          .then(([client, { exerciseClient }]) => exerciseClient(client, ${JSON.stringify(proxy.url)}))
+          .then(async ([client, { exerciseClient, exerciseUploadProgress }]) => [
+            await exerciseClient(client, ${JSON.stringify(proxy.url)}),
+            await exerciseUploadProgress(client, ${JSON.stringify(proxy.url)})
+          ])
       `)
     })
+    t.same(progress, ['left on the way to 67108864', 'TIMEOUT'])
     t.same(results, expected)
   })
 })

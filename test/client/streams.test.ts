@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { Progress } from '../../client/src/index.ts'
 import { startClientService } from '../support/client-service.ts'
@@ -43,6 +44,8 @@ t.test('uploads and downloads', async (t) => {
     }
     const account = await client.addUsers('[1, "2", {"user_id": 3}]', { type: 'application/json' })
     t.match(account, { lines: 3, new_users: 3 })
+    const compressed = gzipSync('1\n2\n')
+    t.match(await client.addUsers(compressed, { encoding: 'gzip', dry_run: true }), { lines: 2 })
     t.match(await client.addSegmentUsers('A', '1\nx\n', { on_error: 'skip' }), {
       added: 1,
       rejected: { count: 1 }

@@ -84,3 +84,27 @@ export async function exerciseClient(
   results['token'] = /^1-/.test(client.token ?? '')
   return results
 }
+
+/**
+ * Uploads, in a browser, more than connections buffer, to a proxy that does not read it: without progress while it is sent, the
+ * first upload would end in another way.
+ */
+export async function exerciseUploadProgress(
+  { isSegmentsError, SegmentsClient }: typeof Package,
+  url: string
+): Promise<unknown[]> {
+  const client = new SegmentsClient({ url })
+  const large = new Blob(Array.from({ length: 64 }, () => '\n'.repeat(1024 * 1024)))
+  await fetch(`${url}/plan?faults=silent,silent`, { method: 'POST' })
+  const leaving = new AbortController()
+  const left = await client
+    .addUsers(large, {
+      signal: leaving.signal,
+      onProgress: ({ bytes, total = 0 }) => {
+        if (bytes > 0 && bytes < total) leaving.abort(`left on the way to ${total}`)
+      }
+    })
+    .catch((error: unknown) => error)
+  const stuck = await client.addUsers(large, { timeout: 500, retries: 0 }).catch((error: unknown) => error)
+  return [left, isSegmentsError(stuck) && stuck.code]
+}
