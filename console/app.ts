@@ -6,6 +6,9 @@ import { language } from './language.ts'
 import { Layout } from './layout.ts'
 import { ChangesPage } from './pages/changes.ts'
 import { ReportsPage } from './pages/reports.ts'
+import { GroupPage } from './pages/group.ts'
+import { GroupsPage } from './pages/groups.ts'
+import { ImportsPage } from './pages/imports.ts'
 import { SegmentPage } from './pages/segment.ts'
 import { SegmentsPage } from './pages/segments.ts'
 import { SignInPage } from './pages/sign-in.ts'
@@ -27,6 +30,12 @@ function choosePage(path: string): ComponentChildren {
       return h(SegmentsPage, {})
     case 'segments/1':
       return h(SegmentPage, { slug: name })
+    case 'groups/0':
+      return h(GroupsPage, {})
+    case 'groups/1':
+      return h(GroupPage, { slug: name })
+    case 'imports/0':
+      return h(ImportsPage, {})
     case 'users/1':
       return h(UserPage, { userId: name })
     case 'webhooks/0':

@@ -40,6 +40,10 @@ export const formatCount = (number: number): string => number.toLocaleString(lan
 export const formatShare = (share: number): string =>
   share.toLocaleString(language.value, { style: 'percent', maximumFractionDigits: 6 })
 
+/** A part of a whole, as a percentage that is rounded for reading. */
+export const formatPart = (part: number): string =>
+  part.toLocaleString(language.value, { style: 'percent', maximumSignificantDigits: 3 })
+
 const byteUnits = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
 
 /** A size, in the largest unit of which it has at least one. */

@@ -24,6 +24,8 @@ type NavigationEntry = {
 function listNavigation(role: Role): NavigationEntry[] {
   const entries: NavigationEntry[] = [
     { title: t.navigation.segments, path: '/', sections: ['/segments', '/users'] },
+    { title: t.navigation.groups, path: '/groups' },
+    { title: t.navigation.imports, path: '/imports', needs: 'editor' },
     { title: t.navigation.changes, path: '/changes' },
     { title: t.navigation.reports, path: '/reports' },
     { title: t.navigation.webhooks, path: '/webhooks', needs: 'admin' },

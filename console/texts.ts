@@ -159,6 +159,317 @@ const table = {
       'Попробуйте меньше букв или покажите удалённые.'
     )
   },
+  imports: {
+    title: say('Imports', 'Загрузки'),
+    intro: say(
+      'Upload a file of user ids. What will change is counted first; nothing changes until you confirm it.',
+      'Загрузите файл с номерами пользователей. Сначала изменения подсчитываются; до подтверждения ничего не меняется.'
+    ),
+    forbidden: say('Your key may not import users', 'Вашим ключом загружать нельзя'),
+    forbiddenHint: say(
+      'Sign in with a key of an editor or an administrator.',
+      'Войдите с ключом с правами правки или администратора.'
+    ),
+    what: say('What to do with the users of the file', 'Что сделать с пользователями из файла'),
+    choices: {
+      add: say('Add to a segment', 'Добавить в сегмент'),
+      remove: say('Remove from a segment', 'Убрать из сегмента'),
+      replace: say('Replace the members of a segment', 'Заменить состав сегмента'),
+      know: say('Make known', 'Сделать известными')
+    },
+    choiceHints: {
+      add: say('They join; all others stay.', 'Они войдут; остальные останутся.'),
+      remove: say('They leave; all others stay.', 'Они выйдут; остальные останутся.'),
+      replace: say(
+        'The file is the whole segment: whoever is missing leaves.',
+        'Файл — весь состав: кого в нём нет, те выйдут.'
+      ),
+      know: say(
+        'They join no segment by name; shares can be sampled from them.',
+        'Поимённо никуда не войдут; из них можно делать выборки.'
+      )
+    },
+    segment: say('Segment', 'Сегмент'),
+    file: say('File', 'Файл'),
+    fileHint: say(
+      'One user id a line. CSV (from a spreadsheet too), NDJSON or a JSON array, also compressed as .gz; up to 1 GiB. A second column, expires_at, may end a membership.',
+      'По номеру в строке. CSV (и из таблиц), NDJSON или массив JSON, можно сжатые .gz; до 1 ГиБ. Второй столбец, expires_at, может задать срок участия.'
+    ),
+    drop: say('Or drop a file anywhere on this page.', 'Или перетащите файл на страницу.'),
+    workbook: say(
+      'This is a workbook. Save it as CSV, and choose that.',
+      'Это книга с таблицами. Сохраните её как CSV и выберите тот файл.'
+    ),
+    emptyFile: say('This file is empty.', 'Файл пуст.'),
+    tooLarge: say('This file is larger than 1 GiB. Split it.', 'Файл больше 1 ГиБ. Разделите его.'),
+    unreadable: say(
+      'The file cannot be read: it may have been changed or removed since it was chosen. Choose it again.',
+      'Файл не читается: возможно, он изменён или удалён после выбора. Выберите его снова.'
+    ),
+    check: say('Check the file', 'Проверить файл'),
+    checkHint: say('Nothing changes by that.', 'При этом ничего не меняется.'),
+    checking: say('Checking the file', 'Проверка файла'),
+    doing: say('Uploading', 'Загрузка'),
+    sent: say(
+      (sent: string, total: string) => `${sent} of ${total} sent`,
+      (sent: string, total: string) => `Отправлено ${sent} из ${total}`
+    ),
+    counting: say('The whole file is sent. The service counts.', 'Файл отправлен целиком. Сервис считает.'),
+    takingEffect: say(
+      'The whole file is sent. It is taking effect, for all users at one moment; a million take up to a minute.',
+      'Файл отправлен целиком и вступает в силу, для всех сразу; миллион занимает до минуты.'
+    ),
+    cancelHint: say('Cancelling changes nothing.', 'При отмене ничего не изменится.'),
+    cannotStop: say(
+      'The service has the file, and does not stop any more: cancelling only ends the waiting.',
+      'Файл у сервиса, и он уже не остановится: отмена прервёт только ожидание.'
+    ),
+    checked: say('Checked. Nothing has changed yet.', 'Проверено. Пока ничего не изменено.'),
+    done: say('Done', 'Готово'),
+    failed: say('Not done', 'Не выполнено'),
+    willChange: say('What will change', 'Что изменится'),
+    nothingYet: say('Nothing has changed yet.', 'Пока ничего не изменено.'),
+    effects: {
+      add: say(
+        (users: string, slug: string) => `${users} will join ${slug}.`,
+        (users: string, slug: string) => `Войдут в ${slug}: ${users}.`
+      ),
+      remove: say(
+        (users: string, slug: string) => `${users} will leave ${slug}.`,
+        (users: string, slug: string) => `Выйдут из ${slug}: ${users}.`
+      ),
+      replace: say(
+        (added: string, removed: string, slug: string) =>
+          `${added} will join ${slug}, ${removed} will leave.`,
+        (added: string, removed: string, slug: string) => `${slug}: войдут ${added}, выйдут ${removed}.`
+      ),
+      know: say(
+        (users: string) => `${users} will become known.`,
+        (users: string) => `Станут известны: ${users}.`
+      )
+    },
+    actions: {
+      add: say(
+        (users: string, slug: string) => `Add ${users} to ${slug}`,
+        (users: string, slug: string) => `Добавить в ${slug}: ${users}`
+      ),
+      remove: say(
+        (users: string, slug: string) => `Remove ${users} from ${slug}`,
+        (users: string, slug: string) => `Убрать из ${slug}: ${users}`
+      ),
+      replace: say(
+        (added: string, removed: string, slug: string) => `Replace ${slug}: ${added} in, ${removed} out`,
+        (added: string, removed: string, slug: string) =>
+          `Заменить ${slug}: ${added} внутрь, ${removed} наружу`
+      ),
+      know: say(
+        (users: string) => `Make ${users} known`,
+        (users: string) => `Сделать известными: ${users}`
+      )
+    },
+    results: {
+      add: say(
+        (users: string, slug: string) => `${users} joined ${slug}.`,
+        (users: string, slug: string) => `Вошли в ${slug}: ${users}.`
+      ),
+      remove: say(
+        (users: string, slug: string) => `${users} left ${slug}.`,
+        (users: string, slug: string) => `Вышли из ${slug}: ${users}.`
+      ),
+      replace: say(
+        (added: string, removed: string, slug: string) => `${added} joined ${slug}, ${removed} left.`,
+        (added: string, removed: string, slug: string) => `${slug}: вошли ${added}, вышли ${removed}.`
+      ),
+      know: say(
+        (users: string) => `${users} became known.`,
+        (users: string) => `Стали известны: ${users}.`
+      )
+    },
+    counts: {
+      added: say('Join', 'Войдут'),
+      removed: say('Leave', 'Выйдут'),
+      already_members: say('Members already', 'Уже участники'),
+      not_members: say('Not members', 'Не участники'),
+      new_users: say('Seen for the first time', 'Встречены впервые'),
+      already_known: say('Known already', 'Уже известны')
+    },
+    lines: say('Lines', 'Строки'),
+    rejected: say('Rejected lines', 'Отклонены'),
+    rejectedLines: say('Rejected lines', 'Отклонённые строки'),
+    line: say('Line', 'Строка'),
+    value: say('Value', 'Значение'),
+    reason: say('Reason', 'Причина'),
+    onlyFirst: say(
+      (shown: string, count: string) => `The first ${shown} of ${count} are shown.`,
+      (shown: string, count: string) => `Показаны первые ${shown} из ${count}.`
+    ),
+    skip: say('Skip the rejected lines', 'Пропустить отклонённые строки'),
+    skipHint: say(
+      'Otherwise correct the file, and check it again.',
+      'Иначе исправьте файл и проверьте снова.'
+    ),
+    confirm: say('Remove users from the segment?', 'Убрать пользователей из сегмента?'),
+    noMore: say(
+      'If more would leave by then, nothing changes.',
+      'Если к тому времени выйти должны будут больше, ничего не изменится.'
+    ),
+    differs: say(
+      'Others have changed users since the check, so the counts differ from it.',
+      'После проверки пользователей меняли и другие, поэтому числа отличаются.'
+    ),
+    toSegment: say(
+      (slug: string) => `To ${slug}`,
+      (slug: string) => `К ${slug}`
+    ),
+    another: say('Another file', 'Другой файл'),
+    retryIsSafe: say(
+      'It may have taken effect. Trying again is safe: it takes effect once.',
+      'Возможно, изменения вступили в силу. Повтор безопасен: второго раза не будет.'
+    ),
+    nothingChanged: say('Nothing has changed.', 'Ничего не изменено.'),
+    checkAgain: say('Check again', 'Проверить снова'),
+    cancelledTitle: say('Cancelled', 'Отменено'),
+    cancelled: say('Cancelled. Nothing has changed.', 'Отменено. Ничего не изменено.'),
+    mayTakeEffect: say(
+      'The service had the whole file already, so it may still take effect. Check again to see what is left to change.',
+      'Файл уже был у сервиса целиком и ещё может вступить в силу. Проверьте снова, чтобы узнать, что осталось изменить.'
+    )
+  },
+  groups: {
+    title: say('Groups', 'Группы'),
+    label: say('Group', 'Группа'),
+    segments: say('Segments', 'Сегменты'),
+    created: say('Created', 'Создана'),
+    create: say('New group', 'Новая группа'),
+    createEffect: say(
+      (slug: string) =>
+        `${slug} will be created without segments. A user will be in at most one of those that enter it.`,
+      (slug: string) =>
+        `Будет создана ${slug} без сегментов. Пользователь будет не более чем в одном из вошедших в неё.`
+    ),
+    wasCreated: say(
+      (slug: string) => `${slug} was created`,
+      (slug: string) => `Создана ${slug}`
+    ),
+    emptyTitle: say('No groups yet', 'Групп пока нет'),
+    emptyHint: say(
+      'A user is in at most one segment of a group: use one for an experiment.',
+      'Пользователь состоит не более чем в одном сегменте группы: так устроен эксперимент.'
+    ),
+    unknown: say('There is no such group', 'Такой группы нет'),
+    unknownHint: say('Its slug may be misspelt.', 'Возможно, в имени ошибка.'),
+    toList: say('To the groups', 'К группам'),
+    parts: say('Parts of the group', 'Разделы группы'),
+    tabs: {
+      allocation: say('Allocation', 'Распределение'),
+      overlap: say('Overlap', 'Пересечения')
+    },
+    users: say('Known users', 'Известные пользователи'),
+    members: say('In a segment', 'В сегментах'),
+    free: say('Free', 'Свободны'),
+    reserved: say('Reserved for filling', 'Отложены для заполнения'),
+    createdBy: say('Created by', 'Создал'),
+    segment: say('Segment', 'Сегмент'),
+    usersOf: say('Users', 'Пользователи'),
+    part: say('Of all', 'От всех'),
+    asked: say('Share asked', 'Заданная доля'),
+    holdout: say('holdout', 'контрольный'),
+    bar: say(
+      (parts: string) => `Allocation of all users: ${parts}. The table has the same.`,
+      (parts: string) => `Распределение всех пользователей: ${parts}. То же в таблице.`
+    ),
+    noSegments: say('No segments in this group', 'В группе нет сегментов'),
+    noSegmentsHint: say(
+      'Start an experiment, or let a segment enter by “Edit” on its page.',
+      'Начните эксперимент или введите сегмент в группу кнопкой «Изменить» на его странице.'
+    ),
+    enterHint: say(
+      'A segment enters or leaves the group by “Edit” on its page.',
+      'Сегмент входит в группу и выходит из неё кнопкой «Изменить» на его странице.'
+    ),
+    compare: say('Segments to compare', 'Сравнить сегменты'),
+    compareHint: say(
+      'Up to 50 slugs, separated by commas, of this group or not. Empty: those of the group.',
+      'До 50 имён через запятую, из группы или нет. Пусто: сегменты группы.'
+    ),
+    compareAction: say('Compare', 'Сравнить'),
+    compareWrong: say('These cannot be slugs.', 'Так имена выглядеть не могут.'),
+    overlapTable: say('Users in both segments', 'Пользователи в обоих сегментах'),
+    other: say('And', 'И'),
+    both: say('In both', 'В обоих'),
+    ofFirst: say('Of the first', 'От первого'),
+    ofSecond: say('Of the second', 'От второго'),
+    exclusive: say('Nobody is in two of these segments.', 'Ни один пользователь не состоит в двух из них.'),
+    shared: say(
+      (pairs: string) => `Segments share users: ${pairs}.`,
+      (pairs: string) => `Есть общие пользователи: ${pairs}.`
+    ),
+    pairs: sayCount(['pair', 'pairs'], ['пара', 'пары', 'пар']),
+    tooFew: say('Two segments are needed to compare', 'Для сравнения нужны два сегмента'),
+    asOf: say('As of', 'На момент'),
+    delete: say('Delete group', 'Удалить группу'),
+    deleteTitle: say(
+      (slug: string) => `Delete ${slug}?`,
+      (slug: string) => `Удалить ${slug}?`
+    ),
+    deleteEffect: say(
+      (segments: string) =>
+        `${segments} will stay as they are, outside of any group: users may then be in several of them, and holdouts become ordinary. The slug can never be used again.`,
+      (segments: string) =>
+        `Останутся без группы: ${segments}. Пользователи смогут быть в нескольких из них, контрольные станут обычными. Использовать имя снова будет нельзя.`
+    ),
+    wasDeleted: say(
+      (slug: string) => `${slug} was deleted`,
+      (slug: string) => `Удалена ${slug}`
+    ),
+    deletedAt: say('Deleted', 'Удалена')
+  },
+  experiment: {
+    start: say('Start an experiment', 'Начать эксперимент'),
+    name: say('Name of the experiment', 'Имя эксперимента'),
+    nameHint: say(
+      (group: string) =>
+        `Its segments begin with it. They are in the group ${group}, where a user is in at most one.`,
+      (group: string) =>
+        `С него начинаются имена сегментов группы ${group}, где пользователь не более чем в одном.`
+    ),
+    newGroup: say('of the same name', 'с тем же именем'),
+    parts: {
+      treatment: say('Treatment, in per cent', 'Воздействие, в процентах'),
+      control: say('Control, in per cent', 'Контроль, в процентах'),
+      holdout: say('Holdout, in per cent', 'Отложенная часть, в процентах')
+    },
+    withHoldout: say('With a holdout', 'С отложенной частью'),
+    withHoldoutHint: say(
+      'Users who are kept out of this and later experiments: nobody is added by name.',
+      'Пользователи вне этого и следующих экспериментов: поимённо никого не добавляют.'
+    ),
+    enroll: say('New users take part with the same shares', 'Новые пользователи участвуют с теми же долями'),
+    preview: say('What will be created', 'Что будет создано'),
+    share: say('Share', 'Доля'),
+    users: say('Users', 'Пользователи'),
+    freeAfter: say(
+      (before: string, after: string) => `Free users: ${before} now, ${after} after.`,
+      (before: string, after: string) => `Свободных пользователей: сейчас ${before}, потом ${after}.`
+    ),
+    tooMany: say(
+      (needed: string, free: string) => `${needed} are needed, but only ${free} are free.`,
+      (needed: string, free: string) => `Нужно: ${needed}, свободно: ${free}.`
+    ),
+    enrollsTooMany: say(
+      'The shares of all segments of the group that take new users are more than 100% together.',
+      'Доли сегментов группы, принимающих новых пользователей, вместе больше 100 %.'
+    ),
+    random: say('Users are chosen at random.', 'Пользователи выбираются случайно.'),
+    createdSoFar: say(
+      (slugs: string) => `Created so far: ${slugs}. Starting again creates the rest.`,
+      (slugs: string) => `Уже создано: ${slugs}. Повтор создаст остальное.`
+    ),
+    started: say(
+      (name: string) => `${name} has started`,
+      (name: string) => `Эксперимент ${name} начат`
+    )
+  },
   moments: {
     now: say('Now', 'Сейчас'),
     yesterday: say('Yesterday', 'Вчера'),
@@ -225,6 +536,7 @@ const table = {
       created: say('created', 'создан'),
       changed: say('changed', 'изменён'),
       filled: say('filled', 'заполнен'),
+      replaced: say('members replaced', 'состав заменён'),
       deleted: say('deleted', 'удалён')
     },
     properties: {
