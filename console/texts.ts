@@ -195,6 +195,7 @@ const table = {
       'One user id a line. CSV (from a spreadsheet too), NDJSON or a JSON array, also compressed as .gz; up to 1 GiB. A second column, expires_at, may end a membership.',
       'По номеру в строке. CSV (и из таблиц), NDJSON или массив JSON, можно сжатые .gz; до 1 ГиБ. Второй столбец, expires_at, может задать срок участия.'
     ),
+    choose: say('Choose a file', 'Выбрать файл'),
     drop: say('Or drop a file anywhere on this page.', 'Или перетащите файл на страницу.'),
     workbook: say(
       'This is a workbook. Save it as CSV, and choose that.',

@@ -21,7 +21,7 @@ export function AccountView({ account }: { account: ImportAccount }) {
     ${
       rejected.count > 0 &&
       html`<div class="scrolls" tabindex="0" role="region" aria-label=${t.imports.rejectedLines}>
-        <table class="plain" aria-label=${t.imports.rejectedLines}>
+        <table class="plain rejected" aria-label=${t.imports.rejectedLines}>
           <thead>
             <tr><th scope="col" class="number">${t.imports.line}</th><th scope="col">${t.imports.value}</th><th scope="col">${t.imports.reason}</th></tr>
           </thead>

@@ -50,12 +50,20 @@ export function ImportFile({
     const chosen = event.target instanceof HTMLInputElement ? event.target.files?.[0] : undefined
     if (chosen) onChoose(chosen)
   }
+  // So that the same file can be chosen again, after it has been corrected.
+  const forget = (event: Event) => {
+    if (event.target instanceof HTMLInputElement) event.target.value = ''
+  }
   return h(Field, {
     label: t.imports.file,
     hint: t.imports.fileHint,
     error: file && findFileFault(file),
     children: (control) => html`<div class=${`drop ${isOver ? 'over' : ''}`}>
-      <input ...${control} type="file" accept=".csv,.tsv,.txt,.json,.ndjson,.jsonl,.gz" onChange=${choose} />
+      <div>
+        <input ...${control} type="file" class="visually-hidden" accept=".csv,.tsv,.txt,.json,.ndjson,.jsonl,.gz"
+          onClick=${forget} onChange=${choose} />
+        <label class="button" for=${control.id}>${t.imports.choose}</label>
+      </div>
       <p aria-live="polite">${
         file
           ? html`<strong>${file.name}</strong> <span class="faint number">${formatBytes(file.size)}</span>`
