@@ -46,9 +46,10 @@ export type ImportJob = Readonly<{
   checked: ImportAccount | undefined
 }>
 
+/** `mayTakeEffect` if the service has had the whole file, in whichever attempt, and its answer is not known. */
 export type ImportState =
   | { is: 'idle' }
-  | { is: 'sending'; job: ImportJob; progress: Progress }
+  | { is: 'sending'; job: ImportJob; progress: Progress; mayTakeEffect: boolean }
   /** Nothing has changed yet. */
   | { is: 'checked'; job: ImportJob; account: ImportAccount }
   | { is: 'done'; job: ImportJob; account: ImportAccount }
@@ -65,8 +66,9 @@ const RETRY_MS = 5_000
 
 let sending = new AbortController()
 
-function isSent({ bytes, total }: Progress): boolean {
-  return bytes === total
+/** Whether an upload that has failed may have taken effect: not if the service has refused it. */
+function isUnsettled(error: unknown): boolean {
+  return !isSegmentsError(error) || error.status === undefined || error.status >= 500
 }
 
 /** How a file is uploaded: by the extensions of its name. Whatever is not JSON is CSV. */
@@ -119,22 +121,30 @@ async function checkReadable(file: File): Promise<void> {
   }
 }
 
-/** Sends an upload, or sends it again. */
-export async function runImport(client: SegmentsClient, job: ImportJob): Promise<void> {
+/**
+ * Sends an upload, or sends it again.
+ *
+ * @param mayTakeEffect whether it may do so by having been sent before.
+ */
+export async function runImport(
+  client: SegmentsClient,
+  job: ImportJob,
+  mayTakeEffect = false
+): Promise<void> {
   sending.abort()
   sending = new AbortController()
   const { signal } = sending
   const { file } = job.order
   const isDryRun = job.checked === undefined
-  let progress: Progress = { bytes: 0, total: file.size }
+  let wasSent = mayTakeEffect
   const show = (state: ImportState) => {
     if (!signal.aborted) importState.set(state)
   }
-  const tell = (latest: Progress) => {
-    progress = latest
-    show({ is: 'sending', job, progress })
+  const tell = (progress: Progress) => {
+    wasSent ||= !isDryRun && progress.bytes === progress.total
+    show({ is: 'sending', job, progress, mayTakeEffect: wasSent })
   }
-  tell(progress)
+  tell({ bytes: 0, total: file.size })
   try {
     await checkReadable(file)
     const account = await upload(client, job, signal, tell)
@@ -149,13 +159,26 @@ export async function runImport(client: SegmentsClient, job: ImportJob): Promise
           (unreadable: unknown) => unreadable
         )
       : failure
-    const failed: ImportState = { is: 'failed', job, error, mayTakeEffect: !isDryRun && isSent(progress) }
+    const failed: ImportState & { is: 'failed' } = {
+      is: 'failed',
+      job,
+      error,
+      mayTakeEffect: wasSent && isUnsettled(failure)
+    }
     show(failed)
     if (!isOutage(error)) return
     setTimeout(() => {
-      if (importState.value === failed) void runImport(client, job)
+      if (importState.value === failed) void retryImport(client, failed)
     }, RETRY_MS)
   }
+}
+
+/** Sends again what has failed: with the same key, so that it takes effect once. */
+export function retryImport(
+  client: SegmentsClient,
+  { job, mayTakeEffect }: ImportState & { is: 'failed' }
+): Promise<void> {
+  return runImport(client, job, mayTakeEffect)
 }
 
 /** Counts what would change. */
@@ -167,9 +190,7 @@ export function checkImport(client: SegmentsClient, order: ImportOrder): Promise
 export function cancelImport(): void {
   const state = importState.value
   if (state.is !== 'sending' && state.is !== 'failed') return
-  const { job } = state
-  const mayTakeEffect =
-    state.is === 'failed' ? state.mayTakeEffect : job.checked !== undefined && isSent(state.progress)
+  const { job, mayTakeEffect } = state
   sending.abort()
   importState.set({ is: 'cancelled', job, mayTakeEffect })
   announce(mayTakeEffect ? t.imports.mayTakeEffect : t.imports.cancelled)

@@ -16,6 +16,7 @@ import {
   importFile,
   listCounts,
   resetImport,
+  retryImport,
   runImport
 } from '../import-run.ts'
 import { formatBytes } from '../language.ts'
@@ -42,7 +43,7 @@ const sumUp = (
   }
 }
 
-function Sending({ state: { job, progress } }: { state: ImportState & { is: 'sending' } }) {
+function Sending({ state: { job, progress, mayTakeEffect } }: { state: ImportState & { is: 'sending' } }) {
   const { bytes, total = 0 } = progress
   const isSent = bytes === total
   const isDryRun = job.checked === undefined
@@ -54,7 +55,7 @@ function Sending({ state: { job, progress } }: { state: ImportState & { is: 'sen
         <span class="number">${isSent ? after : t.imports.sent(formatBytes(bytes), formatBytes(total))}</span>
         <progress max=${total} value=${isSent ? undefined : bytes}></progress>
       </label>
-      <p class="hint">${isDryRun || !isSent ? t.imports.cancelHint : t.imports.cannotStop}</p>`
+      <p class="hint">${mayTakeEffect ? t.imports.cannotStop : t.imports.cancelHint}</p>`
   })
 }
 
@@ -123,7 +124,8 @@ function Done({ state: { job, account } }: { state: ImportState & { is: 'done' }
   })
 }
 
-function Failed({ state: { job, error, mayTakeEffect } }: { state: ImportState & { is: 'failed' } }) {
+function Failed({ state }: { state: ImportState & { is: 'failed' } }) {
+  const { job, error, mayTakeEffect } = state
   const { client } = useSession()
   const details = isSegmentsError(error, 'LINES_REJECTED') ? error.details : undefined
   const { lines, rejected } = details ?? {}
@@ -131,7 +133,7 @@ function Failed({ state: { job, error, mayTakeEffect } }: { state: ImportState &
     title: t.imports.failed,
     actions: h(Button, { onClick: cancelImport, children: t.common.cancel }),
     children: html`<div class="stack">
-      ${h(ErrorNotice, { error, onRetry: () => void runImport(client, job) })}
+      ${h(ErrorNotice, { error, onRetry: () => void retryImport(client, state) })}
       <p class="hint">${mayTakeEffect ? t.imports.retryIsSafe : t.imports.nothingChanged}</p>
       ${lines !== undefined && rejected !== undefined && h(AccountView, { account: { ...details, lines, rejected } })}
       ${

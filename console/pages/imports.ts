@@ -33,7 +33,7 @@ function followImport(): void {
   const { query } = place.value
   const segment = query.get('segment')
   if (state.is === 'sending' || segment === null) changeQuery({ action, segment: slug })
-  else if (segment !== slug || (query.get('action') ?? 'add') !== action) resetImport()
+  else if (segment.toUpperCase() !== slug || (query.get('action') ?? 'add') !== action) resetImport()
 }
 
 function ActionField({

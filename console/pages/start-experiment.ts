@@ -145,7 +145,7 @@ export function StartExperimentDialog({
               )}
             </tbody>
           </table>
-          <p>${t.experiment.random} ${!isTooMany && t.experiment.freeAfter(formatCount(free), formatCount(free - needed))}</p>
+          <p>${t.experiment.random} ${!isTooMany && created.length === 0 && t.experiment.freeAfter(formatCount(free), formatCount(free - needed))}</p>
         </div>`
       }
       ${isTooMany && h(Notice, { kind: 'warning', children: t.experiment.tooMany(t.common.users(needed), formatCount(free ?? 0)) })}
