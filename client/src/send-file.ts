@@ -1,5 +1,25 @@
 type SentRequest = { method: string; headers: Headers; body: Blob; signal: AbortSignal }
 
+/** What is used of XMLHttpRequest, whose type only the DOM library has. */
+type FileRequest = {
+  responseType: 'blob'
+  readonly upload: { onprogress: (event: { loaded: number }) => void }
+  onload: () => void
+  onerror: () => void
+  onabort: () => void
+  onloadend: () => void
+  readonly status: number
+  readonly statusText: string
+  readonly response: unknown
+  open(method: string, url: string): void
+  setRequestHeader(name: string, value: string): void
+  getAllResponseHeaders(): string
+  send(body: Blob): void
+  abort(): void
+}
+
+declare const XMLHttpRequest: new () => FileRequest
+
 /** The headers of an answer. */
 function readHeaders(lines: string): Headers {
   const headers = new Headers()

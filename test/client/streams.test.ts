@@ -209,7 +209,7 @@ t.test('uploads and downloads', async (t) => {
       [['SMALL']]
     )
     await client.changeSegment('A', { description: 'The first' })
-    const [, changed] = await Array.fromAsync(client.getSegmentHistory('A'))
+    const changed = (await Array.fromAsync(client.getSegmentHistory('A'))).at(-1)
     t.match(changed, { operation: 'changed', changes: { description: { to: 'The first' } } })
   })
 

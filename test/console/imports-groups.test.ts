@@ -40,8 +40,10 @@ t.test('imports and groups of the console, in a browser', (t) =>
       await button('Check the file').click()
       await heading('What will change').waitFor()
     }
-    const readMembers = async (slug: string) =>
-      (await service.get(`/api/v1/segment/${slug}`, headers)).body.members
+    const readMembers = async (slug: string) => {
+      const { body } = await service.get(`/api/v1/segment/${slug}`, headers)
+      return Number(Object(body).members)
+    }
     const uploads = () => proxy.seen.filter(({ method, path }) => method !== 'GET' && /users/.test(path))
     const dialog = page.getByRole('dialog')
 
