@@ -4,22 +4,24 @@ import { Page } from './components/page.ts'
 import { html } from './html.ts'
 import { language } from './language.ts'
 import { Layout } from './layout.ts'
-import { ChangesPage } from './pages/changes.ts'
-import { ReportsPage } from './pages/reports.ts'
-import { GroupPage } from './pages/group.ts'
-import { GroupsPage } from './pages/groups.ts'
-import { ImportsPage } from './pages/imports.ts'
-import { SegmentPage } from './pages/segment.ts'
+import { lazy, loadTheRest } from './lazy.ts'
 import { SegmentsPage } from './pages/segments.ts'
 import { SignInPage } from './pages/sign-in.ts'
-import { SystemPage } from './pages/system.ts'
-import { UserPage } from './pages/user.ts'
-import { WebhookPage } from './pages/webhook.ts'
-import { WebhooksPage } from './pages/webhooks.ts'
 import { followLinks, linkTo, usePlace } from './router.ts'
 import { sessionState, startSession } from './session.ts'
 import { useStore } from './store.ts'
 import { t } from './texts.ts'
+
+const ChangesPage = lazy(async () => (await import('./pages/changes.ts')).ChangesPage)
+const GroupPage = lazy(async () => (await import('./pages/group.ts')).GroupPage)
+const GroupsPage = lazy(async () => (await import('./pages/groups.ts')).GroupsPage)
+const ImportsPage = lazy(async () => (await import('./pages/imports.ts')).ImportsPage)
+const ReportsPage = lazy(async () => (await import('./pages/reports.ts')).ReportsPage)
+const SegmentPage = lazy(async () => (await import('./pages/segment.ts')).SegmentPage)
+const SystemPage = lazy(async () => (await import('./pages/system.ts')).SystemPage)
+const UserPage = lazy(async () => (await import('./pages/user.ts')).UserPage)
+const WebhookPage = lazy(async () => (await import('./pages/webhook.ts')).WebhookPage)
+const WebhooksPage = lazy(async () => (await import('./pages/webhooks.ts')).WebhooksPage)
 
 /** The page of a path, whose parts are decoded. Every page has a line here. */
 function choosePage(path: string): ComponentChildren {
@@ -107,6 +109,10 @@ function App() {
   return h(Layout, { children: h(CurrentPage, {}) })
 }
 
+/** Milliseconds after the first page has loaded. */
+const REST_DELAY_MS = 1_000
+
+addEventListener('load', () => setTimeout(loadTheRest, REST_DELAY_MS))
 followLinks()
 document.body.textContent = ''
 render(h(App, {}), document.body)

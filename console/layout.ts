@@ -1,7 +1,8 @@
 import { type ComponentChildren, h } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { Button } from './components/button.ts'
-import { announce, LiveRegion } from './components/live-region.ts'
+import { LiveRegion } from './components/live-region.ts'
+import { goTo } from './components/page.ts'
 import { Tag } from './components/values.ts'
 import { html } from './html.ts'
 import { language, languages, setLanguage } from './language.ts'
@@ -109,8 +110,9 @@ export function Layout({ children }: { children: ComponentChildren }) {
   useEffect(() => {
     if (isFirstPage()) return
     const heading = document.querySelector<HTMLElement>('main h1')
-    heading?.focus({ preventScroll: true })
-    announce(t.navigation.wentTo(heading?.textContent ?? ''))
+    if (heading) goTo(heading)
+    // The page has to load first. Then it takes the focus.
+    else document.getElementById('main')?.focus({ preventScroll: true })
   }, [path])
   return html`<a class="skip" href="#main">${t.common.skip}</a>
     <header class="top">

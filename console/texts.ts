@@ -115,7 +115,12 @@ const table = {
     unexpected: say('Something unexpected happened in the console.', 'В консоли случилось непредвиденное.'),
     notFound: say('There is no such page', 'Такой страницы нет'),
     notFoundHint: say('The address may be misspelt.', 'Возможно, в адресе ошибка.'),
-    toStart: say('To the segments', 'К сегментам')
+    toStart: say('To the segments', 'К сегментам'),
+    notLoaded: say(
+      'The page could not be loaded. The service may not answer, or may have been upgraded.',
+      'Не удалось загрузить страницу. Возможно, сервис не отвечает или был обновлён.'
+    ),
+    loadAgain: say('Load again', 'Загрузить снова')
   },
   confirm: {
     typeSlug: say(
@@ -540,8 +545,23 @@ const table = {
       replaced: say('members replaced', 'состав заменён'),
       deleted: say('deleted', 'удалён')
     },
+    composition: {
+      inAll: say(
+        (slugs: string) => `all of ${slugs}`,
+        (slugs: string) => `во всех из ${slugs}`
+      ),
+      inAny: say(
+        (slugs: string) => `any of ${slugs}`,
+        (slugs: string) => `хотя бы в одном из ${slugs}`
+      ),
+      inNone: say(
+        (slugs: string) => `none of ${slugs}`,
+        (slugs: string) => `ни в одном из ${slugs}`
+      )
+    },
     properties: {
       selection: say('share', 'доля'),
+      from: say('users of', 'пользователи'),
       description: say('description', 'описание'),
       enroll_new_users: say('new users sampled', 'выборка новых пользователей'),
       group: say('group', 'группа'),

@@ -39,6 +39,9 @@ const libraries: Readonly<Record<string, Library>> = {
 /** Static imports and re-exports, at the start of a statement. The second group is the specifier. */
 const importPattern = /((?:^|[;}])\s*(?:import|export)(?:\s*[\w*$\s{},]*?[\s}]from)?\s*)(["'])([^"'\n]+)\2/gm
 
+/** Imports of what is loaded later. */
+const laterPattern = /(\bimport\(\s*)(["'])([^"'\n]+)\2(?=\s*\))/g
+
 const types = {
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
@@ -97,8 +100,9 @@ function stripComments(text: string): string {
  *
  * @throws {Error} for an import that is not served, and for a cycle.
  */
-async function createModules(entry: string): Promise<ConsoleFile[]> {
+async function createModules(entry: string): Promise<Pick<ConsoleFiles, 'modules' | 'later'>> {
   const files = new Map<string, ConsoleFile>()
+  const imports = new Map<string, string[]>()
   const underWay = new Set<string>()
 
   async function add(id: string): Promise<ConsoleFile> {
@@ -106,29 +110,40 @@ async function createModules(entry: string): Promise<ConsoleFile[]> {
     if (known) return known
     if (underWay.has(id)) throw new Error(`${id} imports itself, through others`)
     underWay.add(id)
-    const text = await readModule(id)
-    const names = new Map<string, string>()
-    for (const [, , , specifier = ''] of text.matchAll(importPattern)) {
-      names.set(specifier, (await add(resolveImport(specifier, id))).name)
+    let text = await readModule(id)
+    const addImports = async (pattern: RegExp) => {
+      const ids = new Map<string, string>()
+      for (const [, , , specifier = ''] of text.matchAll(pattern)) {
+        const imported = resolveImport(specifier, id)
+        await add(imported)
+        ids.set(specifier, imported)
+      }
+      text = text.replace(
+        pattern,
+        (_, start: string, quote: string, specifier: string) =>
+          `${start}${quote}./${files.get(ids.get(specifier) ?? '')?.name}${quote}`
+      )
+      return [...ids.values()]
     }
-    const rewritten = text.replace(
-      importPattern,
-      (_, start: string, quote: string, specifier: string) =>
-        `${start}${quote}./${names.get(specifier)}${quote}`
-    )
-    const file = createFile(libraries[id]?.file ?? id, 'js', rewritten)
+    imports.set(id, await addImports(importPattern))
+    await addImports(laterPattern)
+    const file = createFile(libraries[id]?.file ?? id, 'js', text)
     files.set(id, file)
     return file
   }
 
   await add(entry)
-  return [...files.values()]
+  const needed = new Set([entry])
+  for (const id of needed) for (const imported of imports.get(id) ?? []) needed.add(imported)
+  const list = (isNeeded: boolean) =>
+    [...files].flatMap(([id, file]) => (needed.has(id) === isNeeded ? [file] : []))
+  return { modules: list(true), later: list(false) }
 }
 
-const modules = await createModules(ENTRY)
+const { modules, later } = await createModules(ENTRY)
 const styles = createFile(STYLES, 'css', await readStyles())
 const icon = createFile(ICON, 'svg', await readFile(ICON, 'utf8'))
-const answer: ConsoleFiles = { modules, styles, icon }
+const answer: ConsoleFiles = { modules, later, styles, icon }
 parentPort?.postMessage(answer)
 
 async function readStyles(): Promise<string> {

@@ -3,6 +3,13 @@ import { useEffect, useRef } from 'preact/hooks'
 import { html } from '../html.ts'
 import { isFirstPage } from '../router.ts'
 import { t } from '../texts.ts'
+import { announce } from './live-region.ts'
+
+/** Reading goes on at the heading of a page. */
+export function goTo(heading: HTMLElement | null): void {
+  heading?.focus({ preventScroll: true })
+  announce(t.navigation.wentTo(heading?.textContent ?? ''))
+}
 
 /** The heading of a page with its actions, and its content. */
 export function Page({
@@ -24,9 +31,9 @@ export function Page({
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
     // What had the focus has gone with the page before, or with what was shown until this page had loaded.
-    if (document.activeElement === document.body && !isFirstPage()) {
-      heading.current?.focus({ preventScroll: true })
-    }
+    const { activeElement } = document
+    const isLost = activeElement === document.body || activeElement?.id === 'main'
+    if (isLost && !isFirstPage()) goTo(heading.current)
   }, [])
   useEffect(() => {
     document.title = `${title} · ${t.common.title}`

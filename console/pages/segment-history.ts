@@ -2,7 +2,7 @@ import { h } from 'preact'
 import type { Segment, SegmentEntry } from '../../client/src/index.ts'
 import { EmptyState, ErrorNotice, Skeleton } from '../components/notice.ts'
 import { type Column, Table } from '../components/table.ts'
-import { Actor, Time } from '../components/values.ts'
+import { Actor, formatTime, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { formatCount, formatShare } from '../language.ts'
 import { useRequest } from '../requests.ts'
@@ -11,12 +11,25 @@ import { t } from '../texts.ts'
 
 const PAGE_SIZE = 1_000
 
+type Composition = NonNullable<Segment['from']>
+
+/** Which users of other segments a segment was created from. */
+export function describeComposition({ all, any, none, at }: Composition): string {
+  const { inAll, inAny, inNone } = t.segment.composition
+  const parts = [
+    all.length > 0 && inAll(all.join(', ')),
+    any.length > 0 && inAny(any.join(', ')),
+    none.length > 0 && inNone(none.join(', '))
+  ]
+  return `${parts.filter(Boolean).join(', ')} (${formatTime(at)})`
+}
+
 /** A property of a segment, for people. */
-export function describeProperty(value: string | number | boolean | null | undefined): string {
+export function describeProperty(value: string | number | boolean | Composition | null | undefined): string {
   if (value === null || value === undefined || value === '') return t.common.none
   if (typeof value === 'number') return formatShare(value)
   if (typeof value === 'boolean') return value ? t.common.yes : t.common.no
-  return value
+  return typeof value === 'string' ? value : describeComposition(value)
 }
 
 /** What changed of the properties, from what to what. */

@@ -11,7 +11,7 @@ import { linkTo, linkToGroup, linkToSegment, usePlace, useQuery } from '../route
 import { useMay, useSession } from '../session.ts'
 import { t } from '../texts.ts'
 import { DeleteSegmentDialog, EditSegmentDialog } from './segment-changes.ts'
-import { SegmentHistory } from './segment-history.ts'
+import { describeComposition, SegmentHistory } from './segment-history.ts'
 import { SegmentMembers } from './segment-members.ts'
 import { SegmentShare } from './segment-share.ts'
 import { SegmentSize } from './segment-size.ts'
@@ -76,6 +76,7 @@ function SegmentView({ segment, onChange }: { segment: Segment; onChange: () => 
         facts: [
           [t.segments.members, h(Count, { value: segment.members })],
           [t.segments.share, h(Share, { value: segment.selection })],
+          ...(segment.from ? [[t.segment.properties.from, describeComposition(segment.from)] as const] : []),
           [t.segment.newUsers, segment.enroll_new_users ? t.segment.areSampled : t.segment.stayOut],
           [
             t.segments.group,

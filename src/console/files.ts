@@ -13,8 +13,10 @@ export type ConsoleFile = Readonly<{
 }>
 
 export type ConsoleFiles = Readonly<{
-  /** Each one after those that it imports. The last one is the entry. */
+  /** What the first page needs: each module after those that it imports. The last one is the entry. */
   modules: readonly ConsoleFile[]
+  /** The modules of the other pages. */
+  later: readonly ConsoleFile[]
   styles: ConsoleFile
   icon: ConsoleFile
 }>
@@ -40,8 +42,13 @@ async function createFiles(): Promise<ConsoleFiles> {
     execArgv: ['--disable-warning=ExperimentalWarning']
   })
   const [message] = await once(worker, 'message')
-  const { modules, styles, icon }: ConsoleFiles = message
-  return { modules: modules.map(toBuffers), styles: toBuffers(styles), icon: toBuffers(icon) }
+  const { modules, later, styles, icon }: ConsoleFiles = message
+  return {
+    modules: modules.map(toBuffers),
+    later: later.map(toBuffers),
+    styles: toBuffers(styles),
+    icon: toBuffers(icon)
+  }
 }
 
 /** The files of the console. They are made at the first call, once for the process; after a failure, again at the next call. */

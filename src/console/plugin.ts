@@ -52,7 +52,9 @@ export const consolePlugin = fp<{ publicUrl: string | undefined }>(
     async function loadShell(): Promise<Page> {
       if (shell) return shell
       const files = await loadConsoleFiles()
-      assets = new Map([...files.modules, files.styles, files.icon].map((file) => [file.name, file]))
+      assets = new Map(
+        [...files.modules, ...files.later, files.styles, files.icon].map((file) => [file.name, file])
+      )
       shell = createPage('text/html; charset=utf-8', renderShell(files, base))
       return shell
     }

@@ -7,8 +7,8 @@ function escapeAttribute(text: string): string {
 }
 
 /**
- * The page that every path of the console is answered with. It names all modules, so that the browser requests them at once
- * and not one level of imports after the other.
+ * The page that every path of the console is answered with. It names the modules of the first page, so that the browser requests
+ * them at once and not one level of imports after the other.
  *
  * @param base the path of the service, without a slash at the end: that of PUBLIC_URL, which a proxy may remove.
  */
