@@ -901,8 +901,8 @@ const table = {
     behind: say('catching up', 'навёрстывается'),
     away: say('no answer', 'нет ответа'),
     asOf: say(
-      (time: string) => `Nothing is missing up to ${time}.`,
-      (time: string) => `Показано всё до ${time}.`
+      (time: string) => `Up to date as of ${time}.`,
+      (time: string) => `Актуально на ${time}.`
     ),
     pausedHint: say(
       'The list stays as it is. What happens meanwhile waits.',

@@ -43,7 +43,7 @@ t.test('the page of changes, in a browser', (t) =>
     await t.test('shows what happens, with who, why and when', async (t) => {
       await signIn(page, proxy.url, key, '/changes')
       await page.getByText('Waiting for changes').waitFor()
-      await page.getByText('Nothing is missing up to').waitFor()
+      await page.getByText('Up to date as of').waitFor()
       t.same(await findFaultsOfThemes(page), [])
       await create({ slug: 'PROMO_5', description: HOSTILE })
       await row('segment created').getByText(HOSTILE).waitFor()
@@ -106,7 +106,7 @@ t.test('the page of changes, in a browser', (t) =>
 
     await t.test('says that the service is away, and misses nothing meanwhile', async (t) => {
       await signIn(page, proxy.url, key, '/changes')
-      await page.getByText('Nothing is missing up to').waitFor()
+      await page.getByText('Up to date as of').waitFor()
       proxy.moveTo(nowhere)
       await page.getByText('The last answer came at').waitFor()
       t.match(await page.getByRole('alert').innerText(), 'CONNECTION_FAILED')
@@ -115,7 +115,7 @@ t.test('the page of changes, in a browser', (t) =>
       await service.request({ method: 'DELETE', url: '/api/v1/segment/PROMO_5', headers })
       proxy.moveTo(address)
       await row('segment deleted').waitFor()
-      await page.getByText('Nothing is missing up to').waitFor()
+      await page.getByText('Up to date as of').waitFor()
       t.same(
         (await listRows(page)).map((text) => text.split('PROMO_5')[0]),
         ['segment deleted', 'joined23', 'joined22', 'joined21']
@@ -133,7 +133,7 @@ t.test('the page of changes, in a browser', (t) =>
 
     await t.test('speaks Russian', async (t) => {
       await page.getByLabel('Language').selectOption('ru')
-      await page.getByText('Показано всё до').waitFor()
+      await page.getByText('Актуально на').waitFor()
       t.ok(await fitsPhone(page))
     })
 
