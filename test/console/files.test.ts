@@ -9,7 +9,7 @@ const contentSecurityPolicy =
   "img-src 'self' data:;script-src 'self';style-src 'self';require-trusted-types-for 'script';trusted-types 'none'"
 
 /** What a browser transfers for the first page, at most: the files of all pages. Each page adds some 8 kB. */
-const MAX_BYTES = 200_000
+const MAX_BYTES = 150_000
 
 /** The files that a page names, in its order. */
 function listFiles(page: string): string[] {
