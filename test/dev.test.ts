@@ -15,7 +15,7 @@ type Dev = { process: ChildProcess; output: () => string; exitCode: Promise<numb
 async function cloneProject(t: Test): Promise<string> {
   const clone = await createFolder(t)
   const root = fileURLToPath(new URL('..', import.meta.url))
-  for (const name of ['src', 'schemas', 'workers', 'migrations', 'package.json']) {
+  for (const name of ['src', 'schemas', 'workers', 'migrations', 'console', 'client/src', 'package.json']) {
     await cp(join(root, name), join(clone, name), { recursive: true })
   }
   await symlink(join(root, 'node_modules'), join(clone, 'node_modules'))

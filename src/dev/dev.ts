@@ -154,6 +154,7 @@ function describe(
   user-segments is up. Press Ctrl-C to stop it.
 
   Service     ${address}
+  Console     ${address}/console
   Swagger UI  ${address}/swagger
   Database    psql '${shownUrl}'${embedded ? `\n              its files are in ${embedded.directory}` : ''}
   Reports     ${resolve(root, REPORTS_DIR)}

@@ -19,6 +19,12 @@ export type ReplacementOptions = ImportOptions & {
 }
 
 /**
+ * For what concerns all members of the segment: they are read as a whole, whatever the statistics expect. Many members may
+ * meet few lines.
+ */
+const WHOLE_SEGMENT = { settings: { enable_nestloop: 'off' } }
+
+/**
  * Makes the users of an upload the members of a segment, all at one moment. Who is missing is removed, as if by name; who is
  * new is added as by {@link importMembers}; the membership of who stays is not touched, unless the upload gives it another
  * expiry. Users whose lines are rejected are missing.
@@ -54,7 +60,7 @@ export function replaceMembers(
       const late = await checkLines(sql, options, at, shown)
       const conflicting = await removeConflictingLines(sql, options, rivals, at, shown)
       const rejected = late.count + conflicting.count
-      const { entering, leaving } = await storeDifferences(sql, options, segmentId, at)
+      const { entering, leaving, start } = await storeDifferences(sql, options, segmentId, at)
       return transaction(
         sql,
         async () => {
@@ -70,9 +76,13 @@ export function replaceMembers(
             ? await makeUsersKnown(sql, entering, except(enrollingIds, rivals), at, actor)
             : 0
           await closeExpired(sql, entering, segmentId, at)
-          const changedAt = await nextMoment(sql, segmentId, await latestStart(sql, leaving, segmentId, at))
+          const changedAt = await nextMoment(sql, segmentId, start)
           const added = await addMembers(sql, entering, segmentId, at, changedAt, actor)
-          const removed = await removeMembers(sql, leaving, segmentId, changedAt, actor)
+          const removed = await transaction(
+            sql,
+            () => removeMembers(sql, leaving, segmentId, changedAt, actor),
+            WHOLE_SEGMENT
+          )
           await recordReplacement(sql, segmentId, { added, removed }, changedAt, actor)
           return { added, newUsers, removed, late, conflicting }
         },
@@ -89,12 +99,11 @@ type Differences = {
   entering: StoredLines
   /** Members who are missing in the upload. */
   leaving: StoredLines
+  /** The earliest moment at which they may leave. */
+  start: Time
 }
 
-/**
- * Compares an upload with the members of the segment. Both are read as a whole, whatever the statistics expect: many members
- * may meet few lines.
- */
+/** Compares an upload with the members of the segment. */
 function storeDifferences(
   sql: Transaction,
   lines: StoredLines,
@@ -135,10 +144,11 @@ function storeDifferences(
       const { hasExpiries } = lines
       return {
         entering: { importId: enteringId, stored: entering.count, hasExpiries, isNumbered: false },
-        leaving: { importId: leavingId, stored: leaving.count, hasExpiries: false, isNumbered: false }
+        leaving: { importId: leavingId, stored: leaving.count, hasExpiries: false, isNumbered: false },
+        start: await latestStart(sql, leavingId, segmentId, at)
       }
     },
-    { settings: { enable_nestloop: 'off' } }
+    WHOLE_SEGMENT
   )
 }
 
@@ -155,7 +165,7 @@ async function beginDifference(sql: Sql): Promise<string> {
  * The earliest moment at which the members may leave: not before the memberships that end then have begun, which may be
  * after `at` if the clock has gone back.
  */
-async function latestStart(sql: Sql, { importId }: StoredLines, segmentId: number, at: Time): Promise<Time> {
+async function latestStart(sql: Sql, importId: string, segmentId: number, at: Time): Promise<Time> {
   const [{ moment }] = await sql<[{ moment: Time }]>`
     select ${formatTime(sql, 'moment')} as moment
     from (

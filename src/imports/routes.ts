@@ -52,6 +52,7 @@ import {
   uploadDescription,
   uploadErrors
 } from './responses.ts'
+import { renewStatistics } from './statistics-queries.ts'
 import { checkReplaceable, findSegment, type TargetSegment } from './target-queries.ts'
 import { GZIP, openUpload, type UploadBody } from './upload-body.ts'
 
@@ -136,6 +137,10 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const form = uploadForms[mediaType]
         if (!form) throw unsupportedMediaType(mediaTypeMessage)
         const gathered = await gatherUpload(app.bulk, importId, chunks, form, lineOptions, gaveUp, digest)
+        // Without new statistics, an upload takes effect as well, only later.
+        await renewStatistics(app.bulk).catch((error: Error) =>
+          request.log.warn({ err: error }, 'statistics were not renewed')
+        )
         const isRefused = gathered.rejected.count > 0 && !skip
         const countOnly = isDryRun || isRefused
         const pool = trackWrites(app.bulk, reply)

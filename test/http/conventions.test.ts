@@ -37,7 +37,7 @@ t.test('the conventions of every answer', async (t) => {
       ['PUT', '/api/v1/segment/A/', 'DELETE, GET, HEAD, PATCH'],
       ['POST', '/api/v1/segment/A/users.csv', 'GET, HEAD'],
       ['GET', '/api/v1/segments/users/query', 'POST'],
-      ['PUT', '/api/v1/segment/A/users', 'DELETE, GET, HEAD, POST'],
+      ['PATCH', '/api/v1/segment/A/users', 'DELETE, GET, HEAD, POST, PUT'],
       ['DELETE', '/api/v1/users', 'POST'],
       ['DELETE', '/api/v1/segments/user/1', 'GET, HEAD, POST'],
       ['PATCH', '/api/v1/segments/user/not-a-number?x=1', 'GET, HEAD, POST'],

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import { continueAssignment } from '../../src/segments/filling-queries.ts'
 import { configureKeys, makeKey } from '../support/keys.ts'
-import { shareService, startService, type TestService } from '../support/service.ts'
+import { isDistributed, shareService, startService, type TestService } from '../support/service.ts'
 import { CSV, JSON_ARRAY, NDJSON, upload } from '../support/uploads.ts'
 
 type Account = {
@@ -495,3 +495,19 @@ t.test('users of an upload become known, enrolled and members at one moment', as
     [{ periods: 4, moments: 1, known: true }]
   )
 })
+
+// On Citus, the workers have the statistics.
+if (!isDistributed)
+  t.test('an upload into a table that has just grown renews its statistics', async (t) => {
+    const service = await startService(t)
+    await service.sql`alter table memberships set (autovacuum_enabled = off)`
+    await service.createSegment('A')
+    const ids = Array.from({ length: 20_000 }, (_, index) => index + 1).join('\n')
+    t.match(await accountOf(service, 'segment/A/users', ids), { added: 20_000 })
+    const readStatistics = () => service.sql`
+    select most_common_vals from pg_stats where tablename = 'memberships' and attname = 'segment_id'`
+    t.same(await readStatistics(), [], 'PostgreSQL has not noticed yet')
+    // Without statistics, each line would be compared with each member.
+    t.match(await accountOf(service, 'segment/A/users', ids, { method: 'DELETE' }), { removed: 20_000 })
+    t.match(await readStatistics(), [{ most_common_vals: '{1}' }])
+  })
