@@ -50,8 +50,7 @@ export const openapiPlugin = fp<{ publicUrl: string | undefined }>(
             'absent. Times are in UTC. Each answer has the id of its ' +
             'request in `x-request-id`: the one the request came with, or a new one.\n\n' +
             'The examples fit together: on a fresh service, "Try it out" and "Execute" succeed from the first ' +
-            'operation to the last, except the overlap of two segments and the evaluation of one flag, as the segments ' +
-            'are deleted by then.\n\n' +
+            'operation to the last, except the evaluation of one flag, whose segment is deleted by then.\n\n' +
             'An upload needs a file, such as one with the line `10`, in UTF-8, of at most 1 GiB and 50 million lines. ' +
             'An instance takes two at once of a key. With curl, send it with `--data-binary @file`: `-d @file` removes ' +
             'line breaks, so that several ids become one.',
