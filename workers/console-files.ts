@@ -4,12 +4,11 @@ import { stripTypeScriptTypes } from 'node:module'
 import { setPriority } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parentPort, threadId } from 'node:worker_threads'
 import { brotliCompressSync, gzipSync, constants as zlib } from 'node:zlib'
 import type { ConsoleFile, ConsoleFiles } from '../src/console/files.ts'
 
-// Gives requests priority when cores are scarce. On Linux this affects only this thread.
-if (threadId !== 0 && process.platform === 'linux') setPriority(10)
+// Gives requests priority when cores are scarce.
+setPriority(10)
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const ENTRY = join(root, 'console/app.ts')
@@ -144,7 +143,7 @@ const { modules, later } = await createModules(ENTRY)
 const styles = createFile(STYLES, 'css', await readStyles())
 const icon = createFile(ICON, 'svg', await readFile(ICON, 'utf8'))
 const answer: ConsoleFiles = { modules, later, styles, icon }
-parentPort?.postMessage(answer)
+process.send?.(answer)
 
 async function readStyles(): Promise<string> {
   const [library, own] = await Promise.all([

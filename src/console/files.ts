@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { fork } from 'node:child_process'
 
 /** A file of the console, in memory, in each encoding that it is sent in. */
 export type ConsoleFile = Readonly<{
@@ -21,7 +20,7 @@ export type ConsoleFiles = Readonly<{
   icon: ConsoleFile
 }>
 
-/** A message between threads contains plain arrays of bytes. */
+/** A message between processes contains plain arrays of bytes. */
 function toBuffers(file: ConsoleFile): ConsoleFile {
   const toBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
     Buffer.from(buffer, byteOffset, byteLength)
@@ -35,14 +34,24 @@ function toBuffers(file: ConsoleFile): ConsoleFile {
 
 let files: Promise<ConsoleFiles> | undefined
 
-/** Makes the files in a thread: removing the types and compressing takes the processor for most of a second. */
+/**
+ * Makes the files in a process of its own: removing the types and compressing takes the processor for most of a second, and
+ * 60 MB of memory, which a thread would not give back.
+ */
 async function createFiles(): Promise<ConsoleFiles> {
-  const worker = new Worker(new URL('../../workers/console-files.ts', import.meta.url), {
+  const maker = fork(new URL('../../workers/console-files.ts', import.meta.url), {
     // Node.js warns that the API which strips the types may change.
-    execArgv: ['--disable-warning=ExperimentalWarning']
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
-  const [message] = await once(worker, 'message')
-  const { modules, later, styles, icon }: ConsoleFiles = message
+  const { modules, later, styles, icon } = await new Promise<ConsoleFiles>((resolve, reject) => {
+    maker.once('message', resolve)
+    maker.once('error', reject)
+    maker.once('exit', (code) =>
+      reject(new Error(`the files of the console were not made: exit code ${code}`))
+    )
+  })
   return {
     modules: modules.map(toBuffers),
     later: later.map(toBuffers),

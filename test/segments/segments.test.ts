@@ -188,6 +188,7 @@ t.test('getting a segment', async (t) => {
     body: {
       slug: 'PLAIN',
       selection: null,
+      from: null,
       description: null,
       enroll_new_users: false,
       group: null,

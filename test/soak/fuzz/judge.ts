@@ -11,7 +11,7 @@ const beforeRouting: Record<number, string[]> = {
   431: ['HEADERS_TOO_LARGE']
 }
 
-const withDetails = ['LINES_REJECTED', 'SEGMENTS_NOT_FOUND', 'SEGMENT_ALREADY_EXISTS']
+const withDetails = ['LINES_REJECTED', 'SEGMENTS_NOT_FOUND', 'SEGMENT_ALREADY_EXISTS', 'TOO_MANY_REMOVED']
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 

@@ -1,5 +1,4 @@
 import type { Answer, TestClient } from '../../support/client.ts'
-import { isDistributed } from '../../support/service.ts'
 import { pick } from '../form.ts'
 
 /** Users who are changed by all clients. */
@@ -18,6 +17,14 @@ export class GroupState {
   #names = 0
   #users = HOT_USERS
 
+  /** How often an operation was answered, with any status. */
+  total(operation: string): number {
+    return [...this.answers].reduce(
+      (sum, [outcome, times]) => sum + (outcome.startsWith(`${operation} `) ? times : 0),
+      0
+    )
+  }
+
   /** A slug that has not been used. */
   name(prefix: string): string {
     this.#names += 1
@@ -35,9 +42,9 @@ export class GroupState {
     this.answers.set(outcome, (this.answers.get(outcome) ?? 0) + 1)
     // Some segments have no share or no group.
     const isIncomplete = ['enroll', 'holdout'].includes(operation) && code === 'INVALID_REQUEST'
-    // The segment has entered a group while the upload arrived. Citus also takes some of the waits for locks for deadlocks.
-    const isToRepeat =
-      code === 'DATABASE_UNAVAILABLE' && (['upload', 'replace'].includes(operation) || isDistributed)
+    // The segment has entered a group while the upload arrived, or the group has changed during each of the attempts that
+    // the service makes. Citus also takes some of the waits for locks for deadlocks.
+    const isToRepeat = code === 'DATABASE_UNAVAILABLE'
     const isExpected =
       [200, 202, 404, 409].includes(status) ||
       isIncomplete ||
