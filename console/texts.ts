@@ -490,6 +490,11 @@ const table = {
     segment_deleted: say('the segment was deleted', 'сегмент удалён'),
     selection_lowered: say('the share was lowered', 'доля уменьшена')
   },
+  /** The causes of a removal that read otherwise than those of an addition. */
+  removals: {
+    request: say('removed by name', 'поимённое удаление'),
+    import: say('removed by an upload', 'удаление списком')
+  },
   segment: {
     parts: say('Parts of the segment', 'Разделы сегмента'),
     tabs: {
@@ -944,10 +949,6 @@ const table = {
       segment_changed: say('segment changed', 'сегмент изменён'),
       segment_deleted: say('segment deleted', 'сегмент удалён'),
       user_erased: say('user erased', 'пользователь стёрт')
-    },
-    removals: {
-      request: say('removed by name', 'поимённое удаление'),
-      import: say('removed by an upload', 'удаление списком')
     },
     until: say(
       (time: string) => `until ${time}`,

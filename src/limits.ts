@@ -119,6 +119,8 @@ export const MIN_REFUSAL_PAUSE_MS = 1_000
 export const MAX_REFUSAL_PAUSE_MS = 10_000
 /** The maximum number of requests for the documentation in flight. It is in memory: they wait for their clients alone. */
 export const MAX_PAGES_IN_FLIGHT = 64
+/** The same for the files of the console. A visitor asks for 50 of them at once, and a missing one leaves the page blank. */
+export const MAX_CONSOLE_FILES_IN_FLIGHT = 1_000
 /**
  * The files of the console are made this long after the start, or for the first visitor: it takes a second of a processor,
  * which the first requests of a new process may need.

@@ -4,7 +4,7 @@ import { DAY_MS } from '../moments.ts'
 import type { Lane, Period } from '../periods.ts'
 import { linkToSegment } from '../router.ts'
 import { t } from '../texts.ts'
-import { formatTime } from './values.ts'
+import { describeCause, formatTime } from './values.ts'
 
 const TICKS = 5
 /** Per cent: a shorter bar could not be seen. */
@@ -22,7 +22,9 @@ type TimelineProps = {
 
 function describePeriod({ from, to, began, ended }: Period): string {
   const end = to === undefined ? t.common.now : formatTime(new Date(to))
-  const causes = [began, ended].flatMap((entry) => (entry ? [t.causes[entry.cause]] : []))
+  const causes = [began && describeCause(began.cause), ended && describeCause(ended.cause, true)].filter(
+    Boolean
+  )
   return t.user.period(formatTime(new Date(from)), end, causes.join(', '))
 }
 

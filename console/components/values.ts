@@ -32,6 +32,11 @@ export function Share({ value }: { value: number | null }) {
   return html`<span class="number">${value === null ? '–' : formatShare(value)}</span>`
 }
 
+/** Why a membership began, or ended. */
+export function describeCause(cause: keyof typeof t.causes, isRemoval = false): string {
+  return isRemoval && (cause === 'request' || cause === 'import') ? t.removals[cause] : t.causes[cause]
+}
+
 /** The name of the key that did something. */
 export function Actor({ name }: { name: string | null }) {
   return name === null ? html`<span class="faint">${t.common.noKeyName}</span>` : html`<span>${name}</span>`

@@ -1,7 +1,7 @@
 import { h } from 'preact'
 import type { FeedEntry } from '../change-reader.ts'
 import { type Column, Table } from '../components/table.ts'
-import { Actor, formatTime, Tag, Time } from '../components/values.ts'
+import { Actor, describeCause, formatTime, Tag, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { linkToSegment, linkToUser } from '../router.ts'
 import { t } from '../texts.ts'
@@ -34,12 +34,6 @@ function What({ entry }: { entry: FeedEntry }) {
   </span>`
 }
 
-function describeCause({ type, cause }: FeedEntry): string {
-  if (cause === null) return ''
-  const isRemoval = type === 'membership_removed' && (cause === 'request' || cause === 'import')
-  return isRemoval ? t.changes.removals[cause] : t.causes[cause]
-}
-
 const isToday = (time: string): boolean => new Date(time).toDateString() === new Date().toDateString()
 
 const listColumns = (): Column<FeedEntry>[] => [
@@ -48,7 +42,11 @@ const listColumns = (): Column<FeedEntry>[] => [
     title: t.segment.when,
     cell: ({ time }) => h(Time, { value: time, precision: isToday(time) ? 'clock' : 'recent' })
   },
-  { title: t.user.why, from: 'medium', cell: describeCause },
+  {
+    title: t.user.why,
+    from: 'medium',
+    cell: ({ type, cause }) => (cause === null ? '' : describeCause(cause, type === 'membership_removed'))
+  },
   { title: t.segment.who, from: 'narrow', cell: ({ actor }) => h(Actor, { name: actor }) }
 ]
 

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks'
 import type { TimelineEntry } from '../../client/src/index.ts'
 import { EmptyState } from '../components/notice.ts'
 import { type Column, Table } from '../components/table.ts'
-import { Actor, Tag, Time } from '../components/values.ts'
+import { Actor, describeCause, Tag, Time } from '../components/values.ts'
 import { html } from '../html.ts'
 import { linkToSegment } from '../router.ts'
 import { t } from '../texts.ts'
@@ -23,12 +23,16 @@ const listColumns = (): Column<TimelineEntry>[] => [
   {
     title: t.segments.slug,
     width: '100%',
-    cell: ({ slug, time, cause }) => html`<span class="cell-main">
+    cell: ({ slug, time, cause, operation }) => html`<span class="cell-main">
       <a class="mono" href=${linkToSegment(slug)}>${slug}</a>
-      <span class="cell-note narrow-only">${h(Time, { value: time, precision: 'second' })} · ${t.causes[cause]}</span>
+      <span class="cell-note narrow-only">${h(Time, { value: time, precision: 'second' })} · ${describeCause(cause, operation === 'delete')}</span>
     </span>`
   },
-  { title: t.user.why, from: 'narrow', cell: ({ cause }) => t.causes[cause] },
+  {
+    title: t.user.why,
+    from: 'narrow',
+    cell: ({ cause, operation }) => describeCause(cause, operation === 'delete')
+  },
   { title: t.segment.who, from: 'medium', cell: ({ actor }) => h(Actor, { name: actor }) },
   {
     title: t.members.until,

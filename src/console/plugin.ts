@@ -6,7 +6,13 @@ import { Load } from '../http/load-shedding.ts'
 import { createPage, type Page, sendPage } from '../http/pages.ts'
 import { consoleHeaders } from '../http/security-headers.ts'
 import { SWAGGER_PATH } from '../http/swagger-ui.ts'
-import { ASSET_WEIGHT, CONSOLE_DELAY_MS, MAX_PAGES_IN_FLIGHT, PAGE_STALL_TIMEOUT_MS } from '../limits.ts'
+import {
+  ASSET_WEIGHT,
+  CONSOLE_DELAY_MS,
+  MAX_CONSOLE_FILES_IN_FLIGHT,
+  MAX_PAGES_IN_FLIGHT,
+  PAGE_STALL_TIMEOUT_MS
+} from '../limits.ts'
 import { type ConsoleFile, loadConsoleFiles } from './files.ts'
 import { renderShell } from './shell.ts'
 
@@ -46,6 +52,7 @@ export const consolePlugin = fp<{ publicUrl: string | undefined }>(
     const base = publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/+$/, '')
     const role = app.roleOf('console')
     const limits = { load: new Load(), maxInFlight: MAX_PAGES_IN_FLIGHT }
+    const fileLimits = { load: new Load(), maxInFlight: MAX_CONSOLE_FILES_IN_FLIGHT }
     let shell: Page | undefined
     let assets: ReadonlyMap<string, ConsoleFile> = new Map()
 
@@ -84,7 +91,7 @@ export const consolePlugin = fp<{ publicUrl: string | undefined }>(
     // Without helmet's headers, which are for pages: they would be as large as most of the files.
     app.get<{ Params: { name: string } }>(
       `${CONSOLE_PATH}/assets/:name`,
-      { config: { role, ...limits, strangerWeight: ASSET_WEIGHT }, schema: { hide: true } },
+      { config: { role, ...fileLimits, strangerWeight: ASSET_WEIGHT }, schema: { hide: true } },
       async (request, reply) => {
         await loadShell()
         const file = assets.get(request.params.name)
