@@ -8,10 +8,8 @@ import { Value } from '@sinclair/typebox/value'
 import type { Sql } from './connect.ts'
 
 const Whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
-const Day = Type.String({
-  pattern:
-    '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])$|^[0-9]{4}-(0[13-9]|1[0-2])-30$|^[0-9]{4}-(0[13578]|1[02])-31$'
-})
+/** A day, for which {@link isDay}. */
+const Day = Type.String()
 
 /**
  * What a reader has seen: the rows of the transactions up to `xid` that had ended.
@@ -73,10 +71,17 @@ const DAY_MS = 86_400_000
  * @returns undefined if there is no such day.
  */
 export function beginOfDay(day: string): ChangeCursor | undefined {
-  const time = Date.parse(`${day}T00:00Z`)
+  if (!isDay(day)) return undefined
+  const next = new Date(Date.parse(day) + DAY_MS).toISOString().slice(0, 10)
+  return isDay(next) ? { from: { ...START.from, day: next } } : undefined
+}
+
+/** Whether PostgreSQL takes a text for a day of the calendar. It has no year 0. */
+function isDay(text: string): boolean {
+  if (!/^\d{4}-\d\d-\d\d$/.test(text) || text.startsWith('0000')) return false
+  const time = Date.parse(text)
   // JavaScript takes the 30th of February for the 2nd of March.
-  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== day) return undefined
-  return { from: { ...START.from, day: new Date(time + DAY_MS).toISOString().slice(0, 10) } }
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text)
 }
 
 const VERSION = 1
@@ -109,6 +114,9 @@ export function decodeChangeCursor(text: string): ChangeCursor | undefined {
       ? { from: unpackState(from) }
       : { from: unpackState(from), place: { to: unpackState(to), position, day, user } }
   if (!Value.Check(CursorSchema, cursor)) return undefined
+  const { from: first, place } = cursor
+  const days = place ? [first.day, place.to.day, place.day] : [first.day]
+  if (!days.every(isDay)) return undefined
   return encodeChangeCursor(cursor) === text ? cursor : undefined
 }
 

@@ -215,6 +215,8 @@ t.test('what is no cursor is refused', async (t) => {
     pack([1, [...state.slice(0, 5), ['x']]]),
     pack([1, [-1, ...state.slice(1)]]),
     pack([1, [state[0], state[1], '2026-02-30', 1, 1, []]]),
+    pack([1, [state[0], state[1], '2026-02-29', 1, 1, []]]),
+    pack([1, [state[0], state[1], '0000-01-01', 1, 1, []]]),
     pack([1, state, state, 1, '2026-02-28', '0']),
     pack([1, state, 1])
   ]

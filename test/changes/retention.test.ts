@@ -92,7 +92,7 @@ t.test('the feed begins with a day', async (t) => {
     status: 410,
     code: 'CURSOR_EXPIRED'
   })
-  for (const day of ['2026-02-30', '2026-13-01', '2026-11-2'])
+  for (const day of ['2026-02-30', '2026-13-01', '2026-11-2', '0000-01-01', '9999-12-31'])
     t.match(await service.get(`/api/v1/changes?after=${day}`), { status: 400, code: 'INVALID_CURSOR' })
 })
 
