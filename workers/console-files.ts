@@ -143,7 +143,8 @@ const { modules, later } = await createModules(ENTRY)
 const styles = createFile(STYLES, 'css', await readStyles())
 const icon = createFile(ICON, 'svg', await readFile(ICON, 'utf8'))
 const answer: ConsoleFiles = { modules, later, styles, icon }
-process.send?.(answer)
+// If the service has ended meanwhile, nobody wants it.
+process.send?.(answer, undefined, undefined, () => {})
 
 async function readStyles(): Promise<string> {
   const [library, own] = await Promise.all([

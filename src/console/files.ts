@@ -45,13 +45,15 @@ async function createFiles(): Promise<ConsoleFiles> {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc']
   })
+  const end = () => maker.kill()
+  process.once('exit', end)
   const { modules, later, styles, icon } = await new Promise<ConsoleFiles>((resolve, reject) => {
     maker.once('message', resolve)
     maker.once('error', reject)
     maker.once('exit', (code) =>
       reject(new Error(`the files of the console were not made: exit code ${code}`))
     )
-  })
+  }).finally(() => process.removeListener('exit', end))
   return {
     modules: modules.map(toBuffers),
     later: later.map(toBuffers),
