@@ -4,15 +4,15 @@ import type { CreateSegment } from '../../client/src/index.ts'
 import { FormDialog } from '../components/dialog.ts'
 import { CheckField, SelectField, TextField } from '../components/field.ts'
 import { announce } from '../components/live-region.ts'
+import { NewSlugFields } from '../components/new-slug-fields.ts'
 import { Notice } from '../components/notice.ts'
 import { html } from '../html.ts'
 import { countShare, parsePercent } from '../percent.ts'
 import { useRequest } from '../requests.ts'
 import { linkToSegment, navigate } from '../router.ts'
 import { useSession } from '../session.ts'
+import { isSlug } from '../slugs.ts'
 import { t } from '../texts.ts'
-
-const slugPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 
 /** Creates a segment: empty, or with a share of the users. It says how many users that is before it is done. */
 export function CreateSegmentDialog({ onClose }: { onClose: () => void }) {
@@ -28,8 +28,7 @@ export function CreateSegmentDialog({ onClose }: { onClose: () => void }) {
 
   const name = slug.trim().toUpperCase()
   const share = isSampled ? parsePercent(percent) : undefined
-  const isSlug = slugPattern.test(name)
-  const isReady = isSlug && (!isSampled || share !== undefined)
+  const isReady = isSlug(name) && (!isSampled || share !== undefined)
 
   const create = async () => {
     const segment: CreateSegment = { slug: name }
@@ -51,24 +50,7 @@ export function CreateSegmentDialog({ onClose }: { onClose: () => void }) {
     run: create,
     onClose,
     children: html`
-      ${h(TextField, {
-        label: t.createSegment.slug,
-        hint: t.createSegment.slugHint,
-        error: slug !== '' && !isSlug ? t.createSegment.slugWrong : undefined,
-        value: slug,
-        onInput: setSlug,
-        isRequired: true,
-        isMono: true,
-        hasFocus: true,
-        maxLength: 128
-      })}
-      ${h(TextField, {
-        label: t.createSegment.description,
-        isOptional: true,
-        value: description,
-        onInput: setDescription,
-        maxLength: 1_000
-      })}
+      ${h(NewSlugFields, { slug, onSlug: setSlug, description, onDescription: setDescription })}
       ${
         groups.value !== undefined &&
         groups.value.length > 0 &&

@@ -2,8 +2,8 @@ import { h } from 'preact'
 import { useState } from 'preact/hooks'
 import type { GroupReport } from '../../client/src/index.ts'
 import { ConfirmDialog, FormDialog } from '../components/dialog.ts'
-import { TextField } from '../components/field.ts'
 import { announce } from '../components/live-region.ts'
+import { NewSlugFields } from '../components/new-slug-fields.ts'
 import { Notice } from '../components/notice.ts'
 import { html } from '../html.ts'
 import { linkToGroup, navigate } from '../router.ts'
@@ -29,24 +29,7 @@ export function CreateGroupDialog({ onClose }: { onClose: () => void }) {
     },
     onClose,
     children: html`
-      ${h(TextField, {
-        label: t.createSegment.slug,
-        hint: t.createSegment.slugHint,
-        error: slug !== '' && !isSlug(name) ? t.createSegment.slugWrong : undefined,
-        value: slug,
-        onInput: setSlug,
-        isRequired: true,
-        isMono: true,
-        hasFocus: true,
-        maxLength: 128
-      })}
-      ${h(TextField, {
-        label: t.createSegment.description,
-        isOptional: true,
-        value: description,
-        onInput: setDescription,
-        maxLength: 1_000
-      })}
+      ${h(NewSlugFields, { slug, onSlug: setSlug, description, onDescription: setDescription })}
       ${isSlug(name) && h(Notice, { children: t.groups.createEffect(name) })}
     `
   })

@@ -1,15 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { withBrowser } from '../support/browser.ts'
-import { configureKeys, makeKey, type TestKey } from '../support/keys.ts'
+import { findFaults, PATIENCE_MS, signIn } from '../support/console.ts'
+import { configureKeys, makeKey } from '../support/keys.ts'
 import { startService, type TestService } from '../support/service.ts'
-
-const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
-
-/** For what is waited for. The machine of a test may be busy. */
-const PATIENCE_MS = 60_000
 
 const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
@@ -56,24 +50,6 @@ async function startConsole(t: Test, page: Page): Promise<Shown> {
   })
   return { service, address, problems }
 }
-
-async function signIn(page: Page, address: string, { secret }: TestKey, path = ''): Promise<void> {
-  await page.goto(`${address}/console${path}`)
-  await page.getByLabel('API key').fill(secret)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('navigation', { name: 'Main' }).waitFor()
-}
-
-/** What axe-core finds on the page, with the elements. */
-async function findFaults(page: Page): Promise<string[]> {
-  await page.evaluate(axe)
-  const { violations } = await page.evaluate<AxeResult>('axe.run()')
-  return violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' | ')}`
-  )
-}
-
-type AxeResult = { violations: { id: string; nodes: { html: string }[] }[] }
 
 t.test('the console, in a browser', (t) =>
   withBrowser(async (page) => {

@@ -7,12 +7,12 @@ import type { TestKey } from './keys.ts'
 const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
 /** Milliseconds for what is waited for. The machine of a test may be busy. */
-const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 60_000
 
 type AxeResult = { violations: { id: string; nodes: { html: string }[] }[] }
 
 /** Opens a page of the console, and signs in there. */
-export async function signIn(page: Page, address: string, { secret }: TestKey, path: string): Promise<void> {
+export async function signIn(page: Page, address: string, { secret }: TestKey, path = ''): Promise<void> {
   page.setDefaultTimeout(PATIENCE_MS)
   await page.goto(`${address}/console${path}`)
   await page.getByLabel('API key').fill(secret)
