@@ -65,9 +65,9 @@ t.test('the page of changes, in a browser', (t) =>
       await button('Pause').click()
       await change(11, { segments_to_add: ['PROMO_5'] })
       await button('1 new: show').waitFor()
-      t.equal(await row('11').count(), 0)
+      t.equal(await row('11PROMO_5').count(), 0)
       await button('Resume').click()
-      await row('11').waitFor()
+      await row('11PROMO_5').waitFor()
 
       const users = Array.from({ length: 300 }, (_, index) => 1_000 + index)
       await service.request({
