@@ -1,19 +1,14 @@
 import { h } from 'preact'
 import { useId } from 'preact/hooks'
 import { html } from '../html.ts'
-import { useRequest } from '../requests.ts'
-import { useSession } from '../session.ts'
+import { isSlug } from '../slugs.ts'
 import { TextField } from './field.ts'
-
-/** Segments that are offered while a slug is typed. */
-const OFFERS = 20
-
-const slugPattern = /^[A-Z0-9][A-Z0-9_.-]{0,127}$/
+import { SegmentOffers, useSegmentOffers } from './segment-offers.ts'
 
 /** A slug as the service stores it; undefined if the text is none. */
 export function readSlug(text: string): string | undefined {
   const slug = text.trim().toUpperCase()
-  return slugPattern.test(slug) ? slug : undefined
+  return isSlug(slug) ? slug : undefined
 }
 
 /** A field for a slug, which offers those that contain what is typed, deleted segments too. */
@@ -26,18 +21,10 @@ export function SegmentField({
   value: string
   onInput: (value: string) => void
 }) {
-  const { client } = useSession()
   const id = useId()
-  const q = value.trim()
-  const { value: offers = [] } = useRequest(`offers with deleted ${q}`, async (options) => {
-    const pages = client
-      .listSegments({ ...(q !== '' && { q }), include_deleted: true, limit: OFFERS, ...options })
-      .pages()
-    const { value: page } = await pages.next()
-    return page ? page.segments : []
-  })
+  const { value: offers } = useSegmentOffers(value.trim(), { withDeleted: true })
   return html`<div>
     ${h(TextField, { ...field, value, isMono: true, list: id })}
-    <datalist id=${id}>${offers.map(({ slug }) => html`<option key=${slug} value=${slug}></option>`)}</datalist>
+    ${h(SegmentOffers, { id, offers })}
   </div>`
 }

@@ -4,6 +4,7 @@ import { Button } from '../components/button.ts'
 import { TextField } from '../components/field.ts'
 import { EmptyState, ErrorNotice } from '../components/notice.ts'
 import { Page } from '../components/page.ts'
+import { SegmentOffers, useSegmentOffers } from '../components/segment-offers.ts'
 import { html } from '../html.ts'
 import {
   checkImport,
@@ -13,7 +14,6 @@ import {
   importState,
   resetImport
 } from '../import-run.ts'
-import { useRequest } from '../requests.ts'
 import { changeQuery, place, useQuery } from '../router.ts'
 import { useMay, useSession } from '../session.ts'
 import { isSlug } from '../slugs.ts'
@@ -21,9 +21,6 @@ import { useStore } from '../store.ts'
 import { t } from '../texts.ts'
 import { findFileFault, ImportFile } from './import-file.ts'
 import { ImportProgress } from './import-progress.ts'
-
-/** Segments that are offered while a slug is typed. */
-const OFFERS = 20
 
 /** The address follows an import that goes on, or is newer than what was shown before. */
 function followImport(): void {
@@ -60,18 +57,9 @@ function ActionField({
 }
 
 function SegmentField({ value, onInput }: { value: string; onInput: (value: string) => void }) {
-  const { client } = useSession()
   const id = useId()
   const slug = value.trim().toUpperCase()
-  const {
-    value: offers,
-    error,
-    reload
-  } = useRequest(`offers ${slug}`, async (options) => {
-    const pages = client.listSegments({ ...(slug !== '' && { q: slug }), limit: OFFERS, ...options }).pages()
-    const { value } = await pages.next()
-    return value ? value.segments : []
-  })
+  const { value: offers, error, reload } = useSegmentOffers(slug)
   return html`${h(TextField, {
     label: t.imports.segment,
     value,
@@ -82,7 +70,7 @@ function SegmentField({ value, onInput }: { value: string; onInput: (value: stri
     maxLength: 128,
     error: slug !== '' && !isSlug(slug) ? t.createSegment.slugWrong : undefined
   })}
-    <datalist id=${id}>${(offers ?? []).map(({ slug }) => html`<option key=${slug} value=${slug}></option>`)}</datalist>
+    ${h(SegmentOffers, { id, offers })}
     ${error !== undefined && h(ErrorNotice, { error, onRetry: reload })}`
 }
 

@@ -5,17 +5,14 @@ import { ConfirmDialog, FormDialog } from '../components/dialog.ts'
 import { CheckField, TextField } from '../components/field.ts'
 import { announce } from '../components/live-region.ts'
 import { Notice } from '../components/notice.ts'
+import { SegmentOffers, useSegmentOffers } from '../components/segment-offers.ts'
 import { formatTime } from '../components/values.ts'
 import { html } from '../html.ts'
 import { fromFieldText, writeMoment } from '../moments.ts'
-import { useRequest } from '../requests.ts'
 import { useSession } from '../session.ts'
 import { t } from '../texts.ts'
 
 type DialogProps = { userId: string; onClose: () => void; onChange: () => void }
-
-/** Segments that are offered while a slug is typed. */
-const OFFERS = 20
 
 /** Adds a user to a segment: for good, or until a moment. */
 export function AddToSegmentDialog({ userId, onClose, onChange }: DialogProps) {
@@ -26,11 +23,7 @@ export function AddToSegmentDialog({ userId, onClose, onChange }: DialogProps) {
   const offersId = useId()
   const slug = text.trim().toUpperCase()
   const end = fromFieldText(until)
-  const offers = useRequest(`offers ${slug}`, async (options) => {
-    const pages = client.listSegments({ ...(slug !== '' && { q: slug }), limit: OFFERS, ...options }).pages()
-    const { value } = await pages.next()
-    return value ? value.segments : []
-  })
+  const offers = useSegmentOffers(slug)
   const found = offers.value?.find((segment) => segment.slug === slug)
   const add = async () => {
     await client.changeUserSegments(userId, {
@@ -48,7 +41,7 @@ export function AddToSegmentDialog({ userId, onClose, onChange }: DialogProps) {
     onClose,
     children: html`
       ${h(TextField, { label: t.user.segment, value: text, onInput: setText, isRequired: true, isMono: true, hasFocus: true, list: offersId })}
-      <datalist id=${offersId}>${(offers.value ?? []).map(({ slug }) => html`<option key=${slug} value=${slug}></option>`)}</datalist>
+      ${h(SegmentOffers, { id: offersId, offers: offers.value })}
       ${h(TextField, { label: t.user.expires, hint: t.user.expiresHint, isOptional: true, type: 'datetime-local', value: until, onInput: setUntil })}
       ${typeof found?.group === 'string' && h(CheckField, { label: t.user.move, hint: found.group, isChecked: moves, onChange: setMoves })}
       ${slug !== '' && h(Notice, { children: t.user.addEffect(userId, slug, end ? formatTime(end) : t.common.never) })}
